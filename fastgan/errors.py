@@ -1,0 +1,25 @@
+"""The exceptions a user can meet.
+
+Each message is one sentence that says what is wrong, where (file, key, index) and how to mend it.
+The command line prints it without a traceback and exits with code 2.
+"""
+
+
+class FastganError(Exception):
+    """Something the user can mend; every other exception is a bug of ours."""
+
+
+class ConfigError(FastganError):
+    """A setting is unknown, has the wrong type, or has an impossible value."""
+
+
+class DataError(FastganError):
+    """A source of images cannot be read, or holds nothing that can be trained on."""
+
+
+class CheckpointError(FastganError):
+    """A run, checkpoint or exported model is missing, broken, or of another kind."""
+
+
+class OutputError(FastganError):
+    """A result cannot be written where it was asked for."""

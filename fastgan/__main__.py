@@ -1,0 +1,90 @@
+"""Entry point: run the command line; a mistake the user can mend becomes one sentence and exit code 2.
+
+What is left with a traceback is a bug of ours. `FASTGAN_DEBUG=1` shows the traceback of everything.
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from fastgan.cli import cli
+from fastgan.errors import FastganError
+
+MISTAKE = 2
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _from_os_error(error: OSError) -> str | None:
+    name = os.fspath(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else None
+    where = os.fsdecode(name) if name is not None else None
+    if error.errno in _FULL:
+        return f"the disk is full{f' at {where}' if where else ''}: free some space, or write elsewhere."
+    if where is None or error.strerror is None:
+        return None
+    return f"{where}: {error.strerror[0].lower()}{error.strerror[1:]}."
+
+
+def _sentence(error: BaseException) -> str | None:
+    """One sentence for what the user can mend, None for a bug of ours."""
+    if isinstance(error, click.UsageError):
+        help_for = error.ctx.command_path if error.ctx else "fastgan"
+        return f"{error.format_message()} (try '{help_for} --help')"
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, FastganError):
+        return str(error)
+    if isinstance(error, OSError):
+        return _from_os_error(error)
+    if "No space left on device" in str(error):  # the Rust writers (safetensors) raise their own type
+        return "the disk is full: free some space, or write elsewhere."
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, not imported here
+        return "out of memory: use a smaller batch, a lower resolution, or a narrower model."
+    return None
+
+
+def _silence_stdout() -> None:
+    """The reader is gone: whatever is still buffered goes nowhere, and the interpreter's last flush is quiet."""
+    sys.stdout.flush = lambda: None  # type: ignore[method-assign]
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run `fastgan ARGUMENTS` (sys.argv's by default) and return the exit code."""
+    try:
+        code = cli.main(args=arguments, prog_name="fastgan", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (click.Abort, KeyboardInterrupt):  # click turns Ctrl-C into Abort
+        if os.environ.get("FASTGAN_DEBUG"):
+            raise
+        print("fastgan: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        return 0
+    except getattr(click.exceptions, "NoArgsIsHelpError", ()) as missing:  # click >= 8.2: a bare group's help
+        print(missing.format_message())
+        return 0
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        if os.environ.get("FASTGAN_DEBUG"):
+            import traceback
+
+            traceback.print_exc()
+        print(f"fastgan: error: {' '.join(sentence.split())}", file=sys.stderr)
+        return MISTAKE
+
+
+def main() -> None:
+    """Console-script entry point."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""What this machine is: facts for `fastgan doctor` and for the header of every benchmark result.
+
+Standard library only, so that it can be asked before torch is known to import.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+# What our kernels and torch's bf16 paths care about, by the names that Linux gives them in /proc/cpuinfo.
+_ISA_FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_tile")
+_ARM_FLAGS = ("asimd", "sve", "bf16", "i8mm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processor:
+    """The CPU: its name, the cores this process may use, memory, and the instruction sets that matter here."""
+
+    name: str
+    cores: int
+    memory_gib: float | None
+    isa: tuple[str, ...]
+
+    @property
+    def bf16(self) -> str | None:
+        """The fastest bf16 matrix path of this CPU (`AMX`, `AVX512-BF16`, `ARM BF16`) or None."""
+        if "amx_bf16" in self.isa:
+            return "AMX"
+        if "avx512_bf16" in self.isa:
+            return "AVX512-BF16"
+        return "ARM BF16" if "bf16" in self.isa else None
+
+
+def _cpuinfo() -> dict[str, str]:
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return {}
+    lines = (line.partition(":") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return {key.strip(): value.strip() for key, _, value in reversed(list(lines))}  # the first core's
+
+
+def _output(*command: str) -> str | None:
+    """Standard output of a command, or None where it is missing or fails."""
+    if shutil.which(command[0]) is None:
+        return None
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _memory_gib() -> float | None:
+    if not {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= os.sysconf_names.keys():
+        return None
+    return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+
+
+def processor() -> Processor:
+    """Describe the CPU; on systems without /proc/cpuinfo the instruction sets stay unknown (empty)."""
+    info = _cpuinfo()
+    flags = set((info.get("flags") or info.get("Features") or "").split())
+    name = info.get("model name") or _output("sysctl", "-n", "machdep.cpu.brand_string")
+    family = f" (family {info['cpu family']}, model {info['model']})" if "cpu family" in info else ""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Processor(
+        name=(name or platform.processor() or platform.machine()) + family,
+        cores=affinity or 1,
+        memory_gib=_memory_gib(),
+        isa=tuple(flag for flag in _ISA_FLAGS + _ARM_FLAGS if flag in flags),
+    )
+
+
+def compiler() -> tuple[str, str] | None:
+    """(path, version line) of the C++ compiler that a build here would take, or None."""
+    for name in filter(None, (os.environ.get("CXX"), "c++", "g++", "clang++", "cl")):
+        path = shutil.which(name.split()[0])
+        if path:
+            version = _output(path, "--version") or "version unknown"
+            return path, version.splitlines()[0]
+    return None
+
+
+def git_commit() -> str | None:
+    """The commit of the source tree this package runs from (`-dirty` when it was edited), None if installed."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    return _output("git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")

@@ -1,0 +1,237 @@
+"""Settings: frozen keyword-only dataclasses <-> TOML + dotted overrides. Standard library only.
+
+A run's settings come in layers, later ones winning: defaults, a preset (`fastgan/presets/NAME.toml`), a TOML
+file, `--set table.key=value`. `build` checks the result and says in one sentence what it does not like.
+"""
+
+import dataclasses
+import difflib
+import json
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from fastgan.errors import ConfigError
+
+T = TypeVar("T")
+PRESETS = Path(__file__).with_name("presets")
+_UNITS = {
+    "s": ("seconds", 1),
+    "m": ("seconds", 60),
+    "h": ("seconds", 3600),
+    "img": ("images", 1),
+    "kimg": ("images", 1000),
+}
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A length of training: so many seconds, or so many images shown. Exactly one of the two is set."""
+
+    seconds: float | None = None
+    images: int | None = None
+
+    @classmethod
+    def parse(cls, text: object, where: str = "duration") -> "Duration":
+        """Read `90s`, `10m`, `2h`, `250img`, `50kimg` or a plain number of images; ConfigError otherwise."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(text).strip().replace("_", "").lower())
+        kind, factor = _UNITS.get(match[2] or "img", ("", 0)) if match else ("", 0)
+        if match is None or not kind or float(match[1]) <= 0 or isinstance(text, float):
+            known = "90s, 10m, 2h, 250img, 50kimg or a number of images"
+            raise ConfigError(f"{where} = {text!r} is not a length of training: write {known}")
+        if kind == "seconds":
+            return cls(seconds=float(match[1]) * factor)
+        return cls(images=max(round(float(match[1]) * factor), 1))
+
+    def __str__(self) -> str:
+        """The shortest text that `parse` reads back as the same length."""
+        if self.images is not None:
+            return f"{self.images // 1000}kimg" if self.images % 1000 == 0 else f"{self.images}img"
+        assert self.seconds is not None
+        unit = next((u for u in "hm" if self.seconds % _UNITS[u][1] == 0), "s")
+        return f"{self.seconds / _UNITS[unit][1]:.12g}{unit}"
+
+
+def require(condition: bool, sentence: str) -> None:
+    """Raise ConfigError(sentence) unless `condition` holds."""
+    if not condition:
+        raise ConfigError(sentence)
+
+
+def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> T:
+    """Make a `cls` (a dataclass) of `mapping`, checking names, types and values.
+
+    An int serves as a float and a list as a tuple; the text "none" is None where None is allowed. `where` is
+    the table's name for the messages. Unknown keys, wrong types and impossible values raise ConfigError.
+    """
+    known = {f.name: f for f in dataclasses.fields(typing.cast("Any", cls)) if f.init}
+    hints = typing.get_type_hints(cls)
+    for key in mapping:
+        require(key in known, _unknown(key, known, where))
+    for key, f in known.items():
+        lacking = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        require(not lacking or key in mapping, f"{_dotted(where, key)} must be set")
+    values = {key: _convert(value, hints[key], _dotted(where, key)) for key, value in mapping.items()}
+    try:
+        return cls(**values)
+    except ValueError as error:  # dataclasses written elsewhere may refuse a value in Python's own way
+        raise ConfigError(f"{where or cls.__name__}: {error}") from error
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """The inverse of `build`: plain tables, lists, numbers and text that TOML and JSON both can hold."""
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, Duration):
+        return to_mapping(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Duration):
+        return str(value)
+    return "none" if value is None else value
+
+
+def _dotted(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _unknown(key: str, known: Iterable[str], where: str) -> str:
+    names = sorted(known)
+    close = difflib.get_close_matches(key, names, n=1)
+    hint = f"did you mean {_dotted(where, close[0])}" if close else f"known here: {', '.join(names)}"
+    return f"unknown setting {_dotted(where, key)} ({hint})"
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(value, options, where)
+    if origin is tuple:
+        return _convert_tuple(value, options, where)
+    if hint is Duration:
+        return Duration.parse(value, where)
+    if dataclasses.is_dataclass(hint):
+        require(isinstance(value, Mapping), f"{where} = {value!r} must be a table: write [{where}]")
+        return build(typing.cast("type[Any]", hint), value, where)
+    if origin is Literal:
+        require(value in options, f"{where} = {value!r} must be one of {', '.join(map(str, options))}")
+    elif hint is float and type(value) is int:
+        return float(value)
+    elif (expected := origin or hint) in _KINDS:
+        # A bool is an int to Python, but true is no whole number to a user.
+        fits = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
+        require(fits, f"{where} = {value!r} must be {_KINDS[expected]}")
+    return value
+
+
+_KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    Mapping: "a table",
+}
+
+
+def _convert_union(value: Any, options: tuple[Any, ...], where: str) -> Any:
+    if value is None or (value == "none" and type(None) in options):
+        return None
+    failures = []
+    for option in options:
+        if option is not type(None):
+            try:
+                return _convert(value, option, where)
+            except ConfigError as error:
+                failures.append(error)
+    raise failures[0]
+
+
+def _convert_tuple(value: Any, options: tuple[Any, ...], where: str) -> tuple[Any, ...]:
+    require(isinstance(value, (list, tuple)), f"{where} = {value!r} must be a list, as in [1, 2]")
+    if len(options) == 2 and options[1] is Ellipsis:
+        options = (options[0],) * len(value)
+    require(len(options) == len(value), f"{where} must hold {len(options)} values, not {len(value)}")
+    return tuple(
+        _convert(item, option, f"{where}[{i}]")
+        for i, (item, option) in enumerate(zip(value, options, strict=True))
+    )
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file; ConfigError names the file and, for a syntax error, the line."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the settings {path}: {error.strerror}") from error
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both ValueErrors
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+def to_toml(mapping: Mapping[str, Any]) -> str:
+    """Write tables of text, numbers, booleans and lists as TOML; `tomllib` reads the same mapping back."""
+    lines = [
+        f"{key} = {_toml_value(value)}" for key, value in mapping.items() if not isinstance(value, Mapping)
+    ]
+    for name, table in mapping.items():
+        if isinstance(table, Mapping):
+            lines += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in table.items())]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    return json.dumps(value) if isinstance(value, bool) else repr(value)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `over` laid on top, table by table."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = (
+            merge(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+        )
+    return merged
+
+
+def overrides(pairs: Iterable[str]) -> dict[str, Any]:
+    """Tables from `a.b=value` texts; a value is read as TOML where it can be, else as text (`10m`)."""
+    tables: dict[str, Any] = {}
+    for pair in pairs:
+        path, equals, text = pair.partition("=")
+        keys = path.strip().split(".")
+        require(
+            bool(equals) and all(keys), f"--set {pair} must read table.key=value, as in --set train.batch=32"
+        )
+        try:
+            parsed = tomllib.loads(f"value = {text}")
+        except tomllib.TOMLDecodeError:
+            parsed = {}
+        value = parsed["value"] if list(parsed) == ["value"] else text.strip()
+        for key in reversed(keys[1:]):
+            value = {key: value}
+        tables = merge(tables, {keys[0]: value})
+    return tables
+
+
+def preset_names() -> list[str]:
+    """The presets on disk."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The tables of a preset; an unknown name is a ConfigError that lists the known ones."""
+    require(name in preset_names(), f"unknown preset {name!r}; there are {', '.join(preset_names())}")
+    return read_toml(PRESETS / f"{name}.toml")

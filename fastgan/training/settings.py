@@ -1,0 +1,121 @@
+"""The settings of a training run: what its config.toml holds. Standard library only."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fastgan.config import Duration, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """What generator and discriminator are trained against."""
+
+    name: str = "nonsaturating"
+    """The adversarial loss: a file of fastgan/losses/."""
+    penalty: str = "none"
+    """Gradient penalty on the discriminator: none, gp (WGAN-GP) or r1."""
+    penalty_weight: float = 10.0
+    """lambda of gp (the loss gains lambda * GP), gamma of r1 (it gains gamma / 2 * R1)."""
+    penalty_interval: int = 1
+    """Penalise every so many iterations; above 1 in a pass of its own, scaled as in StyleGAN2, appendix B."""
+
+    def __post_init__(self) -> None:
+        require(
+            0 <= self.penalty_weight < math.inf,
+            f"loss.penalty_weight = {self.penalty_weight} must not be negative",
+        )
+        require(
+            self.penalty_interval >= 1, f"loss.penalty_interval = {self.penalty_interval} must be 1 or more"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where the images come from and how they are shown."""
+
+    source: str = ""
+    """Folder, zip or packed .fgd; the command line's SOURCE."""
+    mirror: bool = False
+    """Show each image flipped left to right half of the time."""
+    max_bad: float = 0.01
+    """Share of the files that may be unreadable before training refuses to start."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.max_bad <= 1, f"data.max_bad = {self.max_bad} must lie between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How long, how fast and with what record."""
+
+    batch: int = 64
+    """Images a step."""
+    d_steps: int = 1
+    """Discriminator steps to one generator step, each with a fresh batch."""
+    lr_g: float = 2e-4
+    """Adam's learning rate for the generator."""
+    lr_d: float = 2e-4
+    """Adam's learning rate for the discriminator."""
+    beta1: float = 0.5
+    """Adam's first moment decay."""
+    beta2: float = 0.999
+    """Adam's second moment decay."""
+    eps: float = 1e-8
+    """Adam's epsilon."""
+    ema_kimg: float = 10.0
+    """Half-life of the averaged generator, in thousands of images; 0 keeps no average."""
+    ema_rampup: float | None = 0.05
+    """The half-life is at most this share of the images shown so far; none switches the ramp-up off."""
+    seed: int = 0
+    """Everything random follows from it."""
+    budget: Duration = field(default=Duration(seconds=3600.0))
+    """When to end: training time or images, over all resumptions."""
+    checkpoint_every: Duration = field(default=Duration(seconds=300.0))
+    """How often to save."""
+    keep_checkpoints: int = 2
+    """How many of the newest checkpoints stay on disk."""
+    grid_every: Duration = field(default=Duration(seconds=60.0))
+    """How often to draw samples from fixed z."""
+    grid_images: int = 64
+    """Samples in a grid."""
+    log_every: Duration = field(default=Duration(seconds=5.0))
+    """How often to write a line of the log; the only time that the losses are read back."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16 is autocast over fp32 parameters; auto measures which is faster."""
+
+    def __post_init__(self) -> None:
+        for key in ("batch", "d_steps", "keep_checkpoints", "grid_images"):
+            require(getattr(self, key) >= 1, f"train.{key} = {getattr(self, key)} must be 1 or more")
+        for key in ("lr_g", "lr_d", "eps"):
+            require(
+                0 < getattr(self, key) < math.inf,
+                f"train.{key} = {getattr(self, key)} must be above 0 and finite",
+            )
+        for key in ("beta1", "beta2"):
+            require(0 <= getattr(self, key) < 1, f"train.{key} = {getattr(self, key)} must lie in [0, 1)")
+        require(0 <= self.ema_kimg < math.inf, f"train.ema_kimg = {self.ema_kimg} must not be negative")
+        rampup = self.ema_rampup
+        require(rampup is None or rampup > 0, f'train.ema_rampup = {rampup} must be above 0, or "none"')
+        require(0 <= self.seed < 2**63, f"train.seed = {self.seed} must lie in [0, 2**63)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """All settings of a training run: config.toml in its folder."""
+
+    model: Mapping[str, Any] = field(default_factory=lambda: {"name": "dcgan"})
+    """`name`, a file of fastgan/models/, and that model's own settings (its Config)."""
+    loss: LossConfig = LossConfig()
+    """See LossConfig."""
+    data: DataConfig = DataConfig()
+    """See DataConfig."""
+    train: TrainConfig = TrainConfig()
+    """See TrainConfig."""
+
+    def __post_init__(self) -> None:
+        name = self.model.get("name")
+        require(
+            isinstance(name, str) and bool(name), 'model.name must name a model, as in [model] name = "dcgan"'
+        )

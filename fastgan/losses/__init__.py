@@ -1,1 +1,22 @@
+"""Adversarial losses, one file each, and the penalties that go with them. Adding a loss is adding a file here."""
 
+import importlib
+import pkgutil
+from types import ModuleType
+
+from fastgan.errors import ConfigError
+
+
+def names() -> list[str]:
+    """The losses that this folder holds, sorted."""
+    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name != "penalties")
+
+
+def load(name: str) -> ModuleType:
+    """The module of loss `name`: `generator(fake_logits)` and `discriminator(real_logits, fake_logits)`.
+
+    Raises ConfigError, with the names there are, if there is none of that name.
+    """
+    if name not in names():
+        raise ConfigError(f"[loss] name = {name!r} is unknown: choose one of {', '.join(names())}.")
+    return importlib.import_module(f"{__name__}.{name}")

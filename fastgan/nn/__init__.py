@@ -1,1 +1,21 @@
+"""Layers built on `fastgan.ops`."""
 
+from fastgan.nn.bake import bake
+from fastgan.nn.discriminator import ConvAct, DownBlock, MinibatchStddev
+from fastgan.nn.equalized import EqualizedConv2d, EqualizedLinear
+from fastgan.nn.precision import at_least_float32, compute_dtype, full_precision
+from fastgan.nn.styled import StyledConv, StyleEpilogue
+
+__all__ = [
+    "ConvAct",
+    "DownBlock",
+    "EqualizedConv2d",
+    "EqualizedLinear",
+    "MinibatchStddev",
+    "StyleEpilogue",
+    "StyledConv",
+    "at_least_float32",
+    "bake",
+    "compute_dtype",
+    "full_precision",
+]

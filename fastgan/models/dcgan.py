@@ -1,0 +1,146 @@
+"""DCGAN (Radford et al. 2016): strided convolutions, batch norm, ReLU up and leaky ReLU down.
+
+At 64 px and width 64: generator 4x4x1024, 8x8x512, 16x16x256, 32x32x128, 64x64x3; discriminator 64x64x3
+(stride 1), 32x32x64, 16x16x128, 8x8x256, 4x4x512, one logit. Other resolutions keep the widths next to the
+image and drop or repeat the widest layers.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import fusion
+
+from fastgan import ops
+from fastgan.models import _checks
+from fastgan.nn import at_least_float32, full_precision
+
+SLOPE = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Size and shape of a DCGAN."""
+
+    resolution: int = 64
+    """Height and width of the images: a power of two from 8 to 4096."""
+    img_channels: int = 3
+    """Channels of the images, 1 to 4."""
+    z_dim: int = 100
+    """Length of the latent vector."""
+    width: int = 64
+    """Channels of the discriminator's first strided layer. The widest layers have 16 (G) and 8 (D) times as many."""
+    norm: str = "batch"
+    """"batch" or "none", in the discriminator. Gradient penalties (gp, r1) need "none": with batch norm one
+    image's logit depends on the others."""
+
+    def __post_init__(self) -> None:
+        _checks.images(self.resolution, self.img_channels)
+        _checks.integer("z_dim", self.z_dim, 1, 65536)
+        _checks.integer("width", self.width, 1, 1024)
+        _checks.choice("norm", self.norm, ("batch", "none"))
+
+
+def _initialise(module: nn.Module) -> None:
+    """Weights from N(0, 0.02), batch norm's from N(1, 0.02), biases zero (the paper, section 4)."""
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+class _UpBlock(nn.Module):
+    """Transposed convolution, batch norm, ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int, padding: int) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(in_channels, out_channels, 4, stride, padding, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu_(self.norm(self.conv(x)))  # in place: batch norm's backward needs only its input
+
+    def bake_(self) -> None:
+        """Fold batch norm, which is affine in eval mode, into the convolution."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv = fusion.fuse_conv_bn_eval(self.conv, self.norm, transpose=True)
+            self.norm = nn.Identity()
+
+
+class Generator(nn.Module):
+    """z [N, z_dim] -> images [N, img_channels, R, R] in [-1, 1], float32 or wider.
+
+    `noise` and `truncation_psi` are accepted so that every generator can be called alike; this one has neither.
+    """
+
+    has_truncation = False
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.z_dim = config.z_dim
+        self.noise_shapes: list[tuple[int, int, int, int]] = []
+        r, w = config.resolution, config.width
+        channels = [min(16 * w, r * w // size) for size in _sizes(4, r // 2)]
+        self.project = _UpBlock(config.z_dim, channels[0], stride=1, padding=0)
+        self.blocks = nn.Sequential(*(_UpBlock(i, o, stride=2, padding=1) for i, o in pairwise(channels)))
+        self.to_image = nn.ConvTranspose2d(channels[-1], config.img_channels, 4, 2, 1)
+        self.apply(_initialise)
+        nn.init.zeros_(self.to_image.bias)  # type: ignore[arg-type]
+
+    def forward(
+        self, z: Tensor, *, truncation_psi: float | Tensor = 1.0, noise: list[Tensor] | None = None
+    ) -> Tensor:
+        """Generate one image for each row of `z`."""
+        x = self.project(z[:, :, None, None])  # [N, 16 width, 4, 4]
+        return torch.tanh(at_least_float32(self.to_image(self.blocks(x))))
+
+
+class _DownBlock(nn.Module):
+    """Convolution, then bias or batch norm, then leaky ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, *, norm: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(out_channels) if norm else None
+        self.bias = None if norm else nn.Parameter(torch.zeros(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        if self.bias is not None:
+            return ops.bias_act(x, self.bias, SLOPE)
+        assert self.norm is not None
+        return F.leaky_relu_(self.norm(x), SLOPE)
+
+
+class Discriminator(nn.Module):
+    """images [N, img_channels, R, R] -> logits [N], float32 or wider. No batch norm on the first layer."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        r, w, norm = config.resolution, config.width, config.norm == "batch"
+        channels = [min(8 * w, r * w // (2 * size)) for size in reversed(_sizes(4, r // 2))]
+        self.blocks = nn.Sequential(
+            _DownBlock(config.img_channels, config.img_channels, 3, 1, norm=False),
+            *(
+                _DownBlock(i, o, 4, 2, norm=norm)
+                for i, o in zip([config.img_channels, *channels], channels, strict=False)
+            ),
+        )
+        self.logit = nn.Linear(channels[-1] * 16, 1)
+        self.apply(_initialise)
+        nn.init.zeros_(self.logit.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Score each image: the larger, the more it looks real."""
+        x = at_least_float32(self.blocks(images).flatten(1))  # [N, 8 width * 16]
+        with full_precision(x):  # one dot product an image, and losses compare its last digits
+            return self.logit(x).squeeze(1)
+
+
+def _sizes(low: int, high: int) -> list[int]:
+    """The powers of two from `low` to `high`."""
+    return [1 << k for k in range(low.bit_length() - 1, high.bit_length())]

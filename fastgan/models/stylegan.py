@@ -1,0 +1,269 @@
+"""StyleGAN (Karras et al. 2019): mapping network, AdaIN styles, per-pixel noise; discriminator of Karras et al. 2018.
+
+Both networks can run at any lower resolution from 4 px, with a fade-in of the newest one (progressive growing):
+there is one `to_rgb` and one `from_rgb` a resolution, and those not used in a call get no gradient.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastgan.models import _checks
+from fastgan.nn import (
+    ConvAct,
+    DownBlock,
+    EqualizedConv2d,
+    EqualizedLinear,
+    MinibatchStddev,
+    StyledConv,
+    StyleEpilogue,
+    at_least_float32,
+    compute_dtype,
+    full_precision,
+)
+
+SLOPE = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Size and shape of a StyleGAN; the defaults are the paper's, at 64 px."""
+
+    resolution: int = 64
+    """Height and width of the images: a power of two from 8 to 4096."""
+    img_channels: int = 3
+    """Channels of the images, 1 to 4."""
+    z_dim: int = 512
+    """Length of the latent vector."""
+    w_dim: int = 512
+    """Length of the intermediate latent vector w, and width of the mapping network."""
+    mapping_layers: int = 8
+    """Depth of the mapping network from z to w, at least 1."""
+    mapping_lr_multiplier: float = 0.01
+    """How much slower the mapping network learns than the rest, above 0 and at most 1."""
+    channel_multiplier: float = 1.0
+    """Scales the paper's channels, min(512, 16384 / r) at r x r pixels; the result is a multiple of 8, at least 8."""
+    style_mixing_prob: float = 0.9
+    """In training, the share of images made from two latents that swap at a random layer."""
+    w_avg_decay: float = 0.995
+    """Decay, a training batch, of the running mean of w, towards which truncation pulls."""
+    minibatch_stddev_group: int = 4
+    """Samples among which the discriminator measures variety."""
+
+    def __post_init__(self) -> None:
+        _checks.images(self.resolution, self.img_channels)
+        for key in ("z_dim", "w_dim"):
+            _checks.integer(key, getattr(self, key), 1, 65536)
+        _checks.integer("mapping_layers", self.mapping_layers, 1, 64)
+        _checks.number("mapping_lr_multiplier", self.mapping_lr_multiplier, 0.0, 1.0, above=True)
+        _checks.number("channel_multiplier", self.channel_multiplier, 0.0, 16.0, above=True)
+        _checks.number("style_mixing_prob", self.style_mixing_prob, 0.0, 1.0)
+        _checks.number("w_avg_decay", self.w_avg_decay, 0.0, 1.0)
+        _checks.integer("minibatch_stddev_group", self.minibatch_stddev_group, 1, 4096)
+
+    def channels(self, size: int) -> int:
+        """Channels of the feature maps of `size` x `size` pixels; multiples of 8 fill vector registers."""
+        return max(8, 8 * round(self.channel_multiplier * min(512, 16384 // size) / 8))
+
+    @property
+    def stages(self) -> int:
+        """How many times the image doubles from 4x4: 4 * 2**stages is the resolution."""
+        return int(math.log2(self.resolution)) - 2
+
+
+def _stage(config: Config, resolution: int | None) -> int:
+    """How many doublings lead from 4x4 to `resolution` (None: the full one)."""
+    if resolution is None:
+        return config.stages
+    stage = resolution.bit_length() - 3
+    if resolution != 4 << max(stage, 0) or stage > config.stages:
+        raise ValueError(
+            f"resolution is {resolution}; it must be a power of two from 4 to {config.resolution}."
+        )
+    return stage
+
+
+def _faded(alpha: float | Tensor) -> bool:
+    """Whether the previous resolution still shows. A tensor always counts as such: asking it would wait for it."""
+    return isinstance(alpha, Tensor) or alpha != 1.0
+
+
+def _fade(previous: Tensor, current: Tensor, alpha: float | Tensor) -> Tensor:
+    """Blend from `previous` (alpha 0) to `current` (alpha 1), exact at both ends."""
+    return torch.lerp(previous, current, alpha.to(current.dtype) if isinstance(alpha, Tensor) else alpha)
+
+
+class Mapping(nn.Module):
+    """z [N, z_dim] -> w [N, layers, w_dim], the same w for every layer (a view). Runs in float32 or wider."""
+
+    def __init__(self, config: Config, layers: int) -> None:
+        super().__init__()
+        self.layers = layers
+        self.linears = nn.ModuleList(
+            EqualizedLinear(
+                config.z_dim if k == 0 else config.w_dim,
+                config.w_dim,
+                lr_multiplier=config.mapping_lr_multiplier,
+            )
+            for k in range(config.mapping_layers)
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Normalise `z` to unit mean square, then apply the layers."""
+        x = at_least_float32(z)
+        with full_precision(x):
+            x = x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-8)
+            for linear in self.linears:
+                x = F.leaky_relu(linear(x), SLOPE)
+        return x.unsqueeze(1).expand(-1, self.layers, -1)
+
+
+class Generator(nn.Module):
+    """z [N, z_dim] -> images [N, img_channels, R, R], about [-1, 1], float32 or wider."""
+
+    w_avg: Tensor
+    has_truncation = True
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.z_dim = config.z_dim
+        sizes = [4 << k for k in range(config.stages + 1)]
+        self.noise_shapes = [(1, 1, size, size) for size in sizes for _ in range(2)]
+        channels = [config.channels(size) for size in sizes]
+        self.mapping = Mapping(config, layers=len(self.noise_shapes))
+        self.const = nn.Parameter(torch.ones(1, channels[0], 4, 4))
+        self.first = StyleEpilogue(channels[0], config.w_dim)
+        self.convs = nn.ModuleList([StyledConv(channels[0], channels[0], config.w_dim)])
+        for i, o in pairwise(channels):
+            self.convs.append(StyledConv(i, o, config.w_dim, up=True))
+            self.convs.append(StyledConv(o, o, config.w_dim))
+        self.to_rgb = nn.ModuleList(
+            EqualizedConv2d(c, config.img_channels, 1, bias=True, gain=1.0) for c in channels
+        )
+        self.register_buffer("w_avg", torch.zeros(config.w_dim))
+        for k, shape in enumerate(self.noise_shapes):
+            self.register_buffer(f"noise_const_{k}", torch.randn(shape))
+
+    def forward(
+        self,
+        z: Tensor,
+        *,
+        truncation_psi: float | Tensor = 1.0,
+        truncation_cutoff: int | None = None,
+        noise: list[Tensor] | None = None,
+        resolution: int | None = None,
+        alpha: float | Tensor = 1.0,
+    ) -> Tensor:
+        """Generate one image for each row of `z`.
+
+        truncation_psi: pulls w towards its mean, w_avg + psi (w - w_avg), in the first `truncation_cutoff`
+        layers (None: in all); 0 gives the mean image, 1 is off. noise, resolution, alpha: see `synthesis`.
+        In train mode also updates w_avg and mixes styles, with random numbers from torch's default generator.
+        """
+        layers = 2 * _stage(self.config, resolution) + 2
+        w = self._training_styles(z, layers) if self.training else self.mapping(z)
+        w = self._truncate(w, truncation_psi, truncation_cutoff)
+        return self.synthesis(w, noise, resolution, alpha)
+
+    def synthesis(
+        self,
+        w: Tensor,
+        noise: list[Tensor] | None = None,
+        resolution: int | None = None,
+        alpha: float | Tensor = 1.0,
+    ) -> Tensor:
+        """w [N, layers, w_dim] -> images [N, img_channels, r, r].
+
+        noise: one [N or 1, 1, h, w] a layer, shapes as in `noise_shapes`; None draws fresh noise in train mode
+        and takes the buffers `noise_const_<k>` in eval mode. resolution: r, the full one if None. alpha: below
+        1 blends the image with that of r / 2, doubled by nearest neighbour (no meaning at r = 4).
+        """
+        stage = _stage(self.config, resolution)
+        noise = self._noise(w, 2 * stage + 2) if noise is None else noise
+        x = self.const.to(compute_dtype(w)).expand(w.shape[0], -1, -1, -1).clone()  # dense, const's layout
+        x = self.first(x, w[:, 0], noise[0])
+        previous = x
+        for k, conv in enumerate(self.convs[: 2 * stage + 1], start=1):
+            if k == 2 * stage:
+                previous = x
+            x = conv(x, w[:, k], noise[k])
+        images = self.to_rgb[stage](x)
+        if stage and _faded(alpha):
+            smaller = F.interpolate(self.to_rgb[stage - 1](previous), scale_factor=2.0, mode="nearest")
+            images = _fade(smaller, images, alpha)
+        return at_least_float32(images)
+
+    def _noise(self, w: Tensor, layers: int) -> list[Tensor]:
+        """Fresh noise for `layers` layers from one draw in train mode, the constant buffers in eval mode."""
+        dtype = compute_dtype(w)
+        if not self.training:
+            return [self.get_buffer(f"noise_const_{k}").to(dtype) for k in range(layers)]
+        n, shapes = w.shape[0], self.noise_shapes[:layers]
+        counts = [n * height * width for _, _, height, width in shapes]
+        drawn = torch.randn(sum(counts), device=w.device).to(dtype).split(counts)
+        return [part.view(n, *shape[1:]) for part, shape in zip(drawn, shapes, strict=True)]
+
+    def _training_styles(self, z: Tensor, layers: int) -> Tensor:
+        """Styles [N, L, w_dim] with mixing regularisation (section 3.1); updates w_avg. Waits for nothing."""
+        config, n = self.config, z.shape[0]
+        if config.style_mixing_prob == 0:
+            w = self.mapping(z)
+        else:
+            w, other = self.mapping(torch.cat([z, torch.randn_like(z)])).chunk(2)
+        with torch.no_grad():
+            self.w_avg.lerp_(w[:, 0].mean(0).to(self.w_avg.dtype), 1 - config.w_avg_decay)
+        if config.style_mixing_prob == 0:
+            return w
+        swap_at = torch.randint(1, layers, (n, 1), device=z.device)
+        mixed = torch.rand(n, 1, device=z.device) < config.style_mixing_prob
+        layer = torch.arange(w.shape[1], device=z.device)
+        return torch.where((mixed & (layer >= swap_at)).unsqueeze(2), other, w)
+
+    def _truncate(self, w: Tensor, psi: float | Tensor, cutoff: int | None) -> Tensor:
+        """The truncation trick (appendix B)."""
+        if not isinstance(psi, Tensor) and psi == 1.0:
+            return w
+        mean = self.w_avg.to(w.dtype)
+        truncated = mean + psi * (w - mean)
+        if cutoff is None:
+            return truncated
+        return torch.cat([truncated[:, :cutoff], w[:, cutoff:]], dim=1)
+
+
+class Discriminator(nn.Module):
+    """images [N, img_channels, R, R] -> logits [N], float32 or wider."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        channels = [config.channels(4 << k) for k in range(config.stages + 1)]
+        self.from_rgb = nn.ModuleList(ConvAct(config.img_channels, c, 1) for c in channels)
+        self.blocks = nn.ModuleList(DownBlock(i, o) for o, i in pairwise(channels))
+        self.stddev = MinibatchStddev(config.minibatch_stddev_group)
+        self.conv = ConvAct(channels[0] + 1, channels[0])
+        self.linear = EqualizedLinear(channels[0] * 16, channels[0])
+        self.logit = EqualizedLinear(channels[0], 1, gain=1.0)
+
+    def forward(
+        self, images: Tensor, *, resolution: int | None = None, alpha: float | Tensor = 1.0
+    ) -> Tensor:
+        """Score each image: the larger, the more it looks real.
+
+        resolution: that of `images`, the full one if None. alpha: below 1 blends the features of `images` with
+        those of `images` halved, as the generator's fade-in does (no meaning at 4).
+        """
+        stage = _stage(self.config, resolution)
+        x = self.from_rgb[stage](images)
+        for k in range(stage, 0, -1):
+            x = self.blocks[k - 1](x)
+            if k == stage and _faded(alpha):
+                x = _fade(self.from_rgb[stage - 1](F.avg_pool2d(images, 2)), x, alpha)
+        x = self.conv(self.stddev(x)).flatten(1)  # [N, C * 16]
+        x = at_least_float32(F.leaky_relu(self.linear(x), SLOPE))
+        with full_precision(x):  # a few dot products, and losses compare the last digits
+            return self.logit(x).squeeze(1)

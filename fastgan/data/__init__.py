@@ -1,1 +1,29 @@
+"""Data: any source of images -> one checked, packed data set -> batches on a device.
 
+`open_dataset` reads a folder, a zip or a packed `.fgd`; `pack` writes a `.fgd`; `Feed` hands out batches;
+`fastgan.data.avatars.render` draws the demo's faces. Nothing heavy is imported before it is asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastgan.data.dataset import BadImage, Dataset
+    from fastgan.data.feed import Feed
+    from fastgan.data.opening import open_dataset, pack
+
+__all__ = ["BadImage", "Dataset", "Feed", "open_dataset", "pack"]
+
+_HOME = {
+    "BadImage": "dataset",
+    "Dataset": "dataset",
+    "Feed": "feed",
+    "open_dataset": "opening",
+    "pack": "opening",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"fastgan.data.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,114 @@
+"""A checked set of images of one size, in memory or mapped from a packed file."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+import torch
+
+from fastgan.errors import DataError
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """An image that was skipped: its name inside the source, and why."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """Images with optional class labels and 0/1 attributes; immutable by convention, shared without copying."""
+
+    images: torch.Tensor
+    """uint8 [N, H, W, C], H == W, C 1 (grey), 3 (RGB) or 4 (RGBA); a private memory map when it came from .fgd"""
+    content_hash: str
+    """SHA-256 (hex) of the pixel bytes, then the label bytes, then the attribute bytes"""
+    labels: torch.Tensor | None = None
+    """int64 [N], indices into `class_names`"""
+    class_names: tuple[str, ...] = ()
+    attributes: torch.Tensor | None = None
+    """float32 [N, A], 0 or 1"""
+    attribute_names: tuple[str, ...] = ()
+    bad: tuple[BadImage, ...] = ()
+    """What was skipped when the set was made"""
+    notes: tuple[str, ...] = ()
+    """Sentences a user should read once: what was decided for them"""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Where the set comes from and how it was made (JSON types only, no times, no absolute paths)"""
+    name_bytes: torch.Tensor | None = None
+    """uint8 [B]: the images' names inside their source, UTF-8, one a line; see `names`"""
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+            raise ValueError(
+                f"images must be uint8 [N, H, W, C], not {self.images.dtype} {[*self.images.shape]}"
+            )
+        for name in ("labels", "attributes"):
+            tensor = getattr(self, name)
+            if tensor is not None and len(tensor) != len(self):
+                raise ValueError(f"{name} has {len(tensor)} rows for {len(self)} images")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def resolution(self) -> int:
+        """Height and width in pixels."""
+        return self.images.shape[1]
+
+    @property
+    def channels(self) -> int:
+        """1 (grey), 3 (RGB) or 4 (RGBA)."""
+        return self.images.shape[3]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each image's name inside its source; empty when the set was made without names."""
+        if self.name_bytes is None:
+            return ()
+        return tuple(self.name_bytes.numpy().tobytes().decode("utf-8").split("\n"))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the set to `path` as .fgd, whole or not at all."""
+        from fastgan.data import packed
+
+        packed.write(path, self)
+
+
+def encode_names(names: Sequence[str]) -> torch.Tensor | None:
+    """Names -> uint8 [B] for `Dataset.name_bytes`; a line break inside a name becomes a space."""
+    if not names:
+        return None
+    text = "\n".join(name.replace("\n", " ") for name in names)
+    return torch.frombuffer(bytearray(text.encode("utf-8")), dtype=torch.uint8)
+
+
+def raw_bytes(tensor: torch.Tensor) -> memoryview:
+    """The tensor's bytes in row-major order, without a copy when it is contiguous."""
+    return tensor.contiguous().view(-1).view(torch.uint8).numpy().data
+
+
+def content_hash(
+    images: torch.Tensor, labels: torch.Tensor | None = None, attributes: torch.Tensor | None = None
+) -> str:
+    """SHA-256 (hex) of pixel, label and attribute bytes in that order."""
+    digest = hashlib.sha256()
+    for tensor in (images, labels, attributes):
+        if tensor is not None and tensor.numel():
+            digest.update(raw_bytes(tensor))
+    return digest.hexdigest()
+
+
+def check_geometry(resolution: int | None, channels: int | None) -> None:
+    """Raise DataError unless both are possible (None: to be found from the data)."""
+    if resolution is not None and not 1 <= resolution <= 8192:
+        raise DataError(f"size {resolution} is not possible: use a power of two from 8 to 4096, such as 64")
+    if channels not in (None, 1, 3, 4):
+        raise DataError(f"channels {channels} is not possible: use 1 (grey), 3 (RGB) or 4 (RGBA)")

@@ -1,0 +1,162 @@
+"""Encoded bytes -> uint8 [size, size, C]: centre crop to a square, then Lanczos (antialiased), once, in PIL.
+
+Rules, in this order:
+- EXIF orientation is applied; animations give their first frame; colour profiles are ignored.
+- 16-bit grey is scaled from 0..65535 to 0..255 after filtering, never clipped; float grey from 0..1.
+- Transparency: kept for 4 channels (filtered with premultiplied alpha), else composited on white.
+- CMYK, palette and other colour modes become RGB; grey from colour is ITU-R 601 luma (PIL's "L").
+- More than MAX_PIXELS pixels is refused before anything is decoded; truncated data is an error, never filled in.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from fastgan.errors import FastganError
+
+MAX_PIXELS = 89_478_485
+"""PIL's own warning limit (a quarter of a gibibyte of RGB), here an error."""
+
+# EPS starts Ghostscript; the others are stubs without a decoder, or vector and video containers.
+_REFUSED = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "FITS"}
+_GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
+_DEEP_MODES = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
+_ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
+
+
+class BadImageError(FastganError):
+    """One image cannot be used; the message is the reason, without the name."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What can be told of an image without decoding it."""
+
+    short_side: int
+    is_grey: bool
+    has_alpha: bool
+
+
+def formats() -> tuple[str, ...]:
+    """PIL's names of the formats that are read."""
+    Image.init()
+    return tuple(sorted(set(Image.OPEN) - _REFUSED))
+
+
+def suffixes() -> frozenset[str]:
+    """The file suffixes (lower case, with dot) that are taken for images."""
+    readable = set(formats())
+    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in readable)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence PIL's warnings about odd files: what matters about a file is reported as its BadImage."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+def read_header(file: BinaryIO) -> Header:
+    """Size and kind of the image in `file`. Raises BadImageError."""
+    image = _open(file)
+    return Header(
+        short_side=min(image.size),
+        is_grey=image.mode in _GREY_MODES,
+        has_alpha=image.mode in _ALPHA_MODES or "transparency" in image.info,
+    )
+
+
+def decode(file: BinaryIO, size: int, channels: int) -> tuple[np.ndarray, int]:
+    """The image in `file` as uint8 [size, size, channels], and its short side before resizing. Raises BadImageError."""
+    image = _open(file)
+    try:
+        image.load()
+        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+        return fit(image, size, channels), min(image.size)
+    except (FastganError, MemoryError):
+        raise
+    except Exception as error:  # on hostile bytes a decoder may raise anything: each is reported by name
+        raise BadImageError(_reason(error)) from error
+
+
+def fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
+    """A decoded image as uint8 [size, size, channels] by the rules above. Raises BadImageError."""
+    image = _centre_square(image)
+    if image.mode in _DEEP_MODES:
+        image = _resize_deep(image, size)
+    elif image.mode in _ALPHA_MODES or "transparency" in image.info:
+        image = image.convert("RGBA")
+        if channels != 4:
+            white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+            image = Image.alpha_composite(white, image).convert("RGB")
+    elif image.mode == "1":
+        image = image.convert("L")
+    elif image.mode not in ("L", "RGB"):
+        image = image.convert("RGB")
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.LANCZOS)
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
+    if image.mode != mode:
+        image = image.convert(mode)
+    return np.asarray(image).reshape(size, size, channels)  # [H, W, C]
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    try:
+        image = Image.open(file, formats=formats())
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise BadImageError(_reason(error)) from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise BadImageError(
+            f"{width} x {height} pixels is more than the limit of {MAX_PIXELS / 1e6:.0f} million"
+        )
+    if width < 1 or height < 1:
+        raise BadImageError("it has no pixels")
+    return image
+
+
+def _centre_square(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    side = min(width, height)
+    if width == height:
+        return image
+    left, top = (width - side) // 2, (height - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+def _resize_deep(image: Image.Image, size: int) -> Image.Image:
+    """Grey of more than 8 bits -> "L" [size, size], filtered in float so that no precision is lost before rounding."""
+    pixels = np.asarray(image)
+    lowest, highest = pixels.min(), pixels.max()
+    white = 1.0 if image.mode == "F" else 65535.0
+    if not (lowest >= 0 and highest <= white):  # also true for NaN
+        kind = "float" if image.mode == "F" else "integer"
+        raise BadImageError(
+            f"{kind} grey from {lowest:g} to {highest:g} is outside 0..{white:g}, so white is unknown"
+        )
+    deep = Image.fromarray(pixels.astype(np.float32))  # mode "F"
+    if deep.size != (size, size):
+        deep = deep.resize((size, size), Image.Resampling.LANCZOS)
+    scaled = np.asarray(deep, dtype=np.float64) * (255.0 / white)
+    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
+
+
+def _reason(error: Exception) -> str:
+    """One line that says what PIL found, without the object addresses and line breaks it may put in."""
+    text = " ".join(str(error).split())
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not an image in a known format"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more pixels than the limit of {MAX_PIXELS / 1e6:.0f} million"
+    return text or type(error).__name__

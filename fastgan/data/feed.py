@@ -1,0 +1,152 @@
+"""Batches as a pure function of (seed, cur_nimg), so that a resumed run sees what an unbroken one would have."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+
+from fastgan.data.dataset import Dataset
+from fastgan.data.memory import room_for_images
+from fastgan.errors import DataError
+
+# Philox streams that must not overlap, told apart by the top word of the 256-bit counter.
+_ORDER, _FLIPS = 1, 2
+
+
+def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order of the images in one epoch: int64 [count], a permutation given by (seed, epoch) alone.
+
+    Sorting raw Philox output (Salmon et al. 2011) depends on nothing that numpy may change between versions, as
+    `Generator.permutation` does.
+    """
+    return np.argsort(_philox(seed, epoch, 0, _ORDER).random_raw(count), kind="stable")
+
+
+def flips(seed: int, start: int, count: int) -> np.ndarray:
+    """bool [count]: which of the images at positions start, start+1, ... are mirrored, by (seed, position) alone."""
+    words = _philox(seed, 0, start // 4, _FLIPS).random_raw(count + start % 4)  # a Philox block is 4 words
+    return (words[start % 4 :] >> np.uint64(63)).astype(bool)
+
+
+def _philox(seed: int, key: int, block: int, stream: int) -> np.random.Philox:
+    words = np.array([seed % 2**64, key], dtype=np.uint64)
+    return np.random.Philox(key=words, counter=np.array([block, 0, 0, stream], dtype=np.uint64))
+
+
+class Feed:
+    """Hands out training batches. Stateless to its caller: `batch(cur_nimg, n)` is the same whatever was asked before.
+
+    Every image is shown once an epoch, epochs follow each other without a gap, and a batch may straddle them. The
+    images shown at positions cur_nimg .. cur_nimg+n do not depend on how positions are grouped into batches.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        device: torch.device | str,
+        seed: int = 0,
+        mirror: bool = False,
+        resident: bool | None = None,
+    ) -> None:
+        """Prepare to feed `dataset` to `device`.
+
+        mirror: flip each shown image left-right with probability 1/2. resident: keep all images on the device (on the
+        CPU: gather them in the caller's thread); None: when they take at most a quarter of the free GPU memory, or
+        half of the RAM; otherwise a thread prepares the next batch ahead. Raises DataError when the set cannot be
+        trained on.
+        """
+        if len(dataset) < 2:
+            raise DataError("the data set has one image, and training needs at least 2")
+        size = dataset.resolution
+        if size < 8 or size & (size - 1):
+            raise DataError(
+                f"the images are {size} pixels wide, and training needs a power of two from 8 up: "
+                f"pack them with --size {max(8, 2 ** (size.bit_length() - 1))}"
+            )
+        self.dataset = dataset
+        self.device = torch.device(device)
+        self.seed = seed
+        self.mirror = mirror
+        self.resident = (
+            dataset.images.nbytes <= room_for_images(self.device) if resident is None else resident
+        )
+        on_device = self.resident and self.device.type != "cpu"
+        self._images = dataset.images.to(self.device) if on_device else dataset.images  # [N, H, W, C] uint8
+        self._labels = None if dataset.labels is None else dataset.labels.to(self.device)  # [N] int64
+        self._orders: dict[int, np.ndarray] = {}
+        self._pool = None if self.resident else ThreadPoolExecutor(1, thread_name_prefix="fastgan-feed")
+        self._ahead: tuple[tuple[int, int], Future[torch.Tensor]] | None = None
+
+    def batch(self, cur_nimg: int, n: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The images at positions cur_nimg .. cur_nimg+n of the endless sequence, and their labels.
+
+        Returns images float32 [n, C, H, W] in [-1, 1] (x / 127.5 - 1), channels_last, and labels int64 [n] or None;
+        both on the device.
+        """
+        if cur_nimg < 0 or n < 0:
+            raise ValueError(f"cur_nimg {cur_nimg} and n {n} must not be negative")
+        index = self.indices(cur_nimg, n)
+        pixels = self._pixels(cur_nimg, n, index)
+        if self.mirror:
+            mirrored = torch.from_numpy(flips(self.seed, cur_nimg, n)).to(self.device)
+            pixels = torch.where(mirrored[:, None, None, None], pixels.flip(2), pixels)  # [n, H, W, C]
+        # NHWC memory seen as NCHW is channels_last already; the division stays exact at -1 and 1.
+        images = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
+        images = images.div_(127.5).sub_(1.0)
+        return images, None if self._labels is None else self._labels[index.to(self.device)]
+
+    def indices(self, cur_nimg: int, n: int) -> torch.Tensor:
+        """int64 [n]: which images of the data set stand at positions cur_nimg .. cur_nimg+n."""
+        count = len(self.dataset)
+        pieces, position, end = [], cur_nimg, cur_nimg + n
+        while position < end:
+            epoch, offset = divmod(position, count)
+            piece = self._order(epoch)[offset : offset + end - position]
+            pieces.append(piece)
+            position += len(piece)
+        return torch.from_numpy(np.concatenate(pieces)) if pieces else torch.empty(0, dtype=torch.int64)
+
+    def close(self) -> None:
+        """Stop the prefetching thread, if there is one."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+            self._ahead = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if epoch not in self._orders:
+            if len(self._orders) > 1:  # the current epoch and its neighbour are enough
+                self._orders.clear()
+            self._orders[epoch] = epoch_order(self.seed, epoch, len(self.dataset))
+        return self._orders[epoch]
+
+    def _pixels(self, cur_nimg: int, n: int, index: torch.Tensor) -> torch.Tensor:
+        """uint8 [n, H, W, C] on the device."""
+        if self._pool is None:
+            return self._images[index.to(self._images.device)].to(self.device)
+        wanted = (cur_nimg, n)
+        if self._ahead is not None and self._ahead[0] == wanted:
+            pixels = self._ahead[1].result()
+        else:
+            pixels = self._gather(index)
+        following = (cur_nimg + n, n)
+        self._ahead = (following, self._pool.submit(self._gather, self.indices(*following)))
+        return pixels.to(self.device, non_blocking=True)
+
+    def _gather(self, index: torch.Tensor) -> torch.Tensor:
+        """uint8 [n, H, W, C] in host memory, pinned when it goes to a GPU."""
+        pixels = torch.empty(
+            (len(index), *self._images.shape[1:]), dtype=torch.uint8, pin_memory=self.device.type == "cuda"
+        )
+        return torch.index_select(self._images, 0, index, out=pixels)

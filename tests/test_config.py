@@ -115,7 +115,7 @@ def test_what_is_wrong_is_named(mapping, sentence):
         ({"train": {"lr_d": float("nan")}}, "train.lr_d = nan must be above 0 and finite"),
         ({"train": {"precision": "fp8"}}, "train.precision = 'fp8' must be one of auto, fp32, bf16"),
         ({"loss": {"penalty_interval": 0}}, "loss.penalty_interval = 0 must be 1 or more"),
-        ({"data": {"max_bad": 2}}, "data.max_bad = 2.0 must lie between 0 and 1"),
+        ({"data": {"mirror": "yes"}}, "data.mirror = 'yes' must be true or false"),
     ],
 )
 def test_impossible_runs_are_refused(tables, sentence):

@@ -15,7 +15,7 @@ class LossConfig:
     name: str = "nonsaturating"
     """The adversarial loss: a file of fastgan/losses/."""
     penalty: str = "none"
-    """Gradient penalty on the discriminator: none, gp (WGAN-GP) or r1."""
+    """Gradient penalty on the discriminator: one of fastgan/losses/penalties.py, such as none, gp or r1."""
     penalty_weight: float = 10.0
     """lambda of gp (the loss gains lambda * GP), gamma of r1 (it gains gamma / 2 * R1)."""
     penalty_interval: int = 1
@@ -39,11 +39,8 @@ class DataConfig:
     """Folder, zip or packed .fgd; the command line's SOURCE."""
     mirror: bool = False
     """Show each image flipped left to right half of the time."""
-    max_bad: float = 0.01
-    """Share of the files that may be unreadable before training refuses to start."""
-
-    def __post_init__(self) -> None:
-        require(0 <= self.max_bad <= 1, f"data.max_bad = {self.max_bad} must lie between 0 and 1")
+    max_bad: int | float | str = 0.01
+    """How many unreadable images are skipped before training refuses to start: "1%", 0.01, or a count such as 5."""
 
 
 @dataclass(frozen=True, kw_only=True)

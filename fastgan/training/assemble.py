@@ -1,0 +1,97 @@
+"""Settings and data -> a trainer: looks up the model, the loss and the penalty by name and builds them."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastgan import losses, models
+from fastgan.config import build, to_mapping
+from fastgan.data.dataset import Dataset
+from fastgan.data.feed import Feed
+from fastgan.errors import ConfigError
+from fastgan.losses.penalties import PENALTIES
+from fastgan.training.settings import LossConfig, RunConfig
+from fastgan.training.trainer import Penalty, Trainer
+
+
+def resolve(config: RunConfig, dataset: Dataset | None = None) -> RunConfig:
+    """Check every name and setting of `config`, and fill in the model's defaults and the data's geometry."""
+    options = dict(config.model)
+    name = options.pop("name")
+    if dataset is not None:
+        options |= {"resolution": dataset.resolution, "img_channels": dataset.channels}
+    losses.load(config.loss.name)
+    make_penalty(config.loss)
+    model = build(models.load(name).Config, options, "model")
+    return replace(config, model={"name": name, **to_mapping(model)})
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU; ConfigError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device {name!r} cannot be used here ({reason}): use cpu, cuda or auto") from error
+    return device
+
+
+def make_penalty(loss: LossConfig) -> Penalty | None:
+    """The term that `loss.penalty` adds to the discriminator's loss, or None.
+
+    gp: lambda * GP at points between real and fake (Gulrajani et al. 2017); r1: gamma / 2 * R1 (Mescheder et al.
+    2018), with lambda or gamma = loss.penalty_weight.
+    """
+    if loss.penalty not in PENALTIES:
+        raise ConfigError(f"loss.penalty = {loss.penalty!r} is unknown: choose one of {', '.join(PENALTIES)}")
+    function, weight = PENALTIES[loss.penalty], loss.penalty_weight
+    if function is None:
+        return None
+
+    def between(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+        t = torch.rand(len(real), device=real.device)  # [N]
+        return weight * function(discriminator, real, fake, t)
+
+    def on_real(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+        return weight / 2 * function(discriminator, real)
+
+    return between if loss.penalty == "gp" else on_real
+
+
+def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
+    """The generator, the discriminator and the generator's average, freshly initialised from train.seed."""
+    options: dict[str, Any] = dict(config.model)
+    module = models.load(options.pop("name"))
+    model = build(module.Config, options, "model")
+    torch.manual_seed(config.train.seed)
+    generator = module.Generator(model)
+    discriminator = module.Discriminator(model)
+    normalised = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in discriminator.modules())
+    if config.loss.penalty != "none" and normalised:
+        raise ConfigError(
+            f"loss.penalty = {config.loss.penalty!r} needs a discriminator without batch norm, in which each image "
+            "is judged alone: add --set model.norm=none, or --set loss.penalty=none"
+        )
+    average = copy.deepcopy(generator).eval().requires_grad_(False)
+    built = {"generator": generator.train(), "discriminator": discriminator.train(), "average": average}
+    # Convolutions and our fused ops run fastest on channels_last, which is also how images come from the feed.
+    return {key: net.to(device, memory_format=torch.channels_last) for key, net in built.items()}
+
+
+def make_trainer(config: RunConfig, feed: Feed, device: torch.device, precision: str) -> Trainer:
+    """A trainer at cur_nimg 0 for a `config` that `resolve` has completed."""
+    return Trainer(
+        **networks(config, device),
+        feed=feed,
+        loss=losses.load(config.loss.name),
+        penalty=make_penalty(config.loss),
+        config=config,
+        device=device,
+        precision=precision,
+    )

@@ -1,0 +1,257 @@
+"""Checkpoints: whole or not at all, safetensors and JSON, nothing that runs code when it is read.
+
+    RUN/checkpoints/000012800/model.safetensors       g.*, d.*, g_ema.*
+                              optimizer.safetensors   {g,d}.<parameter>.{step,exp_avg,exp_avg_sq}
+                              state.json              format, settings, cur_nimg, data, versions, time
+    RUN/latest                                        text: checkpoints/000012800
+
+A release is one safetensors file: the averaged generator, with its settings as JSON in the metadata.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fastgan import models
+from fastgan.config import build
+from fastgan.errors import CheckpointError, OutputError
+from fastgan.files import atomic_folder, atomic_write, write_json
+
+FORMAT = 1
+_FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a checkpoint folder holds."""
+
+    path: Path
+    """The checkpoint's folder."""
+    model: dict[str, Tensor]
+    """Parameters and buffers, named g.*, d.* and g_ema.*."""
+    optimizer: dict[str, Tensor]
+    """Adam's state by parameter name."""
+    state: dict[str, Any]
+    """state.json."""
+
+
+def save(
+    run: Path, *, model: dict[str, Tensor], optimizer: dict[str, Tensor], state: dict[str, Any], keep: int
+) -> Path:
+    """Write a checkpoint of `run` at state["cur_nimg"], point `latest` to it and drop all but the newest `keep`.
+
+    Raises OutputError when it cannot be written (a full disk); the checkpoints from before are still there then.
+    """
+    folder = run / "checkpoints" / f"{state['cur_nimg']:09d}"
+    with _saving(folder, run):
+        with atomic_folder(folder) as temporary:
+            _write_tensors(temporary / "model.safetensors", model)
+            _write_tensors(temporary / "optimizer.safetensors", optimizer)
+            write_json(temporary / "state.json", {"format": FORMAT, **state})
+        with atomic_write(run / "latest") as temporary:
+            temporary.write_text(f"checkpoints/{folder.name}\n", encoding="utf-8")
+    # Folders beyond this one belong to a future that was left by resuming from an earlier checkpoint.
+    older = sorted(path for path in folder.parent.glob("[0-9]*") if path.name < folder.name)
+    newer = [path for path in folder.parent.glob("[0-9]*") if path.name > folder.name]
+    for path in older[: max(len(older) + 1 - keep, 0)] + newer:
+        remove(path)
+    return folder
+
+
+def remove(folder: Path) -> None:
+    """Delete a checkpoint so that a half-deleted one never carries a checkpoint's name."""
+    doomed = folder.rename(folder.with_name(f".{folder.name}.removed"))
+    shutil.rmtree(doomed)
+
+
+@contextmanager
+def _saving(target: Path, run: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:  # safetensors wraps what the operating system said
+        latest = run / "latest"
+        kept = (
+            f"{run / latest.read_text().strip()} remains" if latest.exists() else "none was saved before it"
+        )
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(
+            f"could not save {target} ({reason}); {kept}: make room or mend the folder, "
+            f"then go on with fastgan train --resume {run}"
+        ) from error
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    # safetensors knows no memory formats: channels_last is restored by copying into the model's own layout.
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata)
+
+
+def locate(path: str | Path) -> Path:
+    """The checkpoint folder meant by `path`: a run (its `latest`) or a checkpoint folder itself."""
+    path = Path(path)
+    if (path / "latest").is_file():
+        named = (path / "latest").read_text(encoding="utf-8").strip()
+        if not named or not (path / named).is_dir():
+            raise CheckpointError(
+                f"{path / 'latest'} names {named!r}, which is not a folder of the run {path}"
+            )
+        return path / named
+    if any((path / name).exists() for name in _FILES):
+        return path
+    if (path / "config.toml").exists():
+        raise CheckpointError(f"the run {path} has no checkpoint yet")
+    raise CheckpointError(f"{path} is neither a training run nor a checkpoint")
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Read a whole checkpoint (run or checkpoint folder); CheckpointError when it is missing, cut or unknown."""
+    folder = locate(path)
+    state = read_state(folder)
+    model = _read_tensors(folder / "model.safetensors")
+    optimizer = _read_tensors(folder / "optimizer.safetensors")
+    return Checkpoint(path=folder, model=model, optimizer=optimizer, state=state)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """A checkpoint folder's state.json, checked."""
+    path = folder / "state.json"
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"the checkpoint {folder} is not whole: state.json is missing") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged ({error}); resume from another checkpoint") from error
+    return _checked(state, path)
+
+
+def _checked(state: Any, where: Path) -> dict[str, Any]:
+    version = state.get("format") if isinstance(state, dict) else None
+    if version != FORMAT:
+        raise CheckpointError(f"{where} has format {version!r}, and this fastgan reads format {FORMAT}")
+    if not isinstance(state.get("cur_nimg"), int) or not isinstance(state.get("config"), dict):
+        raise CheckpointError(f"{where} is damaged: cur_nimg or config is missing")
+    return dict(state)
+
+
+def _read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
+    """The tensors whose names start with `prefix`, which is taken off."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 (not a dict)
+            return {name[len(prefix) :]: file.get_tensor(name) for name in names}
+    except FileNotFoundError as error:
+        raise CheckpointError(f"the checkpoint {path.parent} is not whole: {path.name} is missing") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is cut short or damaged ({error}); use another checkpoint") from error
+
+
+@torch.no_grad()
+def restore(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Copy `tensors` into `module`, in the module's own layout, dtype and device.
+
+    CheckpointError says which names or shapes differ, when `tensors` are of another architecture.
+    """
+    own = module.state_dict()
+    differ = [
+        f"{name} is {_shape(tensors.get(name))} there and {_shape(own.get(name))} here"
+        for name in [*own, *(name for name in tensors if name not in own)]
+        if _shape(tensors.get(name)) != _shape(own.get(name))
+    ]
+    if differ:
+        more = f", and {len(differ) - 1} more differ" if len(differ) > 1 else ""
+        raise CheckpointError(f"{where} holds another architecture: {differ[0]}{more}")
+    for name, tensor in own.items():
+        tensor.copy_(tensors[name])
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "absent" if tensor is None else str(list(tensor.shape))
+
+
+def optimizer_tensors(
+    optimizer: torch.optim.Optimizer, named: Mapping[str, nn.Parameter]
+) -> dict[str, Tensor]:
+    """The optimiser's state as `<parameter>.<key>`; parameters that never had a gradient have none."""
+    states = {name: optimizer.state.get(parameter, {}) for name, parameter in named.items()}
+    return {f"{name}.{key}": value for name, state in states.items() for key, value in state.items()}
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer,
+    named: Mapping[str, nn.Parameter],
+    tensors: Mapping[str, Tensor],
+    where: str,
+) -> None:
+    """The inverse of `optimizer_tensors`; CheckpointError when names or shapes do not fit the parameters."""
+    optimizer.state.clear()
+    for full_name, value in tensors.items():
+        name, _, key = full_name.rpartition(".")
+        parameter = named.get(name)
+        if parameter is None or (value.ndim and value.shape != parameter.shape):
+            here = _shape(parameter)
+            raise CheckpointError(
+                f"{where} holds another architecture: {full_name} is {_shape(value)} there and {here} here"
+            )
+        # The moments take the parameter's memory format, which the fused step relies on.
+        own = torch.empty_like(parameter) if value.ndim else value.new_empty((), device=parameter.device)
+        optimizer.state[parameter][key] = own.detach().copy_(value)
+
+
+def save_release(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write the averaged generator alone, with its settings in the metadata: the file to share.
+
+    The data's path stays behind; its hash and names of classes and attributes go along.
+    """
+    state = {key: value for key, value in checkpoint.state.items() if key in _RELEASED}
+    config = state["config"]
+    state["config"] = {**config, "data": {k: v for k, v in config.get("data", {}).items() if k != "source"}}
+    prefix = "g_ema."
+    tensors = {k.removeprefix(prefix): v for k, v in checkpoint.model.items() if k.startswith(prefix)}
+    with _saving(Path(path), checkpoint.path.parent.parent), atomic_write(path) as temporary:
+        _write_tensors(temporary, tensors, {"fastgan": json.dumps(state)})
+
+
+_RELEASED = ("format", "config", "cur_nimg", "data", "versions")
+
+
+def load_generator(path: str | Path, *, ema: bool = True) -> tuple[nn.Module, dict[str, Any]]:
+    """The generator of a run, a checkpoint folder or a release, in eval mode on the CPU, and its state.
+
+    `ema=False` takes the generator as trained instead of its average; a release holds the average alone.
+    Raises CheckpointError for whatever is missing, damaged or not ours.
+    """
+    path = Path(path)
+    if path.is_file():
+        if not ema:
+            raise CheckpointError(f"{path} is a release: it holds the averaged generator alone")
+        state, tensors = _read_release(path)
+    else:
+        path = locate(path)
+        state = read_state(path)
+        tensors = _read_tensors(path / "model.safetensors", "g_ema." if ema else "g.")
+    options = dict(state["config"]["model"])
+    module = models.load(options.pop("name"))
+    generator = module.Generator(build(module.Config, options, "model"))
+    restore(generator, tensors, str(path))
+    return generator.eval(), state
+
+
+def _read_release(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is no safetensors file, or it is cut short ({error})") from error
+    if "fastgan" not in metadata:
+        raise CheckpointError(
+            f"{path} was not written by fastgan: its metadata does not say what model it is"
+        )
+    return _checked(json.loads(metadata["fastgan"]), path), _read_tensors(path)

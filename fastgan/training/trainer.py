@@ -1,0 +1,178 @@
+"""The adversarial step, and nothing else.
+
+Everything that changes derives from `cur_nimg`, the real images shown so far: what is random, which images come
+next, the average's half-life, whether this iteration is penalised. So N steps, save, load, M steps give the same
+bits as N + M steps (same machine and number of threads).
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from fastgan.data.feed import Feed
+from fastgan.training import checkpoint, ema, schedule
+from fastgan.training.settings import RunConfig
+
+Penalty = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""(discriminator, real, fake) -> scalar, the term that the paper adds to the loss (lambda * GP, gamma / 2 * R1)."""
+
+
+class Trainer:
+    """Trains `generator` against `discriminator`; one `step` is `d_steps` discriminator steps and a generator step.
+
+    Receives built objects: networks on `device` in their memory format, `feed.batch(cur_nimg, n)` -> images
+    [n, C, R, R] in [-1, 1] and labels, `loss` (a module of fastgan.losses) and `penalty` (or None). `precision`
+    is fp32, or bf16: autocast over fp32 parameters.
+
+    Real and fake images go through the discriminator one after the other, never as one batch: batch norm (Radford
+    et al. 2016) and minibatch stddev (Karras et al. 2018) must not mix their statistics.
+    """
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        average: nn.Module,
+        feed: Feed,
+        loss: ModuleType,
+        penalty: Penalty | None,
+        config: RunConfig,
+        device: torch.device,
+        precision: str,
+    ) -> None:
+        self.generator, self.discriminator, self.average = generator, discriminator, average
+        self.feed, self.loss, self.penalty = feed, loss, penalty
+        self.config, self.device, self.precision = config, device, precision
+        self.cur_nimg = 0
+        self.g_named = {f"g.{name}": p for name, p in generator.named_parameters() if p.requires_grad}
+        self.d_named = {f"d.{name}": p for name, p in discriminator.named_parameters() if p.requires_grad}
+        interval = config.loss.penalty_interval if penalty is not None else 1
+        self.g_optimizer = self._adam(self.g_named, config.train.lr_g, 1)
+        self.d_optimizer = self._adam(self.d_named, config.train.lr_d, interval)
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def _adam(self, named: dict[str, nn.Parameter], lr: float, interval: int) -> torch.optim.Adam:
+        train = self.config.train
+        lr, betas = schedule.lazy_adam(lr, (train.beta1, train.beta2), interval)
+        fused = self.device.type in ("cpu", "cuda")
+        return torch.optim.Adam(named.values(), lr=lr, betas=betas, eps=train.eps, fused=fused)
+
+    @property
+    def iteration_nimg(self) -> int:
+        """Real images an iteration shows."""
+        return self.config.train.batch * self.config.train.d_steps
+
+    def step(self) -> None:
+        """One iteration: d_steps discriminator steps, one generator step, the average."""
+        train, interval = self.config.train, self.config.loss.penalty_interval
+        torch.manual_seed(schedule.iteration_seed(train.seed, self.cur_nimg))
+        penalise = self.penalty is not None and (self.cur_nimg // self.iteration_nimg) % interval == 0
+        for i in range(train.d_steps):
+            real, _ = self.feed.batch(self.cur_nimg + i * train.batch, train.batch)  # [N, C, R, R]
+            self.step_d(real, penalise)
+        self.step_g(train.batch)
+        beta = schedule.ema_beta(self.cur_nimg, self.iteration_nimg, train.ema_kimg, train.ema_rampup)
+        ema.update(self.average, self.generator, beta)
+        self.cur_nimg += self.iteration_nimg
+
+    def step_d(self, real: Tensor, penalise: bool) -> None:
+        """One discriminator step on `real` [N, C, R, R] and as many fakes; a lazy penalty is a step of its own."""
+        lazy = self.config.loss.penalty_interval > 1
+        with torch.no_grad(), self._autocast():
+            fake = self.generator(self._latents(len(real)))
+        fake = fake.to(real.dtype)
+        self.d_optimizer.zero_grad()
+        with self._autocast():
+            real_logits = self.discriminator(real).float()  # [N]
+            fake_logits = self.discriminator(fake).float()  # [N]
+            loss = self.loss.discriminator(real_logits, fake_logits)
+            total = loss + self._penalty(real, fake) if penalise and not lazy else loss
+        total.backward()
+        self.d_optimizer.step()
+        if penalise and lazy:
+            self.d_optimizer.zero_grad()
+            with self._autocast():
+                penalty = self._penalty(real, fake)
+            penalty.backward()
+            self.d_optimizer.step()
+        self._record(loss_d=loss, real=real_logits.mean(), fake=fake_logits.mean())
+
+    def _penalty(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The penalty, times the interval so that its mean over iterations is the paper's."""
+        assert self.penalty is not None
+        penalty = self.penalty(self.discriminator, real, fake)
+        self._record(penalty=penalty)
+        return penalty * self.config.loss.penalty_interval
+
+    def step_g(self, n: int) -> None:
+        """One generator step on `n` fresh fakes."""
+        for parameter in self.d_named.values():
+            parameter.requires_grad_(False)  # their gradients would be computed and thrown away
+        self.g_optimizer.zero_grad()
+        with self._autocast():
+            fake = self.generator(self._latents(n))  # [N, C, R, R]
+            loss = self.loss.generator(self.discriminator(fake).float())
+        loss.backward()
+        self.g_optimizer.step()
+        for parameter in self.d_named.values():
+            parameter.requires_grad_(True)
+        self._record(loss_g=loss)
+
+    def _latents(self, n: int) -> Tensor:
+        return torch.randn(n, self.generator.z_dim, device=self.device)  # [N, Z]
+
+    def _autocast(self) -> torch.autocast:
+        # A context for each forward pass: a cast cached under no_grad must not serve a pass that needs gradients.
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def _record(self, **values: Tensor) -> None:
+        for name, tensor in values.items():
+            value = tensor.detach().float()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def take_losses(self) -> dict[str, float]:
+        """Means since the last call: the only place that waits for the device."""
+        losses = {name: self._sums[name].item() / self._counts[name] for name in sorted(self._sums)}
+        self._sums.clear()
+        self._counts.clear()
+        return losses
+
+    def finite(self) -> bool:
+        """Whether every trained parameter is finite (waits for the device)."""
+        norms = torch._foreach_norm([*self.g_named.values(), *self.d_named.values()])
+        return bool(torch.stack([norm.float() for norm in norms]).isfinite().all())
+
+    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Tensors of a checkpoint: (model, optimizer), by name. With `cur_nimg` they are the whole state."""
+        model = {
+            f"{prefix}.{name}": tensor
+            for prefix, module in self._modules().items()
+            for name, tensor in module.state_dict().items()
+        }
+        g = checkpoint.optimizer_tensors(self.g_optimizer, self.g_named)
+        return model, g | checkpoint.optimizer_tensors(self.d_optimizer, self.d_named)
+
+    def load_state_dict(self, loaded: checkpoint.Checkpoint) -> None:
+        """Take up training where `loaded` was saved; CheckpointError when it is of another architecture."""
+        where = str(loaded.path)
+        for prefix, module in self._modules().items():
+            start = f"{prefix}."
+            own = {k.removeprefix(start): v for k, v in loaded.model.items() if k.startswith(start)}
+            checkpoint.restore(module, own, where)
+        for optimizer, named, start in (
+            (self.g_optimizer, self.g_named, "g."),
+            (self.d_optimizer, self.d_named, "d."),
+        ):
+            own = {k: v for k, v in loaded.optimizer.items() if k.startswith(start)}
+            checkpoint.restore_optimizer(optimizer, named, own, where)
+        self.cur_nimg = loaded.state["cur_nimg"]
+        self._sums.clear()
+        self._counts.clear()
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"g": self.generator, "d": self.discriminator, "g_ema": self.average}

@@ -1,0 +1,48 @@
+"""A small data set and small runs of every preset."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from fastgan.config import build, merge, preset
+from fastgan.data.dataset import Dataset
+from fastgan.data.feed import Feed
+from fastgan.training import assemble
+from fastgan.training.settings import RunConfig
+from fastgan.training.trainer import Trainer
+
+SMALL = {
+    "dcgan": {"model": {"width": 4, "z_dim": 8}, "train": {"batch": 4}},
+    "wgan-gp": {"model": {"width": 4, "z_dim": 8}, "train": {"batch": 4, "d_steps": 2}},
+    "stylegan": {
+        "model": {"z_dim": 16, "w_dim": 16, "channel_multiplier": 0.03},
+        "loss": {"penalty_interval": 3},
+        "train": {"batch": 4},
+    },
+}
+
+
+def small(name: str, **tables: dict) -> RunConfig:
+    """A preset made small, for 16 px."""
+    return build(RunConfig, merge(merge(preset(name), SMALL[name]), tables))
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    images = torch.randint(
+        0, 256, (23, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
+    return Dataset(images=images, content_hash="of the tests")
+
+
+@pytest.fixture
+def make(dataset: Dataset, device: torch.device) -> Callable[..., Trainer]:
+    """make(preset, precision="fp32", table={key: value}...) -> a fresh small Trainer."""
+
+    def build_one(name: str, precision: str = "fp32", **tables: dict) -> Trainer:
+        config = assemble.resolve(small(name, **tables), dataset)
+        feed = Feed(dataset, device=device, seed=config.train.seed, mirror=config.data.mirror)
+        return assemble.make_trainer(config, feed, device, precision)
+
+    return build_one

@@ -1,0 +1,199 @@
+"""The adversarial step: exact resumption, lazy penalties, what is trained and what is not."""
+
+import math
+
+import pytest
+import torch
+
+from fastgan.errors import CheckpointError, ConfigError
+from fastgan.training import assemble, checkpoint
+from tests.training.conftest import SMALL, small
+
+
+def run(trainer, iterations):
+    for _ in range(iterations):
+        trainer.step()
+
+
+def through_disk(trainer, folder, precision="fp32", keep=2):
+    model, optimizer = trainer.state_dict()
+    state = {"cur_nimg": trainer.cur_nimg, "config": {}}
+    checkpoint.save(folder, model=model, optimizer=optimizer, state=state, keep=keep)
+    return checkpoint.load(folder)
+
+
+def assert_same_bits(one, other):
+    for ours, theirs in zip(one.state_dict(), other.state_dict(), strict=True):
+        assert ours.keys() == theirs.keys()
+        for name in ours:
+            assert torch.equal(ours[name], theirs[name]), name
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", SMALL)
+def test_saving_and_loading_changes_no_bit(make, name, precision, tmp_path, device):
+    if device.type != "cpu":
+        pytest.skip("bitwise only where every kernel is deterministic")
+    unbroken = make(name, precision, data={"mirror": True})
+    run(unbroken, 7)
+
+    first = make(name, precision, data={"mirror": True})
+    run(first, 4)
+    loaded = through_disk(first, tmp_path)
+    torch.manual_seed(999)
+    torch.rand(17)  # whatever else happens to the generators
+    second = make(name, precision, data={"mirror": True})
+    second.load_state_dict(loaded)
+    assert second.cur_nimg == first.cur_nimg
+    assert_same_bits(second, first)
+    run(second, 3)
+    assert second.cur_nimg == unbroken.cur_nimg
+    assert_same_bits(second, unbroken)
+
+
+def test_the_seed_decides_everything(make, device):
+    one, same, other = make("dcgan"), make("dcgan"), make("dcgan", train={"seed": 1})
+    for trainer in (one, same, other):
+        run(trainer, 2)
+    if device.type == "cpu":
+        assert_same_bits(one, same)
+    assert not torch.equal(
+        one.state_dict()[0]["g.project.conv.weight"], other.state_dict()[0]["g.project.conv.weight"]
+    )
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_both_networks_learn_and_the_average_follows(make, name):
+    trainer = make(name)
+    before = {key: value.clone() for key, value in trainer.state_dict()[0].items()}
+    run(trainer, 3)
+    after = trainer.state_dict()[0]
+    changed = {key for key in after if not torch.equal(before[key], after[key])}
+    for prefix in ("g.", "d.", "g_ema."):
+        assert any(key.startswith(prefix) for key in changed)
+    losses = trainer.take_losses()
+    assert {"loss_d", "loss_g", "real", "fake"} <= losses.keys()
+    assert all(math.isfinite(value) for value in losses.values())
+    assert trainer.take_losses() == {}
+
+
+def test_layers_that_get_no_gradient_stay_out_of_the_optimiser(make, tmp_path):
+    trainer = make("stylegan")  # one to_rgb a resolution: only the last is used at full resolution
+    run(trainer, 1)
+    optimizer = trainer.state_dict()[1]
+    assert not any(key.startswith("g.to_rgb.0.") for key in optimizer)
+    assert any(key.startswith("g.to_rgb.2.") for key in optimizer)
+    fresh = make("stylegan")
+    fresh.load_state_dict(through_disk(trainer, tmp_path))
+    run(fresh, 1)
+    assert fresh.state_dict()[1].keys() == optimizer.keys()
+
+
+def test_the_discriminator_gets_no_gradient_in_the_generators_step(make):
+    trainer = make("dcgan")
+    trainer.step_g(4)
+    assert all(p.grad is None for p in trainer.discriminator.parameters())
+    assert all(p.requires_grad for p in trainer.discriminator.parameters())
+    trainer.step_d(trainer.feed.batch(0, 4)[0], penalise=False)
+    assert all(p.grad is not None for p in trainer.discriminator.parameters())
+
+
+@pytest.mark.parametrize(("interval", "expected"), [(1, [0, 1, 2, 3, 4, 5, 6]), (3, [0, 3, 6])])
+def test_penalties_come_every_interval_and_survive_resumption(make, interval, expected, monkeypatch):
+    trainer = make("stylegan", loss={"penalty_interval": interval})
+    penalised = []
+    inner = trainer.penalty
+    monkeypatch.setattr(
+        trainer,
+        "penalty",
+        lambda *a: (penalised.append(trainer.cur_nimg // trainer.iteration_nimg), inner(*a))[1],
+    )
+    for cur in range(7):
+        trainer.cur_nimg = cur * trainer.iteration_nimg  # as after a resumption at any moment
+        trainer.step()
+    assert penalised == expected
+
+
+def test_a_lazy_penalty_is_an_optimiser_step_of_its_own_with_rescaled_adam(make):
+    trainer = make("stylegan", loss={"penalty_interval": 3})
+    run(trainer, 4)
+    optimizer = trainer.state_dict()[1]
+    assert optimizer["d.logit.weight.step"].item() == 4 + 2
+    assert optimizer["g.const.step"].item() == 4
+    group = trainer.d_optimizer.param_groups[0]
+    assert group["lr"] == pytest.approx(2e-3 * 3 / 4)
+    assert group["betas"] == pytest.approx((0.0, 0.99**0.75))
+    assert trainer.g_optimizer.param_groups[0]["lr"] == 2e-3
+
+
+def test_an_eager_penalty_shares_the_step_and_leaves_adam_alone(make):
+    trainer = make("wgan-gp")
+    run(trainer, 2)
+    assert trainer.state_dict()[1]["d.logit.weight.step"].item() == 4  # d_steps is 2
+    assert trainer.d_optimizer.param_groups[0]["lr"] == 1e-4
+    assert trainer.cur_nimg == 2 * 2 * 4
+
+
+def test_the_penalised_step_has_the_gradient_of_the_papers_objective(make):
+    """wgan-gp: one Adam-free comparison, the gradient of E[D(fake)] - E[D(real)] + lambda GP written out in float64."""
+    trainer = make("wgan-gp")
+    real, _ = trainer.feed.batch(0, 4)
+    captured = {}
+    trainer.d_optimizer.step = lambda: captured.update(
+        {name: p.grad.double().cpu().clone() for name, p in trainer.d_named.items()}
+    )
+    torch.manual_seed(5)
+    trainer.step_d(real, penalise=True)
+
+    torch.manual_seed(5)
+    with torch.no_grad():
+        fake = trainer.generator(torch.randn(4, 8, device=real.device))
+    t = torch.rand(4, device=real.device).double().cpu().view(4, 1, 1, 1)
+    critic = trainer.discriminator.double().cpu()
+    real, fake = real.double().cpu(), fake.double().cpu()
+    x = ((1 - t) * real + t * fake).requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    penalty = ((gradient.square().sum((1, 2, 3)).sqrt() - 1) ** 2).mean()
+    critic.zero_grad()
+    (critic(fake).mean() - critic(real).mean() + 10 * penalty).backward()
+    for name, p in critic.named_parameters():
+        torch.testing.assert_close(captured[f"d.{name}"], p.grad, rtol=2e-4, atol=1e-5)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(make, tmp_path):
+    loaded = through_disk(make("dcgan"), tmp_path)
+    with pytest.raises(
+        CheckpointError, match=r"another architecture: .* there and .* here, and \d+ more differ"
+    ):
+        make("dcgan", model={"width": 8}).load_state_dict(loaded)
+    with pytest.raises(CheckpointError, match=r"another architecture: .* is absent there"):
+        make("stylegan").load_state_dict(loaded)
+
+
+def test_gradient_penalties_refuse_batch_norm(make):
+    with pytest.raises(
+        ConfigError, match=r"needs a discriminator without batch norm.*--set model\.norm=none"
+    ):
+        make("dcgan", loss={"penalty": "r1"})
+
+
+@pytest.mark.parametrize(
+    ("tables", "sentence"),
+    [
+        ({"loss": {"name": "hunge"}}, "'hunge' is unknown: choose one of .*wasserstein"),
+        ({"loss": {"penalty": "r9"}}, "'r9' is unknown: choose one of none, gp, r1"),
+        ({"model": {"name": "biggan"}}, "'biggan' is unknown: choose one of .*stylegan"),
+        ({"model": {"widht": 3}}, r"unknown setting model\.widht \(did you mean model\.width\)"),
+        ({"model": {"resolution": 48}}, "resolution = 48 must be a power of two"),
+    ],
+)
+def test_names_and_settings_are_checked_before_anything_is_built(tables, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        assemble.resolve(small("dcgan", **tables))
+
+
+def test_a_nan_is_seen(make):
+    trainer = make("dcgan")
+    assert trainer.finite()
+    next(iter(trainer.d_named.values())).data.view(-1)[0] = float("nan")
+    assert not trainer.finite()

@@ -6,6 +6,7 @@ on (seed, i) alone, so a smaller set is the beginning of a larger one, however m
 
 import io
 import random
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -199,11 +200,18 @@ def _draw_all(n: int, size: int, seed: int, workers: int) -> Iterator[np.ndarray
         yield from map(_draw_chunk, tasks)
         return
     # resvg holds the interpreter lock, so threads would not help; torch's threads do not survive a fork, so spawn.
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(tasks)), mp_context=get_context("spawn"), initializer=_ignore_interrupt
+    ) as pool:
         try:
             yield from pool.map(_draw_chunk, tasks)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupt() -> None:
+    """Ctrl-C is the parent's to answer; a worker that heard it too would only print a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _draw_chunk(task: tuple[int, int, int, int]) -> np.ndarray:

@@ -4,8 +4,6 @@ import hashlib
 import math
 import statistics
 import tempfile
-import zipfile
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -159,8 +157,6 @@ def _guarded(item: Item, work: Callable[[Any], T]) -> T | BadImage:
         return BadImage(item.name, str(error))
     except OSError as error:
         return BadImage(item.name, error.strerror or str(error))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        return BadImage(item.name, f"damaged in the zip: {error}")
 
 
 class _Spool(Protocol):

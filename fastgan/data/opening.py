@@ -14,7 +14,7 @@ from fastgan.data import decode, ingest, packed, sources
 from fastgan.data.dataset import BadImage, Dataset, check_geometry, encode_names, raw_bytes
 from fastgan.data.ingest import Progress
 from fastgan.data.sources import Item
-from fastgan.errors import DataError, OutputError
+from fastgan.errors import DataError
 
 
 def open_dataset(
@@ -50,11 +50,8 @@ def pack(
 
     Raises DataError as `open_dataset` does, and OutputError when `out` cannot be written.
     """
+    packed.check_target(out)
     target = Path(out)
-    if not packed.matches(target):
-        raise OutputError(f"{target} should end in .fgd: that is how a packed set is recognised")
-    if target.is_dir():
-        raise OutputError(f"{target} is a folder: give the name of a file to write")
     dataset = _open(Path(source), resolution, channels, max_bad, progress, spool=target.resolve().parent)
     packed.write(target, dataset)
     return packed.read(target)

@@ -27,6 +27,15 @@ def matches(path: Path) -> bool:
     return path.suffix.lower() == ".fgd"
 
 
+def check_target(path: str | PathLike[str]) -> None:
+    """Raise OutputError unless `path` can be the name of a packed set, before any work is spent on it."""
+    target = Path(path)
+    if not matches(target):
+        raise OutputError(f"{target} should end in .fgd: that is how a packed set is recognised")
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder: give the name of a file to write")
+
+
 def write(path: str | PathLike[str], dataset: Dataset) -> None:
     """Write `dataset` to `path`, whole or not at all, without holding more than a piece of it in memory.
 

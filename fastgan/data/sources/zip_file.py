@@ -44,4 +44,9 @@ def _open(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> BinaryIO:
         raise BadImageError("its name points outside the zip")
     if entry.file_size > MAX_BYTES:
         raise BadImageError(f"unpacks to {entry.file_size} bytes, more than the limit of {MAX_BYTES}")
-    return io.BytesIO(archive.read(entry))
+    try:
+        return io.BytesIO(archive.read(entry))
+    except MemoryError:
+        raise
+    except Exception as error:  # each compression has its own exceptions; any of them is the entry's fault
+        raise BadImageError(f"damaged in the zip: {error}") from error

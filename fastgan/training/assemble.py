@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from fastgan import losses, models
 from fastgan.config import build, to_mapping
-from fastgan.data.dataset import Dataset
-from fastgan.data.feed import Feed
+from fastgan.data import Dataset, Feed
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
 from fastgan.training.settings import LossConfig, RunConfig

@@ -44,20 +44,20 @@ def lazy_adam(lr: float, betas: tuple[float, float], interval: int) -> tuple[flo
 class Every:
     """Says when a multiple of a length of training has been passed."""
 
-    def __init__(self, length: Duration, *, nimg: int, seconds: float) -> None:
+    def __init__(self, length: Duration, nimg: int, seconds: float) -> None:
         self.length = length
         self.passed = self._multiples(nimg, seconds)
 
     def _multiples(self, nimg: int, seconds: float) -> int:
-        return int(progress(self.length, nimg=nimg, seconds=seconds))
+        return int(progress(self.length, nimg, seconds))
 
-    def due(self, *, nimg: int, seconds: float) -> bool:
+    def due(self, nimg: int, seconds: float) -> bool:
         """True once for each multiple passed since the last call (several at once count as one)."""
         before, self.passed = self.passed, self._multiples(nimg, seconds)
         return self.passed > before
 
 
-def progress(length: Duration, *, nimg: int, seconds: float) -> float:
+def progress(length: Duration, nimg: int, seconds: float) -> float:
     """How much of `length` is done: 1.0 is all of it."""
     if length.images is not None:
         return nimg / length.images

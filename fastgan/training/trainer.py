@@ -11,7 +11,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from fastgan.data.feed import Feed
+from fastgan.data import Feed
 from fastgan.training import checkpoint, ema, schedule
 from fastgan.training.settings import RunConfig
 
@@ -46,6 +46,7 @@ class Trainer:
         self.generator, self.discriminator, self.average = generator, discriminator, average
         self.feed, self.loss, self.penalty = feed, loss, penalty
         self.config, self.device, self.precision = config, device, precision
+        self.z_dim = int(config.model["z_dim"])
         self.cur_nimg = 0
         self.g_named = {f"g.{name}": p for name, p in generator.named_parameters() if p.requires_grad}
         self.d_named = {f"d.{name}": p for name, p in discriminator.named_parameters() if p.requires_grad}
@@ -123,7 +124,7 @@ class Trainer:
         self._record(loss_g=loss)
 
     def _latents(self, n: int) -> Tensor:
-        return torch.randn(n, self.generator.z_dim, device=self.device)  # [N, Z]
+        return torch.randn(n, self.z_dim, device=self.device)  # [N, Z]
 
     def _autocast(self) -> torch.autocast:
         # A context for each forward pass: a cast cached under no_grad must not serve a pass that needs gradients.

@@ -63,8 +63,8 @@ def test_lazy_adam_is_the_papers():
 
 
 def test_every_counts_multiples_passed():
-    every = schedule.Every(Duration(images=100), nimg=0, seconds=0.0)
-    assert [every.due(nimg=n, seconds=0.0) for n in (64, 128, 192, 256, 512, 513)] == [
+    every = schedule.Every(Duration(images=100), 0, 0.0)
+    assert [every.due(n, 0.0) for n in (64, 128, 192, 256, 512, 513)] == [
         False,
         True,
         False,
@@ -72,7 +72,7 @@ def test_every_counts_multiples_passed():
         True,
         False,
     ]
-    resumed = schedule.Every(Duration(images=100), nimg=192, seconds=0.0)
-    assert [resumed.due(nimg=n, seconds=0.0) for n in (199, 256)] == [False, True]
-    timed = schedule.Every(Duration(seconds=10.0), nimg=0, seconds=25.0)
-    assert [timed.due(nimg=0, seconds=s) for s in (29.0, 31.0, 32.0)] == [False, True, False]
+    resumed = schedule.Every(Duration(images=100), 192, 0.0)
+    assert [resumed.due(n, 0.0) for n in (199, 256)] == [False, True]
+    timed = schedule.Every(Duration(seconds=10.0), 0, 25.0)
+    assert [timed.due(0, s) for s in (29.0, 31.0, 32.0)] == [False, True, False]

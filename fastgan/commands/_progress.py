@@ -1,0 +1,113 @@
+"""How training shows itself on stderr: a live bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from fastgan.training.session import Report
+
+_QUIET = 10.0  # seconds between plain lines
+
+
+class Display(Protocol):
+    """What a command tells its user while it works."""
+
+    def note(self, text: str) -> None:
+        """A sentence, once."""
+
+    def data(self, stage: str, done: int, total: int) -> None:
+        """Images are being read."""
+
+    def report(self, report: "Report") -> None:
+        """A training step is done."""
+
+
+@contextmanager
+def display() -> Iterator[Display]:
+    """The display that fits stderr."""
+    if sys.stderr.isatty():
+        with _Live() as live:
+            yield live
+    else:
+        yield _Plain()
+
+
+def summary(report: "Report", losses: dict[str, float]) -> str:
+    """`12.8 kimg  460 img/s  loss_d 1.204  loss_g 0.873`."""
+    shown = [f"{name} {losses[name]:.3f}" for name in ("loss_d", "loss_g", "penalty") if name in losses]
+    return "  ".join([f"{report.cur_nimg / 1000:.4g} kimg", f"{report.img_per_s:.3g} img/s", *shown])
+
+
+def clock(seconds: float | None) -> str:
+    """`1:02:03`, `4:05`, or `?`."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class _Plain:
+    def __init__(self) -> None:
+        self.last = -_QUIET
+
+    def _line(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def note(self, text: str) -> None:
+        self._line(f"note: {text}")
+
+    def data(self, stage: str, done: int, total: int) -> None:
+        if self._due() or done == total:
+            self._line(f"{stage} {done}/{total}")
+
+    def report(self, report: "Report") -> None:
+        if report.losses and self._due():
+            left = clock(report.left)
+            self._line(f"{summary(report, report.losses)}  {clock(report.seconds)} done, {left} to go")
+
+    def _due(self) -> bool:
+        due = time.monotonic() - self.last >= _QUIET
+        self.last = time.monotonic() if due else self.last
+        return due
+
+
+class _Live:
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = (
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:3.0f}%"),
+            TextColumn("{task.description}"),
+        )
+        self.progress = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
+        self.task: Any = None
+        self.losses: dict[str, float] = {}
+
+    def __enter__(self) -> "_Live":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def note(self, text: str) -> None:
+        self.progress.console.print(f"note: {text}", markup=False, highlight=False)
+
+    def data(self, stage: str, done: int, total: int) -> None:
+        self._show(f"{stage} {done}/{total} images", done / max(total, 1))
+
+    def report(self, report: "Report") -> None:
+        self.losses = report.losses or self.losses
+        times = f"{clock(report.seconds)} done, {clock(report.left)} to go"
+        self._show(f"{summary(report, self.losses)}  {times}", report.done)
+
+    def _show(self, text: str, done: float) -> None:
+        if self.task is None:
+            self.task = self.progress.add_task("", total=1.0)
+        self.progress.update(self.task, description=text, completed=done)

@@ -1,0 +1,165 @@
+"""`fastgan train`: from a folder of images to a trained generator, and on from where it stopped."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from fastgan.training.session import Outcome, Session
+    from fastgan.training.settings import RunConfig
+
+DEFAULT_PRESET = "dcgan"
+_LAST = "?"  # --resume without a run
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  fastgan train ./photos --preset stylegan --budget 30m
+  fastgan train photos.fgd --set train.batch=32 --set train.checkpoint_every=250img
+  fastgan train --resume runs/0007 --budget 2h
+"""
+)
+@click.argument("source", required=False)
+@click.option("--preset", metavar="NAME", help="dcgan, wgan-gp, stylegan, ...  [default: dcgan]")
+@click.option("--config", "config_file", metavar="FILE", help="Settings in TOML, over the preset's.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One setting, as in train.batch=32.")
+@click.option("--out", metavar="RUN", help="Run folder.  [default: the next free number under runs/]")
+@click.option("--budget", metavar="LENGTH", help="When to end: 90s, 10m, 2h, 50kimg.")
+@click.option(
+    "--resume",
+    metavar="[RUN]",
+    is_flag=False,
+    flag_value=_LAST,
+    help="Go on exactly with this run (without RUN: the last under runs/), or from one of its checkpoints.",
+)
+@click.option(
+    "--device", default="auto", metavar="NAME", help="cpu, cuda, or auto (cuda where there is one)."
+)
+@click.option("--seed", type=int, metavar="N", help="Everything random follows from it.")
+@click.option("--resolution", type=int, metavar="SIZE", help="Side of the images in pixels: 8, 16, ... 4096.")
+@click.option("--max-bad", metavar="SHARE", help='Unreadable images to put up with: "1%", or a count.')
+@click.option("--dry-run", is_flag=True, help="Print the settings as TOML, and do nothing.")
+@click.pass_context
+def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, **options: Any) -> None:
+    """Train a GAN on SOURCE: a folder of images, a zip of them, or a packed .fgd file.
+
+    Settings come from the preset, then --config, then the options here. Ctrl-C saves, and --resume goes on.
+    """
+    from fastgan.commands._progress import display
+    from fastgan.config import to_mapping, to_toml
+    from fastgan.training import folder
+
+    run = None if resume is None else _run_to_resume(resume, options)
+    config = _new_config(options) if run is None else _resumed_config(folder.existing(run), options)
+    if dry_run:
+        from fastgan.training.assemble import resolve
+
+        click.echo(to_toml(to_mapping(resolve(config))), nl=False)
+        return
+
+    from fastgan.training import run as training
+
+    with display() as show:
+        shared: dict[str, Any] = {"device": device, "note": show.note, "progress": show.data}
+        with (
+            training.new(config, out=options["out"], **shared)
+            if run is None
+            else training.resumed(run, config, **shared)
+        ) as session:
+            show.note(_beginning(session))
+            outcome = session.fit(show.report)
+    click.echo(_ending(session, outcome))
+    ctx.exit(outcome.exit_code)
+
+
+def _overrides(options: dict[str, Any]) -> dict[str, Any]:
+    """The tables that the command line sets; its own options win over --set."""
+    from fastgan.config import merge, overrides
+
+    named = {
+        "data.source": str(Path(options["source"]).absolute()) if options["source"] else None,
+        "data.max_bad": options["max_bad"],
+        "model.resolution": options["resolution"],
+        "train.budget": options["budget"],
+        "train.seed": options["seed"],
+    }
+    tables = overrides(options["sets"])
+    for key, value in named.items():
+        if value is not None:
+            table, _, name = key.partition(".")
+            tables = merge(tables, {table: {name: value}})
+    return tables
+
+
+def _new_config(options: dict[str, Any]) -> "RunConfig":
+    from fastgan.config import build, merge, preset, read_toml
+    from fastgan.training.settings import RunConfig
+
+    written = read_toml(options["config_file"]) if options["config_file"] else {}
+    # A file that names its model is complete in itself; a preset asked for by name always comes first.
+    name = options["preset"] or (None if "name" in written.get("model", {}) else DEFAULT_PRESET)
+    tables = merge(merge(preset(name) if name else {}, written), _overrides(options))
+    config = build(RunConfig, tables)
+    if not config.data.source:
+        raise click.UsageError(
+            "Missing argument 'SOURCE': a folder of images, a zip of them, or a packed .fgd file."
+        )
+    return config
+
+
+def _run_to_resume(resume: str, options: dict[str, Any]) -> Path:
+    from fastgan.training import folder
+
+    for name in ("preset", "config_file", "seed", "resolution", "max_bad"):
+        if options[name] is not None:
+            option = name.removesuffix("_file").replace("_", "-")
+            raise click.UsageError(
+                f"--{option} belongs to a new run: --resume goes on with the run's own settings"
+            )
+    if resume != _LAST:
+        return Path(resume)
+    return Path(options["out"]) if options["out"] else folder.newest()
+
+
+def _resumed_config(run: Path, options: dict[str, Any]) -> "RunConfig":
+    from fastgan.config import build, merge, to_mapping
+    from fastgan.training import folder
+    from fastgan.training.settings import RunConfig
+
+    return build(RunConfig, merge(to_mapping(folder.read_config(run)), _overrides(options)))
+
+
+def _beginning(session: "Session") -> str:
+    config, data, trainer = session.config, session.dataset, session.trainer
+    start = f" from {trainer.cur_nimg / 1000:g} kimg" if trainer.cur_nimg else ""
+    return (
+        f"{config.model['name']} on {len(data)} images of {data.resolution}x{data.resolution}x{data.channels}, "
+        f"{session.device.type} {trainer.precision}, budget {config.train.budget}{start}, in {session.run}"
+    )
+
+
+def _ending(session: "Session", outcome: "Outcome") -> str:
+    from fastgan.commands._progress import clock
+
+    run, at = session.run, f"{outcome.cur_nimg / 1000:g} kimg in {clock(outcome.seconds)}"
+    if outcome.signum is not None:
+        return f"stopped at {at}; saved {session.saved}\n  fastgan train --resume {run}   goes on exactly"
+    grids = sorted((run / "grids").glob("*.png"))
+    return f"""trained {at}
+  {grids[-1]}   samples
+  {run / "generator.safetensors"}   the generator alone, to share
+next
+  fastgan generate {run} -n 100 --out images/
+  fastgan export {run} --onnx {run / "model.onnx"}
+  fastgan train --resume {run} --budget {_longer(session)}"""
+
+
+def _longer(session: "Session") -> str:
+    from dataclasses import replace
+
+    budget = session.config.train.budget
+    if budget.images is not None:
+        return str(replace(budget, images=2 * budget.images))
+    return str(replace(budget, seconds=2 * (budget.seconds or 0)))

@@ -1,0 +1,90 @@
+"""The record of a run: log.jsonl, TensorBoard events, sample grids."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from fastgan.files import atomic_write
+
+
+class Log:
+    """Appends to RUN/log.jsonl and RUN/tensorboard; lines beyond `cur_nimg` (of a resumed run) are dropped first."""
+
+    def __init__(self, run: Path, cur_nimg: int, note: Callable[[str], None]) -> None:
+        self.path = run / "log.jsonl"
+        if self.path.exists():
+            _trim(self.path, cur_nimg)
+        self._writer: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            note("tensorboard is not installed: log.jsonl has the curves (pip install tensorboard)")
+        else:
+            # purge_step hides, in TensorBoard, what an earlier process wrote beyond this point.
+            purge = cur_nimg + 1 if cur_nimg else None
+            self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=purge)
+
+    def write(self, line: dict[str, float]) -> None:
+        """Append one line; `cur_nimg` is the curves' abscissa."""
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if self._writer is not None:
+            for name, value in line.items():
+                if name != "cur_nimg":
+                    self._writer.add_scalar(name, value, int(line["cur_nimg"]))
+
+    def image(self, grid: Tensor, cur_nimg: int) -> None:
+        """Show a uint8 grid [H, W, C] in TensorBoard."""
+        if self._writer is not None:
+            self._writer.add_image("samples", grid[..., :3], cur_nimg, dataformats="HWC")
+
+    def close(self) -> None:
+        """Write out what TensorBoard still holds."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _trim(path: Path, cur_nimg: int) -> None:
+    """Keep the whole lines up to `cur_nimg`: a killed process may have left more, and half a line."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    kept = [line for line in lines if json.loads(line)["cur_nimg"] <= cur_nimg]
+    if len(kept) < len(lines) or path.stat().st_size != sum(len(line.encode()) + 1 for line in kept):
+        with atomic_write(path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+class Grid:
+    """Draws the same latents again and again, so that one can watch the images form."""
+
+    def __init__(
+        self, run: Path, average: nn.Module, z_dim: int, *, seed: int, images: int, device: torch.device
+    ) -> None:
+        self.folder = run / "grids"
+        self.average, self.device, self.columns = average, device, max(int(images**0.5), 1)
+        generator = torch.Generator().manual_seed(seed)
+        self.z = torch.randn(images, z_dim, generator=generator)  # [N, Z], the same on every device
+
+    @torch.no_grad()
+    def draw(self) -> Tensor:
+        """uint8 [rows * R, columns * R, C]; generated a few at a time, whatever the grid's size."""
+        images = torch.cat(
+            [self.average(z.to(self.device)).float().cpu() for z in self.z.split(16)]
+        )  # [N, C, R, R]
+        missing = -len(images) % self.columns
+        images = torch.cat([images, images.new_full((missing, *images.shape[1:]), -1.0)])
+        n, channels, height, width = images.shape
+        tiles = images.view(n // self.columns, self.columns, channels, height, width)
+        grid = tiles.permute(0, 3, 1, 4, 2).reshape(-1, self.columns * width, channels)
+        return ((grid + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+    def save(self, cur_nimg: int) -> Tensor:
+        """Write grids/<cur_nimg>.png and return what it shows."""
+        grid = self.draw()
+        with atomic_write(self.folder / f"{cur_nimg:09d}.png") as temporary:
+            Image.fromarray(grid.squeeze(2).numpy()).save(temporary)
+        return grid

@@ -1,0 +1,148 @@
+"""Begin a run, or go on with one: folder, lock, data, precision, trainer."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import torch
+
+from fastgan.config import Duration
+from fastgan.data import Dataset, Feed, open_dataset, pack
+from fastgan.errors import ConfigError, DataError
+from fastgan.training import assemble, checkpoint, folder, precision, schedule
+from fastgan.training.session import Note, Session, machine
+from fastgan.training.settings import RunConfig
+from fastgan.training.trainer import Trainer
+
+DataProgress = Callable[[str, int, int], None]
+"""Called as progress(stage, done, total) while images are read."""
+
+
+@contextmanager
+def new(
+    config: RunConfig,
+    *,
+    out: str | Path | None,
+    device: str,
+    note: Note,
+    progress: DataProgress | None = None,
+) -> Iterator[Session]:
+    """Begin a run in a new folder, which disappears again when it cannot begin (bad data, impossible settings)."""
+    assemble.resolve(config)  # names and settings are refused before any image is read
+    where = assemble.pick_device(device)
+    existed = out is not None and Path(out).exists()
+    run = folder.create(out)
+    with folder.locked(run):
+        try:
+            folder.write_config(run, config)  # from here on a killed run can be resumed
+            session = _prepare(run, config, where, None, note, progress)
+        except BaseException:
+            folder.clear(run)
+            if not existed:
+                run.rmdir()
+            raise
+        with closing(session.trainer.feed):
+            yield session
+
+
+@contextmanager
+def resumed(
+    path: str | Path,
+    config: RunConfig,
+    *,
+    device: str,
+    note: Note,
+    progress: DataProgress | None = None,
+) -> Iterator[Session]:
+    """Go on with the run `path` (or from one of its checkpoints) under `config`, which may extend its budget."""
+    run, where = folder.existing(path), assemble.pick_device(device)
+    with folder.locked(run):
+        started = (run / "latest").exists() or Path(path) != run
+        loaded = checkpoint.load(path) if started else None
+        session = _prepare(run, config, where, loaded, note, progress)
+        session.saved = loaded.path if loaded is not None else None  # nothing new to save yet
+        with closing(session.trainer.feed):
+            yield session
+
+
+def _prepare(
+    run: Path,
+    config: RunConfig,
+    device: torch.device,
+    loaded: checkpoint.Checkpoint | None,
+    note: Note,
+    progress: DataProgress | None,
+) -> Session:
+    dataset = _data(run, config, progress)
+    for text in dataset.notes:
+        note(text)
+    for bad in dataset.bad:
+        note(f"skipped {bad}")
+    _check_same_data(run, dataset, loaded)
+    config = assemble.resolve(config, dataset)
+    feed = Feed(dataset, device=device, seed=config.train.seed, mirror=config.data.mirror)
+
+    def make(kind: str) -> Trainer:
+        return assemble.make_trainer(config, feed, device, kind)
+
+    asked = config.train.precision
+    if loaded is not None and asked == "auto":
+        asked = loaded.state["precision"]  # the same bits as before, whatever a new measurement would say
+    trainer = make(precision.choose(asked, device, make, note))
+    seconds = 0.0
+    if loaded is not None:
+        trainer.load_state_dict(loaded)
+        seconds = loaded.state["seconds"]
+        changed = [
+            f"{key} was {was}" for key, was in loaded.state["machine"].items() if was != machine(device)[key]
+        ]
+        if changed:
+            note(f"this machine differs from the one before, so the last bits may too: {', '.join(changed)}")
+    _check_budget(run, config.train.budget, trainer.cur_nimg, seconds)
+    folder.write_config(run, config)
+    return Session(
+        run=run, config=config, dataset=dataset, trainer=trainer, device=device, seconds=seconds, note=note
+    )
+
+
+def _data(run: Path, config: RunConfig, progress: DataProgress | None) -> Dataset:
+    """The run's images: packed into the run folder, unless the source is a packed set of the right size already."""
+    if (run / "data.fgd").exists():
+        return open_dataset(run / "data.fgd")
+    source, size, channels = (
+        config.data.source,
+        config.model.get("resolution"),
+        config.model.get("img_channels"),
+    )
+    if not source:
+        raise ConfigError("no images to train on: name a folder, a zip or an .fgd file")
+    if Path(source).suffix.lower() == ".fgd":
+        dataset = open_dataset(source)
+        if dataset.resolution == (size or dataset.resolution) and dataset.channels == (
+            channels or dataset.channels
+        ):
+            return dataset
+    return pack(
+        source,
+        run / "data.fgd",
+        resolution=size,
+        channels=channels,
+        max_bad=config.data.max_bad,
+        progress=progress,
+    )
+
+
+def _check_same_data(run: Path, dataset: Dataset, loaded: checkpoint.Checkpoint | None) -> None:
+    if loaded is not None and loaded.state["data"]["content_hash"] != dataset.content_hash:
+        raise DataError(
+            f"the images have changed since {run} began (their hash is {dataset.content_hash[:12]}, it was "
+            f"{loaded.state['data']['content_hash'][:12]}): give the original set, or begin a new run"
+        )
+
+
+def _check_budget(run: Path, budget: Duration, cur_nimg: int, seconds: float) -> None:
+    if schedule.progress(budget, cur_nimg, seconds) >= 1:
+        raise ConfigError(
+            f"{run} has used up its budget of {budget} ({cur_nimg} images, {seconds:.0f} s): "
+            "give a larger total with --budget to go on"
+        )

@@ -28,7 +28,7 @@ def _from_os_error(error: OSError) -> str | None:
     return f"{where}: {error.strerror[0].lower()}{error.strerror[1:]}."
 
 
-def _sentence(error: BaseException) -> str | None:
+def _sentence(error: BaseException) -> str | None:  # noqa: PLR0911  one kind of error a line
     """One sentence for what the user can mend, None for a bug of ours."""
     if isinstance(error, click.UsageError):
         help_for = error.ctx.command_path if error.ctx else "fastgan"
@@ -41,13 +41,15 @@ def _sentence(error: BaseException) -> str | None:
         return _from_os_error(error)
     if "No space left on device" in str(error):  # the Rust writers (safetensors) raise their own type
         return "the disk is full: free some space, or write elsewhere."
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, not imported here
+    if (
+        isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    ):  # torch's, not imported here
         return "out of memory: use a smaller batch, a lower resolution, or a narrower model."
     return None
 
 
 def _silence_stdout() -> None:
-    """The reader is gone: whatever is still buffered goes nowhere, and the interpreter's last flush is quiet."""
+    """The reader is gone: what is still buffered goes nowhere, and the last flush is quiet."""
     sys.stdout.flush = lambda: None  # type: ignore[method-assign]
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -21,7 +21,7 @@ class CommandFolder(click.Group):
         return sorted(m.name for m in pkgutil.iter_modules(commands.__path__) if not m.name.startswith("_"))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import fastgan.commands.`cmd_name` and return its `command`, or None where there is no such file."""
+        """Import fastgan.commands.`cmd_name` and return its `command`; None where there is no such file."""
         if cmd_name not in self.list_commands(ctx):
             return None
         command: click.Command = importlib.import_module(f"{commands.__name__}.{cmd_name}").command

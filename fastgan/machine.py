@@ -11,13 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # What our kernels and torch's bf16 paths care about, by the names that Linux gives them in /proc/cpuinfo.
-_ISA_FLAGS = ("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_tile")
+_ISA_FLAGS = (
+    "avx2",
+    "fma",
+    "f16c",
+    "avx512f",
+    "avx512bw",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_bf16",
+    "amx_tile",
+)
 _ARM_FLAGS = ("asimd", "sve", "bf16", "i8mm")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Processor:
-    """The CPU: its name, the cores this process may use, memory, and the instruction sets that matter here."""
+    """The CPU: its name, the cores this process may use, memory, the instruction sets that matter here."""
 
     name: str
     cores: int
@@ -82,7 +92,7 @@ def compiler() -> tuple[str, str] | None:
 
 
 def git_commit() -> str | None:
-    """The commit of the source tree this package runs from (`-dirty` when it was edited), None if installed."""
+    """The commit of the source tree this package runs from (`-dirty` if edited), None if installed."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None

@@ -1,8 +1,8 @@
 """The common timer: contenders take turns in one process, and ratios are taken round by round.
 
 A shared machine is up to several times slower from one second to the next. Two numbers taken one after the
-other then compare two machines; contenders that alternate within a round meet the same one, so the median over
-rounds of the *ratio within a round* is what can be trusted, and its quartiles say how far.
+other then compare two machines; contenders that alternate within a round meet the same one, so the median
+over rounds of the *ratio within a round* is what can be trusted, and its quartiles say how far.
 """
 
 import statistics
@@ -145,9 +145,10 @@ def measure(contenders: Sequence[Contender], settings: Settings) -> Measured:
 
 
 def captured(calls: Sequence[Callable[[], object]], name: str) -> Contender:
-    """A contender that replays one CUDA graph of all `calls` (each on inputs of its own, together past the L2).
+    """A contender that replays one CUDA graph of all `calls`, each on inputs of its own (together past the L2).
 
-    So device time is measured without launch gaps, and no call finds its inputs in the cache.
+    So device time is measured without launch gaps, and no call finds its inputs in the cache; the results are
+    kept, so that no call writes over the last one's either.
     """
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
@@ -158,6 +159,20 @@ def captured(calls: Sequence[Callable[[], object]], name: str) -> Contender:
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        for call in calls:
-            call()
-    return Contender(name=name, call=graph.replay, units=len(calls))
+        kept = [call() for call in calls]
+
+    def replay() -> object:
+        graph.replay()
+        return kept
+
+    return Contender(name=name, call=replay, units=len(calls))
+
+
+def throughput_row(measured: Measured, baseline: str) -> dict[str, Any]:
+    """Images a second of every contender, and the speed-up of the others over `baseline`."""
+    rates = {name: Spread.of([1 / s for s in seconds]) for name, seconds in measured.seconds.items()}
+    others = [name for name in measured.seconds if name != baseline]
+    return {
+        "images_per_second": {name: rate.to_json() for name, rate in rates.items()},
+        "speedup": {name: measured.speedup(name, baseline).to_json() for name in others},
+    }

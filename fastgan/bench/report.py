@@ -1,0 +1,143 @@
+"""Results as JSON (with the machine and the versions they belong to) and as plain Markdown tables."""
+
+import datetime
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fastgan import machine, ops
+
+if TYPE_CHECKING:
+    import rich.table
+
+SCHEMA = 1
+_PACKAGES = ("fastgan", "torch", "triton", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu")
+
+Row = Mapping[str, Any]
+Table = tuple[list[str], list[list[str]]]
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def header(device: str) -> dict[str, Any]:
+    """What the numbers belong to: the machine, versions, build, commit and time."""
+    processor = machine.processor()
+    facts: dict[str, Any] = {
+        "schema": SCHEMA,
+        "device": device_name(device),
+        "processor": asdict(processor),
+        "threads": torch.get_num_threads(),
+        "load_average": [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None,
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": _versions(),
+        "ops": ops.build_info(),
+        "backend": ops.backend("cuda" if device.startswith("cuda") else "cpu"),
+        "commit": machine.git_commit(),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    if device.startswith("cuda"):
+        properties = torch.cuda.get_device_properties(device)
+        facts["gpu"] = {
+            "name": properties.name,
+            "capability": f"{properties.major}.{properties.minor}",
+            "multiprocessors": properties.multi_processor_count,
+            "memory_gib": round(properties.total_memory / 2**30, 1),
+            "l2_mib": round(properties.L2_cache_size / 2**20, 1),
+            "cuda": torch.version.cuda,
+        }
+    return facts
+
+
+def device_name(device: str) -> str:
+    """The GPU's name, or the CPU's."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else machine.processor().name
+
+
+def seconds(value: float) -> str:
+    """A time with a unit that suits it."""
+    for unit, scale in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+        if value * scale >= 1 or unit == "us":
+            return f"{value * scale:.3g} {unit}"
+    raise AssertionError
+
+
+def _times(spread: Row | None) -> str:
+    """A ratio with its quartiles, as in `4.1x (3.9-4.3)`."""
+    return f"{spread['median']:.3g}x ({spread['q1']:.3g}-{spread['q3']:.3g})" if spread else ""
+
+
+def ops_table(rows: Sequence[Row]) -> Table:
+    """One line an op, shape, dtype, layout and pass."""
+    compiled = any("compile" in row["speedup"] for row in rows)
+    head = ["op", "shape", "dtype", "layout", "pass", "ours", "best eager", "vs eager"]
+    head += ["vs compile"] * compiled + ["of copy floor"]
+    lines = []
+    for row in rows:
+        line = [row["op"], "x".join(map(str, row["shape"])), row["dtype"], row["layout"]]
+        line += ["fwd+bwd" if row["pass"] == "both" else "fwd", seconds(row["seconds"]["ours"]["median"])]
+        line += [row["best_eager"], _times(row["speedup"]["eager"])]
+        line += [_times(row["speedup"].get("compile"))] * compiled
+        lines.append([*line, f"{row['over_floor']['median']:.2f}x"])
+    return head, lines
+
+
+def throughput_table(rows: Sequence[Row]) -> Table:
+    """Training and inference: one line a contender, images a second and the speed-up over the first."""
+    head = ["model", "batch", "contender", "images/s", "vs plain"]
+    lines = []
+    for row in rows:
+        for name, rate in row["images_per_second"].items():
+            line = [row["model"], str(row["batch"]), name, f"{rate['median']:.4g}"]
+            lines.append([*line, _times(row["speedup"].get(name))])
+    return head, lines
+
+
+def table(kind: str, rows: Sequence[Row]) -> Table:
+    """The table of a section: `ops`, `train` or `inference`."""
+    return ops_table(rows) if kind == "ops" else throughput_table(rows)
+
+
+def markdown(table_: Table) -> str:
+    """A plain Markdown table, padded so that it reads as text, too."""
+    head, lines = table_
+    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
+    rule = ["-" * width for width in widths]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in [head, rule, *lines]
+    )
+
+
+def rich_table(title: str, table_: Table) -> "rich.table.Table":
+    """The same table for a terminal."""
+    import rich.table
+
+    head, lines = table_
+    drawn = rich.table.Table(*head, title=title)
+    for line in lines:
+        drawn.add_row(*line)
+    return drawn
+
+
+def describe(header_: Row) -> str:
+    """One line above a table: where, on what, with which versions."""
+    versions, processor = header_["versions"], header_["processor"]
+    gpu = f"{header_['gpu']['name']}, " if "gpu" in header_ else ""
+    threads = f"{header_['threads']} of {processor['cores']} threads"
+    return (
+        f"{gpu}{processor['name']}, {threads}; torch {versions['torch']}, fastgan {header_['backend']} ops"
+        f" ({header_['ops'].get('isa') or 'no ISA'}), commit {header_['commit'] or 'unknown'}, {header_['date'][:10]}"
+    )

@@ -1,0 +1,108 @@
+"""`fastgan bench` as a function: which sections to measure, where, how long; returns one JSON-able document."""
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from fastgan import ops
+from fastgan.bench import ops as bench_ops
+from fastgan.bench import report
+from fastgan.bench.timing import Settings
+from fastgan.errors import ConfigError
+
+SECTIONS = ("ops", "train", "inference")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to measure; an empty choice means everything.
+
+    names, shapes, dtypes and layouts narrow the ops, models narrow training and inference. `budget_s` is the
+    time for one row; None takes the usual one (less with `quick`).
+    """
+
+    sections: Sequence[str] = SECTIONS
+    device: str = "auto"
+    threads: int = 1
+    quick: bool = False
+    compiled: bool = False
+    names: Sequence[str] = ()
+    shapes: Sequence[tuple[int, ...]] = ()
+    dtypes: Sequence[str] = ()
+    layouts: Sequence[str] = ()
+    models: Sequence[str] = ()
+    budget_s: float | None = None
+
+
+def resolve_device(device: str) -> str:
+    """`auto` is the GPU where there is one; ConfigError for a device that is not there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = device.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
+        raise ConfigError(f"device {device!r} is unknown: use cpu, cuda, cuda:N or auto.")
+    if kind == "cuda" and int(index or 0) >= (torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        raise ConfigError(f"there is no device {device!r} here: `fastgan doctor` says what there is.")
+    return device
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def timing(request: Request, device: str, *, section: str) -> Settings:
+    """One thread on a CPU is timed by CPU time; ops on a GPU by device events; everything else by the wall."""
+    cuda = device.startswith("cuda")
+    clock = "cpu" if not cuda and request.threads == 1 else "wall"
+    if cuda and section == "ops":
+        clock = "device"
+    budget = request.budget_s or (0.3 if request.quick else 3.0) * (1 if section == "ops" else 4)
+    rounds = 5 if request.quick else 11
+    block = 0.002 if cuda and section == "ops" else 0.02
+    return Settings(clock=clock, device=device, budget_s=budget, min_rounds=rounds, block_s=block)
+
+
+def _ops_plan(request: Request, device: str) -> bench_ops.Plan:
+    known = [op.name for op in ops.discover()]
+    for name in request.names:
+        if name not in known:
+            raise ConfigError(f"there is no op {name!r}: choose from {', '.join(known)}.")
+    dtypes = request.dtypes or ("fp32", "bf16")
+    layouts = request.layouts or ("nchw", "nhwc")
+    return bench_ops.Plan(
+        device=device,
+        names=request.names,
+        shapes=request.shapes,
+        most_shapes=1 if request.quick else None,
+        dtypes=dtypes,
+        layouts=layouts,
+        compiled=request.compiled,
+        timing=timing(request, device, section="ops"),
+    )
+
+
+def run(request: Request, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Measure the sections; `progress` hears what is being measured. The result goes into a JSON file as it is."""
+    device = resolve_device(request.device)
+    document: dict[str, Any] = {"sections": {}}
+    with _threads(request.threads):
+        document = {**report.header(device), "sections": {}}
+        for section in request.sections:
+            settings = timing(request, device, section=section)
+            if section == "ops":
+                rows = bench_ops.run(_ops_plan(request, device), progress)
+            else:
+                module = importlib.import_module(f"fastgan.bench.{section}")
+                rows = module.run(request, device, settings, progress)
+            document["sections"][section] = {"clock": settings.clock, "quick": request.quick, "rows": rows}
+    return document

@@ -1,0 +1,198 @@
+"""A training iteration: fastgan's own trainer against the same networks trained by plain eager torch.
+
+- `plain`: what a tutorial would write: fp32, NCHW, the best eager compositions for ops, Adam and the average of
+  the generator parameter by parameter.
+- `eager`: fastgan's trainer (precision, channels_last, fused Adam, one-launch average) with the best eager
+  compositions in the place of its kernels: what the kernels alone are worth.
+- `fastgan`: the trainer as `fastgan train` runs it.
+
+An iteration is a discriminator step and a generator step. A lazy penalty is counted with its share: iterations
+with and without it are timed in the same rounds and weighted by how often they occur.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from fastgan import config, losses
+from fastgan.bench import eager
+from fastgan.bench.timing import Contender, Measured, Settings, measure, throughput_row
+from fastgan.data.dataset import Dataset, content_hash
+from fastgan.data.feed import Feed
+from fastgan.training import assemble, precision
+from fastgan.training.settings import RunConfig
+
+if TYPE_CHECKING:
+    from fastgan.bench.suite import Request
+
+RESOLUTION = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A preset with the settings that make it small enough for the device."""
+
+    name: str
+    preset: str
+    batch: int
+    model: dict[str, Any]
+
+    def config(self) -> RunConfig:
+        """The preset, resolved for random RGB images of 64 px."""
+        tables = config.merge(
+            config.preset(self.preset), {"model": self.model, "train": {"batch": self.batch}}
+        )
+        return assemble.resolve(config.build(RunConfig, tables), _images(2))
+
+
+def cases(device: str, models: Sequence[str]) -> list[Case]:
+    """The cases for a device, narrowed to the named presets."""
+    if device.startswith("cuda"):
+        found = [
+            Case(name="dcgan-64", preset="dcgan", batch=128, model={}),
+            Case(name="stylegan-64", preset="stylegan", batch=64, model={}),
+        ]
+    else:
+        found = [
+            Case(name="dcgan-64 width 32", preset="dcgan", batch=32, model={"width": 32}),
+            Case(
+                name="stylegan-64 eighth width",
+                preset="stylegan",
+                batch=16,
+                model={"channel_multiplier": 0.125, "z_dim": 128, "w_dim": 128},
+            ),
+        ]
+    return [case for case in found if not models or case.preset in models]
+
+
+def _images(count: int) -> Dataset:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, RESOLUTION, RESOLUTION, 3), dtype=torch.uint8, generator=generator)
+    return Dataset(images=images, content_hash=content_hash(images))
+
+
+class PlainLoop:
+    """The textbook loop over the same networks, losses and penalty; `step(penalise)` is one iteration."""
+
+    def __init__(self, settings: RunConfig, feed: Feed, device: torch.device) -> None:
+        self.settings, self.feed, self.device = settings, feed, device
+        built = assemble.networks(settings, device)
+        self.g, self.d = (
+            net.to(device, memory_format=torch.contiguous_format)
+            for net in (built["generator"], built["discriminator"])
+        )
+        self.average = copy.deepcopy(self.g).eval().requires_grad_(False)
+        self.loss, self.penalty = losses.load(settings.loss.name), assemble.make_penalty(settings.loss)
+        train = settings.train
+        self.g_adam, self.d_adam = (
+            torch.optim.Adam(
+                net.parameters(), lr=lr, betas=(train.beta1, train.beta2), foreach=False, fused=False
+            )
+            for net, lr in ((self.g, train.lr_g), (self.d, train.lr_d))
+        )
+
+    def _fakes(self) -> Tensor:
+        return self.g(torch.randn(self.settings.train.batch, self.g.z_dim, device=self.device))
+
+    def step(self, penalise: bool) -> None:
+        """One discriminator step, one generator step, the average."""
+        real = self.feed.batch(0, self.settings.train.batch)[0].contiguous()
+        with torch.no_grad():
+            fake = self._fakes()
+        self.d_adam.zero_grad()
+        loss = self.loss.discriminator(self.d(real), self.d(fake))
+        if penalise and self.penalty is not None:
+            loss = loss + self.settings.loss.penalty_interval * self.penalty(self.d, real, fake)
+        loss.backward()
+        self.d_adam.step()
+
+        self.g_adam.zero_grad()
+        self.loss.generator(self.d(self._fakes())).backward()
+        self.g_adam.step()
+        with torch.no_grad():
+            for mean, parameter in zip(self.average.parameters(), self.g.parameters(), strict=True):
+                mean.mul_(0.999).add_(parameter, alpha=0.001)
+
+
+Step = Callable[[bool], None]
+
+
+def _within(context: Callable[[], AbstractContextManager[Any]], step: Step) -> Step:
+    def run(penalise: bool) -> None:
+        with context():
+            step(penalise)
+
+    return run
+
+
+def _steps(settings: RunConfig, device: torch.device) -> tuple[dict[str, Step], str]:
+    """Every contender's iteration, and the precision that `fastgan train` would choose here."""
+    feed = Feed(_images(512), device=device)
+    chosen = precision.choose(
+        "auto", device, lambda name: assemble.make_trainer(settings, feed, device, name), lambda _: None
+    )
+
+    def trainer_step() -> Step:
+        trainer = assemble.make_trainer(settings, feed, device, chosen)
+
+        def step(penalise: bool) -> None:
+            trainer.cur_nimg = (
+                0 if penalise else trainer.iteration_nimg
+            )  # the first of a lazy cycle penalises
+            trainer.step()
+
+        return step
+
+    steps = {
+        "plain": _within(eager.as_ops, PlainLoop(settings, feed, device).step),
+        "eager": _within(eager.as_ops, trainer_step()),
+        "fastgan": _within(nullcontext, trainer_step()),
+    }
+    return steps, chosen
+
+
+def ask(case: Case, device: str, timing: Settings) -> dict[str, Any]:
+    """Measure one case; returns what goes into the JSON."""
+    settings = case.config()
+    settings = replace(settings, train=replace(settings.train, d_steps=1))
+    steps, chosen = _steps(settings, torch.device(device))
+    interval = settings.loss.penalty_interval
+    kinds = {True: 1 / interval} if interval == 1 else {True: 1 / interval, False: 1 - 1 / interval}
+    contenders = [
+        Contender(name=f"{name} {penalise}", call=lambda s=step, p=penalise: s(p), units=case.batch)  # type: ignore[misc]
+        for name, step in steps.items()
+        for penalise in kinds
+    ]
+    measured = measure(contenders, timing)
+    rounds = range(len(next(iter(measured.seconds.values()))))
+    seconds = {
+        name: [
+            sum(share * measured.seconds[f"{name} {kind}"][r] for kind, share in kinds.items())
+            for r in rounds
+        ]
+        for name in steps
+    }
+    row = throughput_row(Measured(seconds), baseline="plain")
+    return {
+        "model": case.name,
+        "batch": case.batch,
+        "precision": chosen,
+        "penalty": f"{settings.loss.penalty} every {interval}",
+        **row,
+    }
+
+
+def run(
+    request: "Request", device: str, timing: Settings, progress: Callable[[str], None] = lambda _: None
+) -> list[dict[str, Any]]:
+    """Measure every case for the device."""
+    rows = []
+    for case in cases(device, request.models):
+        progress(f"training {case.name}")
+        rows.append(ask(case, device, timing))
+    return rows

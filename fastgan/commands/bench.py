@@ -1,0 +1,81 @@
+"""`fastgan bench`: ours against the baselines, in one run, in turns."""
+
+import click
+
+SECTIONS = ("ops", "train", "inference")
+
+
+@click.command(
+    epilog="Example: fastgan bench ops --op style_epilogue --dtype bf16 --layout nhwc --json ops.json",
+)
+@click.argument("what", type=click.Choice([*SECTIONS, "all"]), default="all")
+@click.option(
+    "--device", default="auto", metavar="DEVICE", help="cpu, cuda, or auto (cuda where there is one)."
+)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
+@click.option("--quick", is_flag=True, help="Few shapes and rounds: a look, not a result.")
+@click.option("--compile", "compiled", is_flag=True, help="Measure torch.compile too (slow to start).")
+@click.option("--op", "names", multiple=True, metavar="NAME", help="ops: only this op (repeatable).")
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    help="ops: only this dtype.",
+)
+@click.option(
+    "--layout", "layouts", multiple=True, type=click.Choice(["nchw", "nhwc"]), help="ops: only this layout."
+)
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME", help="train, inference: only this model (repeatable)."
+)
+@click.option(
+    "--json", "json_path", type=click.Path(dir_okay=False), help="Write results, machine and versions here."
+)
+@click.option("--markdown", is_flag=True, help="Print plain Markdown tables.")
+def command(
+    what: str,
+    device: str,
+    threads: int,
+    quick: bool,
+    compiled: bool,
+    names: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    layouts: tuple[str, ...],
+    models: tuple[str, ...],
+    json_path: str | None,
+    markdown: bool,
+) -> None:
+    """Measure kernels, a training step and inference against their baselines.
+
+    Contenders take turns within one process; times are medians, ratios are taken round by round and shown with
+    their quartiles. On a CPU with one thread the clock is CPU time, so that other programs disturb little.
+    """
+    from rich.console import Console
+
+    from fastgan.bench import report, suite
+    from fastgan.files import write_json
+
+    request = suite.Request(
+        sections=SECTIONS if what == "all" else (what,),
+        device=device,
+        threads=threads,
+        quick=quick,
+        compiled=compiled,
+        names=names,
+        dtypes=dtypes,
+        layouts=layouts,
+        models=models,
+    )
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        document = suite.run(request, progress=status.update)
+    if json_path:
+        write_json(json_path, document)
+    click.echo(report.describe(document))
+    for section, content in document["sections"].items():
+        table = report.table(section, content["rows"])
+        if markdown or not console.is_terminal:
+            click.echo(f"\n{report.markdown(table)}")
+        else:
+            Console().print(report.rich_table(section, table))

@@ -51,13 +51,29 @@ def _initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 1.0, 0.02)
 
 
+class _Projection(nn.ConvTranspose2d):
+    """The 4x4 transposed convolution of a 1x1 image, [N, C, 1, 1] -> [N, out, 4, 4], as one matrix product."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 4, bias=False)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        x, channels = x.flatten(1), self.weight.shape[1]
+        if self.weight.is_contiguous(memory_format=torch.channels_last):
+            y = x @ self.weight.permute(0, 2, 3, 1).flatten(1)  # no copy of the weight, none of the output
+            y = y.unflatten(1, (4, 4, channels)).permute(0, 3, 1, 2)
+        else:
+            y = (x @ self.weight.flatten(1)).unflatten(1, (channels, 4, 4))
+        return y if self.bias is None else y + self.bias.to(y.dtype)[:, None, None]
+
+
 class _UpBlock(nn.Module):
     """Transposed convolution, batch norm, ReLU."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int, padding: int) -> None:
+    def __init__(self, conv: nn.ConvTranspose2d) -> None:
         super().__init__()
-        self.conv = nn.ConvTranspose2d(in_channels, out_channels, 4, stride, padding, bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(out_channels)
+        self.conv = conv
+        self.norm: nn.Module = nn.BatchNorm2d(conv.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu_(self.norm(self.conv(x)))  # in place: batch norm's backward needs only its input
@@ -84,8 +100,10 @@ class Generator(nn.Module):
         self.noise_shapes: list[tuple[int, int, int, int]] = []
         r, w = config.resolution, config.width
         channels = [min(16 * w, r * w // size) for size in _sizes(4, r // 2)]
-        self.project = _UpBlock(config.z_dim, channels[0], stride=1, padding=0)
-        self.blocks = nn.Sequential(*(_UpBlock(i, o, stride=2, padding=1) for i, o in pairwise(channels)))
+        self.project = _UpBlock(_Projection(config.z_dim, channels[0]))
+        self.blocks = nn.Sequential(
+            *(_UpBlock(nn.ConvTranspose2d(i, o, 4, 2, 1, bias=False)) for i, o in pairwise(channels))
+        )
         self.to_image = nn.ConvTranspose2d(channels[-1], config.img_channels, 4, 2, 1)
         self.apply(_initialise)
         nn.init.zeros_(self.to_image.bias)  # type: ignore[arg-type]
@@ -136,7 +154,10 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Score each image: the larger, the more it looks real."""
-        x = at_least_float32(self.blocks(images).flatten(1))  # [N, 8 width * 16]
+        x = self.blocks(images).permute(
+            0, 2, 3, 1
+        )  # [N, 4, 4, 8 width]: flat without a copy if channels_last
+        x = at_least_float32(x.flatten(1))
         with full_precision(x):  # one dot product an image, and losses compare its last digits
             return self.logit(x).squeeze(1)
 

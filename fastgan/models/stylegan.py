@@ -263,7 +263,7 @@ class Discriminator(nn.Module):
             x = self.blocks[k - 1](x)
             if k == stage and _faded(alpha):
                 x = _fade(self.from_rgb[stage - 1](F.avg_pool2d(images, 2)), x, alpha)
-        x = self.conv(self.stddev(x)).flatten(1)  # [N, C * 16]
+        x = self.conv(self.stddev(x)).permute(0, 2, 3, 1).flatten(1)  # [N, 16 * C], no copy if channels_last
         x = at_least_float32(F.leaky_relu(self.linear(x), SLOPE))
         with full_precision(x):  # a few dot products, and losses compare the last digits
             return self.logit(x).squeeze(1)

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import BinaryIO
 
 import numpy as np
@@ -24,9 +25,9 @@ MAX_PIXELS = 89_478_485
 
 # EPS starts Ghostscript; the others are stubs without a decoder, or vector and video containers.
 _REFUSED = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "FITS"}
-_GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
+_GREY_MODES = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
 _DEEP_MODES = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
-_ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
+_ALPHA_MODES = {"LA", "PA", "RGBA"}
 
 
 class BadImageError(FastganError):
@@ -42,12 +43,14 @@ class Header:
     has_alpha: bool
 
 
+@cache
 def formats() -> tuple[str, ...]:
     """PIL's names of the formats that are read."""
     Image.init()
     return tuple(sorted(set(Image.OPEN) - _REFUSED))
 
 
+@cache
 def suffixes() -> frozenset[str]:
     """The file suffixes (lower case, with dot) that are taken for images."""
     readable = set(formats())

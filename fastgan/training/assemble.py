@@ -34,10 +34,13 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"there is no device called {name!r}: use cpu, cuda, cuda:1 or auto") from error
+    try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # each backend has its own
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"device {name!r} cannot be used here ({reason}): use cpu, cuda or auto") from error
+        raise ConfigError(f"device {name!r} cannot be used here ({reason}): use cpu or auto") from error
     return device
 
 

@@ -1,0 +1,174 @@
+"""Checkpoints: whole or not at all, and every broken one is refused in one sentence."""
+
+import errno
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fastgan.config import to_mapping
+from fastgan.errors import CheckpointError, OutputError
+from fastgan.training import checkpoint
+
+
+@pytest.fixture
+def run(make, tmp_path):
+    """A run folder with two checkpoints, at 4 and 8 images, and the trainer that wrote them."""
+    trainer = make("stylegan")
+    for _ in range(2):
+        trainer.step()
+        store(trainer, tmp_path)
+    return tmp_path, trainer
+
+
+def store(trainer, folder, keep=2):
+    model, optimizer = trainer.state_dict()
+    config = to_mapping(trainer.config)
+    config["data"]["source"] = "/home/someone/private"
+    state = {"cur_nimg": trainer.cur_nimg, "config": config, "data": {"class_names": ["cat"]}, "seconds": 1.0}
+    return checkpoint.save(folder, model=model, optimizer=optimizer, state=state, keep=keep)
+
+
+def names(folder):
+    return sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+
+def test_latest_names_the_newest_and_old_ones_go(run):
+    folder, trainer = run
+    assert names(folder) == ["000000004", "000000008"]
+    assert (folder / "latest").read_text() == "checkpoints/000000008\n"
+    trainer.step()
+    store(trainer, folder)
+    assert names(folder) == ["000000008", "000000012"]
+    assert checkpoint.load(folder).state["cur_nimg"] == 12
+    assert checkpoint.load(folder / "checkpoints" / "000000008").state["cur_nimg"] == 8
+
+
+def test_saving_after_going_back_drops_the_future_that_was_left(run):
+    folder, trainer = run
+    trainer.cur_nimg = 6
+    store(trainer, folder)
+    assert names(folder) == ["000000004", "000000006"]
+    assert checkpoint.load(folder).state["cur_nimg"] == 6
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json"])
+def test_a_file_cut_anywhere_is_seen(run, name, share):
+    folder, _ = run
+    path = folder / "checkpoints" / "000000008" / name
+    content = path.read_bytes()
+    cut = content[: int(len(content) * share)]
+    path.write_bytes(cut if name.endswith("safetensors") or share < 0.9 else content[:-3])
+    with pytest.raises(CheckpointError, match=f"{name} is (cut short or )?damaged|{name} is cut short"):
+        checkpoint.load(folder)
+    assert checkpoint.load(folder / "checkpoints" / "000000004").state["cur_nimg"] == 4
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json"])
+def test_a_missing_file_is_named(run, name):
+    folder, _ = run
+    (folder / "checkpoints" / "000000008" / name).unlink()
+    with pytest.raises(CheckpointError, match=f"is not whole: {name} is missing"):
+        checkpoint.load(folder)
+
+
+def test_what_is_no_checkpoint_says_so(run, tmp_path):
+    folder, _ = run
+    with pytest.raises(CheckpointError, match="neither a training run nor a checkpoint"):
+        checkpoint.load(tmp_path / "absent")
+    shutil.rmtree(folder / "checkpoints" / "000000008")
+    with pytest.raises(CheckpointError, match="names 'checkpoints/000000008', which is not a folder"):
+        checkpoint.load(folder)
+    (folder / "latest").unlink()
+    (folder / "config.toml").touch()
+    with pytest.raises(CheckpointError, match="has no checkpoint yet"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"format": 99}, "has format 99, and this fastgan reads format 1"),
+        ({"cur_nimg": "many"}, "is damaged: cur_nimg or config is missing"),
+        ({"config": None}, "is damaged: cur_nimg or config is missing"),
+    ],
+)
+def test_unknown_formats_are_refused(run, change, sentence):
+    path = run[0] / "checkpoints" / "000000008" / "state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(CheckpointError, match=sentence):
+        checkpoint.load(run[0])
+
+
+def test_a_full_disk_leaves_the_previous_checkpoint(run, monkeypatch):
+    folder, trainer = run
+    trainer.step()
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(
+        OutputError, match=r"could not save .*000000012 \(No space left on device\); .*000000008 remains"
+    ):
+        store(trainer, folder)
+    assert names(folder) == ["000000004", "000000008"]
+    assert checkpoint.load(folder).state["cur_nimg"] == 8
+
+
+def test_the_optimiser_takes_the_layout_of_its_parameters(run, make):
+    folder, _ = run
+    fresh = make("stylegan")
+    fresh.load_state_dict(checkpoint.load(folder))
+    for parameter, state in fresh.d_optimizer.state.items():
+        assert state["exp_avg"].stride() == parameter.stride()
+        assert state["step"].device == parameter.device
+
+
+@pytest.mark.parametrize("ema", [True, False])
+def test_a_generator_comes_back_from_run_and_checkpoint(run, ema):
+    folder, trainer = run
+    expected = (trainer.average if ema else trainer.generator).state_dict()
+    for path in (folder, folder / "checkpoints" / "000000008"):
+        generator, state = checkpoint.load_generator(path, ema=ema)
+        assert not generator.training
+        assert generator(torch.randn(3, 16)).shape == (3, 3, 16, 16)
+        assert all(
+            torch.equal(tensor, expected[name].cpu()) for name, tensor in generator.state_dict().items()
+        )
+        assert state["config"]["model"]["name"] == "stylegan"
+
+
+def test_a_release_is_one_file_that_tells_nothing_of_this_machine(run, tmp_path):
+    folder, trainer = run
+    path = tmp_path / "face.safetensors"
+    checkpoint.save_release(path, checkpoint.load(folder))
+    assert b"private" not in path.read_bytes()
+    generator, state = checkpoint.load_generator(path)
+    expected = trainer.average.state_dict()
+    assert all(torch.equal(tensor, expected[name].cpu()) for name, tensor in generator.state_dict().items())
+    assert state["data"]["class_names"] == ["cat"]
+    with pytest.raises(CheckpointError, match="holds the averaged generator alone"):
+        checkpoint.load_generator(path, ema=False)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="cut short"):
+        checkpoint.load_generator(path)
+
+
+def test_a_safetensors_file_of_others_is_no_release(tmp_path):
+    path = tmp_path / "theirs.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match="was not written by fastgan"):
+        checkpoint.load_generator(path)
+
+
+def test_a_generator_of_another_architecture_is_refused(run):
+    path = run[0] / "checkpoints" / "000000008" / "state.json"
+    state = json.loads(path.read_text())
+    state["config"]["model"]["w_dim"] = 32
+    path.write_text(json.dumps(state))
+    with pytest.raises(CheckpointError, match="another architecture"):
+        checkpoint.load_generator(run[0])

@@ -80,7 +80,8 @@ def _open(
             f"{path} holds no images: none of its files ends in .png, .jpg, .webp or another suffix that PIL reads"
         )
     found = ingest.survey(items, resolution, channels, progress)
-    _check_bad(path, found.bad, len(items), max_bad, all_bad=not found.items)
+    if not found.items:
+        _check_bad(path, found.bad, len(items), max_bad, all_bad=True)
     decoded = ingest.decode_all(
         found.items,
         ingest.load_item(found.resolution, found.channels),
@@ -89,6 +90,7 @@ def _open(
         folder=spool,
         progress=progress,
     )
+    # Judged only now, so that the message has the whole count and the next try with it succeeds.
     bad = sorted([*found.bad, *decoded.bad], key=lambda image: sources.path_key(image.name))
     _check_bad(path, bad, len(items), max_bad, all_bad=not decoded.kept)
     kept = [found.items[index] for index in decoded.kept]

@@ -1,0 +1,121 @@
+"""`fastgan data` as a user meets it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from fastgan.commands.data import command
+from fastgan.data import packed
+from fastgan.errors import DataError, OutputError
+from tests.data.images import fill
+
+
+def run(*arguments: object):
+    """The command in this process; errors that cli.py turns into a sentence come out as they are."""
+    return CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    fill(tmp_path / "pets" / "cat", 5)
+    fill(tmp_path / "pets" / "dog", 4, seed=1)
+    (tmp_path / "pets" / "dog" / "broken.jpg").write_text("no image")
+    return tmp_path / "pets"
+
+
+def test_pack_and_info(pets, tmp_path):
+    out = tmp_path / "pets.fgd"
+    result = run("pack", pets, "-o", out, "--size", 8, "--max-bad", "10%")
+    assert result.exit_code == 0
+    assert "skipped: dog/broken.jpg (not an image in a known format)" in result.stderr
+    assert "9 of 8 x 8 RGB" in result.stdout
+    assert "2: cat 5, dog 4" in result.stdout
+    result = run("info", out, "--verify")
+    assert "the content is what was packed" in result.stdout
+    facts = json.loads(run("info", out, "--json").stdout)
+    assert facts["images"] == 9
+    assert facts["classes"] == {"cat": 5, "dog": 4}
+    assert facts["bad"] == [{"name": "dog/broken.jpg", "reason": "not an image in a known format"}]
+    assert facts["content_hash"] == packed.read(out).content_hash
+    assert facts["verified"] is False
+
+
+def test_channels_and_sizes_that_cannot_be_trained_on(pets, tmp_path):
+    result = run("pack", pets, "-o", tmp_path / "x.fgd", "--size", 12, "--channels", 1, "--max-bad", "1")
+    assert "12 x 12 grey" in result.stdout
+    assert "power of two" in result.stderr
+    assert run("pack", pets, "-o", tmp_path / "x.fgd", "--channels", 2).exit_code == 2
+
+
+def test_too_many_bad_images_write_nothing(pets, tmp_path):
+    with pytest.raises(
+        DataError, match=r"1 of 10 images cannot be used \(limit 1%\): dog/broken\.jpg.*--max-bad 1"
+    ):
+        run("pack", pets, "-o", tmp_path / "x.fgd")
+    assert not (tmp_path / "x.fgd").exists()
+
+
+def test_info_on_what_is_not_packed(pets, tmp_path):
+    with pytest.raises(DataError, match="fastgan data pack"):
+        run("info", pets)
+    with pytest.raises(DataError, match="does not exist"):
+        run("info", tmp_path / "none.fgd")
+
+
+def test_info_of_many_bad_images_is_short(tmp_path):
+    fill(tmp_path / "in", 3)
+    for index in range(40):
+        (tmp_path / "in" / f"bad{index}.jpg").write_text("x")
+    result = run("pack", tmp_path / "in", "-o", tmp_path / "x.fgd", "--max-bad", "100%")
+    assert result.stderr.count("skipped: bad") == 20
+    assert "20 more" in result.stderr
+    assert len(json.loads(run("info", tmp_path / "x.fgd", "--json").stdout)["bad"]) == 40
+
+
+def test_avatars(tmp_path):
+    pytest.importorskip("python_avatars")
+    pytest.importorskip("resvg_py")
+    result = run("avatars", "-o", tmp_path / "a.fgd", "-n", 6, "--size", 16, "--workers", 1)
+    assert "6 of 16 x 16 RGB" in result.stdout
+    assert "smiling" in result.stdout
+    packed.verify(tmp_path / "a.fgd")
+    with pytest.raises(OutputError, match=r"\.fgd"):
+        run("avatars", "-o", tmp_path / "a.png", "-n", 6)
+
+
+@pytest.mark.parametrize("arguments", [(), ("pack",), ("info",), ("avatars",)])
+def test_help_has_an_example(arguments):
+    assert "Example: fastgan data" in " ".join(run(*arguments, "--help").stdout.split())
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from fastgan.commands.data import command; command(['pack', '--help'], standalone_mode=False); "
+        "print([m for m in ('torch', 'numpy', 'PIL', 'rich', 'safetensors') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip().endswith("[]")
+
+
+def test_errors_are_one_sentence_and_exit_code_2(tmp_path):
+    found = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "fastgan",
+            "data",
+            "pack",
+            str(tmp_path / "none"),
+            "-o",
+            str(tmp_path / "x.fgd"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert found.stderr.strip().startswith("fastgan: error:")
+    assert len(found.stderr.strip().splitlines()) == 1

@@ -1,0 +1,117 @@
+"""The feed as a pure function of (seed, cur_nimg)."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastgan.data import Dataset, Feed
+from fastgan.data.feed import epoch_order, flips
+from fastgan.errors import DataError
+
+
+def numbered(n: int, size: int = 8, channels: int = 3) -> Dataset:
+    """Images that say which they are and which way round: a ramp from left to right, offset by their index."""
+    ramp = torch.arange(size, dtype=torch.uint8) * 2
+    images = (torch.arange(n, dtype=torch.uint8)[:, None] + ramp)[:, None, :, None].expand(
+        n, size, size, channels
+    )
+    return Dataset(images=images.contiguous(), labels=torch.arange(n), class_names=("",) * n, content_hash="")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(2, 30),
+    seed=st.integers(0, 2**63),
+    start=st.integers(0, 200),
+    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=6),
+    resident=st.booleans(),
+)
+def test_positions_alone_decide_whatever_the_batches_and_the_history(n, seed, start, sizes, resident):
+    dataset = numbered(n)
+    with Feed(dataset, device="cpu", seed=seed, mirror=True, resident=True) as once:
+        images, labels = once.batch(start, sum(sizes))
+    with Feed(dataset, device="cpu", seed=seed, mirror=True, resident=resident) as feed:
+        feed.batch(7, 3)  # an unrelated request before
+        position, parts = start, []
+        for size in sizes:
+            parts.append(feed.batch(position, size))
+            position += size
+        again = feed.batch(start, sizes[0])
+    assert torch.equal(torch.cat([part[0] for part in parts]), images)
+    assert torch.equal(torch.cat([part[1] for part in parts]), labels)
+    assert torch.equal(again[0], images[: sizes[0]])
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(2, 50), seed=st.integers(0, 1000), epoch=st.integers(0, 50))
+def test_every_image_once_an_epoch(n, seed, epoch):
+    _, labels = Feed(numbered(n), device="cpu", seed=seed).batch(epoch * n, n)
+    assert sorted(labels.tolist()) == list(range(n))
+
+
+def test_values_layout_and_labels(device):
+    dataset = numbered(5, channels=3)
+    images, labels = Feed(dataset, device=device, seed=1).batch(3, 4)
+    assert images.shape == (4, 3, 8, 8)
+    assert images.dtype == torch.float32
+    assert images.device.type == labels.device.type == device.type
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    expected = dataset.images[labels.cpu()].double().permute(0, 3, 1, 2) / 127.5 - 1
+    torch.testing.assert_close(images.cpu().double(), expected, atol=1e-7, rtol=0)
+
+
+def test_black_and_white_are_exactly_minus_one_and_one(device):
+    images = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None].expand(2, 8, 8, 1).contiguous()
+    batch, labels = Feed(Dataset(images=images, content_hash=""), device=device).batch(0, 2)
+    assert sorted(batch[:, 0, 0, 0].tolist()) == [-1.0, 1.0]
+    assert labels is None
+
+
+def test_mirroring_flips_half_of_them_left_right_and_nothing_else():
+    dataset = numbered(40)
+    plain, _ = Feed(dataset, device="cpu", seed=5).batch(0, 400)
+    mirrored, _ = Feed(dataset, device="cpu", seed=5, mirror=True).batch(0, 400)
+    flipped = torch.tensor([not torch.equal(a, b) for a, b in zip(plain, mirrored, strict=True)])
+    assert torch.equal(mirrored[flipped], plain[flipped].flip(3))
+    np.testing.assert_array_equal(flipped.numpy(), flips(5, 0, 400))
+    assert 160 < flipped.sum() < 240  # 4 standard deviations
+
+
+def test_seeds_and_epochs_give_unrelated_orders():
+    orders = [epoch_order(seed, epoch, 1000) for seed in (0, 1, 2**64 - 1) for epoch in (0, 1)]
+    for index, order in enumerate(orders):
+        assert (np.sort(order) == np.arange(1000)).all()
+        assert abs(np.corrcoef(order, np.arange(1000))[0, 1]) < 0.15
+        assert all((order == other).mean() < 0.02 for other in orders[:index])
+
+
+def test_orders_never_change_between_versions():
+    # Runs are resumed years later: these values are part of the format.
+    assert epoch_order(0, 0, 10).tolist() == [8, 7, 4, 2, 6, 5, 9, 0, 1, 3]
+    assert epoch_order(7, 3, 10).tolist() == [6, 4, 8, 9, 0, 2, 5, 3, 1, 7]
+    assert flips(0, 0, 12).astype(int).tolist() == [1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1]
+
+
+def test_a_prefetching_feed_can_be_closed_twice_and_still_answers():
+    feed = Feed(numbered(5), device="cpu", resident=False)
+    first, _ = feed.batch(0, 3)
+    feed.close()
+    feed.close()
+    assert torch.equal(feed.batch(0, 3)[0], first)
+
+
+def test_sets_that_cannot_be_trained_on():
+    one = Dataset(images=torch.zeros(1, 8, 8, 3, dtype=torch.uint8), content_hash="")
+    with pytest.raises(DataError, match="one image, and training needs at least 2"):
+        Feed(one, device="cpu")
+    for size, advice in ((48, 32), (4, 8), (100, 64)):
+        odd = Dataset(images=torch.zeros(2, size, size, 3, dtype=torch.uint8), content_hash="")
+        with pytest.raises(DataError, match=f"power of two.*--size {advice}"):
+            Feed(odd, device="cpu")
+
+
+def test_negative_positions_are_a_bug():
+    with pytest.raises(ValueError, match="must not be negative"):
+        Feed(numbered(3), device="cpu").batch(-1, 2)

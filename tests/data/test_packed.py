@@ -1,0 +1,202 @@
+"""The packed file: whole, mapped, reproducible, and refused with a sentence when it is not what it should be."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from fastgan.data import BadImage, Dataset, open_dataset, pack, packed
+from fastgan.data.dataset import content_hash, encode_names
+from fastgan.errors import DataError, OutputError
+from tests.data.images import fill, noise
+
+
+def full(n: int = 6, size: int = 8, channels: int = 3) -> Dataset:
+    """A set with every optional part."""
+    images = torch.from_numpy(noise(n * size, size, channels).reshape(n, size, size, channels))
+    labels = torch.arange(n) % 2
+    attributes = (torch.arange(n)[:, None] % torch.tensor([2, 3])).clamp(max=1).float()
+    return Dataset(
+        images=images,
+        labels=labels,
+        class_names=("zwei", "猫"),
+        attributes=attributes,
+        attribute_names=("smiling", "hat"),
+        content_hash=content_hash(images, labels, attributes),
+        bad=(BadImage("a/b.jpg", "not an image"),),
+        notes=("a note",),
+        provenance={"source": "test", "found": n + 1},
+        name_bytes=encode_names([f"{index}\n.png" for index in range(n)]),
+    )
+
+
+def same(a: Dataset, b: Dataset) -> None:
+    for name in ("images", "labels", "attributes"):
+        assert torch.equal(getattr(a, name), getattr(b, name)), name
+    for name in ("class_names", "attribute_names", "bad", "notes", "provenance", "content_hash", "names"):
+        assert getattr(a, name) == getattr(b, name), name
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_round_trip(tmp_path, channels):
+    dataset = full(channels=channels)
+    dataset.save(tmp_path / "x.fgd")
+    same(packed.read(tmp_path / "x.fgd"), dataset)
+    same(packed.verify(tmp_path / "x.fgd"), dataset)
+    same(open_dataset(tmp_path / "x.fgd"), dataset)
+    assert dataset.names[0] == "0 .png"
+
+
+def test_any_safetensors_reader_opens_it(tmp_path):
+    dataset = full()
+    dataset.save(tmp_path / "x.fgd")
+    with safe_open(tmp_path / "x.fgd", "np") as file:
+        np.testing.assert_array_equal(file.get_tensor("images"), dataset.images.numpy())
+        np.testing.assert_array_equal(file.get_tensor("labels"), dataset.labels.numpy())
+        assert json.loads(file.metadata()["class_names"]) == ["zwei", "猫"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="only Linux lists its maps")
+def test_images_are_a_private_map_of_the_file(tmp_path):
+    full().save(tmp_path / "x.fgd")
+    before = (tmp_path / "x.fgd").read_bytes()
+    dataset = packed.read(tmp_path / "x.fgd")
+    start = dataset.images.data_ptr()
+    with open("/proc/self/maps") as maps:
+        spans = [line.split("-")[:2] for line in maps if "x.fgd" in line]
+    assert any(int(low, 16) <= start < int(rest.split()[0], 16) for low, rest in spans)
+    dataset.images[0] = 0  # a program that writes to it changes its own copy, never the file
+    assert (tmp_path / "x.fgd").read_bytes() == before
+
+
+def test_the_same_source_gives_the_same_bytes(tmp_path):
+    for place in ("here", "there"):
+        fill(tmp_path / place / "set" / "a", 3)
+        fill(tmp_path / place / "set" / "b", 2, seed=1)
+        pack(tmp_path / place / "set", tmp_path / f"{place}.fgd")
+    content = (tmp_path / "here.fgd").read_bytes()
+    assert content == (tmp_path / "there.fgd").read_bytes()
+    assert str(tmp_path).encode() not in content
+    in_memory = open_dataset(tmp_path / "here" / "set")
+    in_memory.save(tmp_path / "saved.fgd")
+    assert content == (tmp_path / "saved.fgd").read_bytes()
+    assert in_memory.content_hash == content_hash(in_memory.images, in_memory.labels)
+
+
+def test_smaller_and_grey_from_a_packed_set(tmp_path):
+    dataset = full(size=16)
+    dataset.save(tmp_path / "x.fgd")
+    small = open_dataset(tmp_path / "x.fgd", resolution=8, channels=1)
+    assert small.images.shape == (6, 8, 8, 1)
+    assert torch.equal(small.labels, dataset.labels)
+    assert small.attribute_names == dataset.attribute_names
+    assert small.content_hash == content_hash(small.images, small.labels, small.attributes)
+    same(pack(tmp_path / "x.fgd", tmp_path / "y.fgd", resolution=8, channels=1), small)
+    with pytest.raises(DataError, match=r"packed at size 16.*--size 32"):
+        open_dataset(tmp_path / "x.fgd", resolution=32)
+
+
+def test_packing_a_set_onto_itself_is_safe(tmp_path):
+    full(size=16).save(tmp_path / "x.fgd")
+    assert pack(tmp_path / "x.fgd", tmp_path / "x.fgd", resolution=8).resolution == 8
+    packed.verify(tmp_path / "x.fgd")
+    assert [file.name for file in tmp_path.iterdir()] == ["x.fgd"]
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 0.5, -1])
+def test_a_file_cut_short(tmp_path, keep):
+    full().save(tmp_path / "x.fgd")
+    whole = (tmp_path / "x.fgd").read_bytes()
+    (tmp_path / "x.fgd").write_bytes(whole[: int(len(whole) * keep) if keep == 0.5 else keep])
+    with pytest.raises(DataError, match=r"x\.fgd is cut short or is no packed set"):
+        open_dataset(tmp_path / "x.fgd")
+
+
+def test_files_that_are_something_else(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        open_dataset(tmp_path / "none.fgd")
+    save_file({"weight": torch.zeros(3)}, tmp_path / "model.fgd")
+    with pytest.raises(DataError, match="no packed set"):
+        open_dataset(tmp_path / "model.fgd")
+    (tmp_path / "text.fgd").write_text("hello there, this is a text and not a packed set at all")
+    with pytest.raises(DataError, match="no packed set"):
+        open_dataset(tmp_path / "text.fgd")
+
+
+def broken(tmp_path, **changes) -> None:
+    """A packed file with some tensors or metadata replaced (None: left out)."""
+    full().save(tmp_path / "good.fgd")
+    with safe_open(tmp_path / "good.fgd", "pt") as file:
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        metadata = dict(file.metadata())
+    for name, value in changes.items():
+        target = (
+            tensors if isinstance(value, torch.Tensor) or (value is None and name in tensors) else metadata
+        )
+        target.pop(name, None)
+        if value is not None:
+            target[name] = value
+    save_file(tensors, tmp_path / "x.fgd", metadata)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"images": None},
+        {"images": torch.zeros(6, 8, 8, 3)},
+        {"images": torch.zeros(6, 8, 9, 3, dtype=torch.uint8)},
+        {"images": torch.zeros(6, 8, 8, 2, dtype=torch.uint8)},
+        {"images": torch.zeros(0, 8, 8, 3, dtype=torch.uint8)},
+        {"labels": torch.full((6,), 2)},
+        {"labels": torch.full((6,), -1)},
+        {"labels": torch.zeros(5, dtype=torch.int64)},
+        {"labels": torch.zeros(6)},
+        {"attributes": torch.zeros(6, 3)},
+        {"class_names": "[not json"},
+        {"class_names": None},
+        {"content_hash": None},
+        {"version": "2"},
+    ],
+)
+def test_parts_that_do_not_fit_together(tmp_path, changes):
+    broken(tmp_path, **changes)
+    with pytest.raises(DataError, match=r"x\.fgd is a (broken packed set|packed set of version 2)") as error:
+        open_dataset(tmp_path / "x.fgd")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("part", ["images", "labels", "attributes"])
+def test_verify_notices_a_changed_value_and_opening_does_not_read_it(tmp_path, part):
+    full().save(tmp_path / "good.fgd")
+    with safe_open(tmp_path / "good.fgd", "pt") as file:
+        changed = file.get_tensor(part).clone()
+    changed.view(-1)[0] = 1 - changed.view(-1)[0]
+    broken(tmp_path, **{part: changed})
+    open_dataset(tmp_path / "x.fgd")
+    with pytest.raises(DataError, match="changed or damaged"):
+        packed.verify(tmp_path / "x.fgd")
+
+
+def test_what_cannot_be_written_is_one_sentence_and_leaves_the_old_file(tmp_path, monkeypatch):
+    full().save(tmp_path / "x.fgd")
+    before = (tmp_path / "x.fgd").read_bytes()
+
+    def full_disk(tensor: torch.Tensor) -> memoryview:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(packed, "raw_bytes", full_disk)
+    with pytest.raises(OutputError, match="No space left"):
+        full(size=16).save(tmp_path / "x.fgd")
+    assert (tmp_path / "x.fgd").read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["x.fgd"]
+
+
+def test_a_dataset_of_mismatched_parts_is_a_bug():
+    with pytest.raises(ValueError, match="images must be uint8"):
+        Dataset(images=torch.zeros(2, 8, 8, 3), content_hash="")
+    with pytest.raises(ValueError, match="labels has 1 rows for 2 images"):
+        Dataset(images=torch.zeros(2, 8, 8, 3, dtype=torch.uint8), labels=torch.zeros(1), content_hash="")

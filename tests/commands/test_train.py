@@ -1,0 +1,315 @@
+"""`fastgan train` as its user meets it: real processes on 64 small images."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from fastgan.commands.train import command
+from fastgan.config import build, read_toml
+from fastgan.errors import CheckpointError, FastganError
+from fastgan.training import checkpoint
+from fastgan.training.settings import RunConfig
+
+TINY = {
+    "dcgan": ["model.width=4"],
+    "wgan-gp": ["model.width=4", "train.d_steps=2"],
+    "stylegan": ["model.channel_multiplier=0.03", "model.w_dim=16", "model.z_dim=16"],
+}
+QUICK = ["train.batch=8", "train.grid_images=4", "train.precision=fp32"]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 18, 20, 3), dtype=np.uint8)
+    for i, image in enumerate(pixels):
+        (folder / f"class{i % 2}").mkdir(exist_ok=True)
+        Image.fromarray(image).save(folder / f"class{i % 2}" / f"{i:02d}.png")
+    return folder
+
+
+def arguments(*parts, sets=()):
+    return [*map(str, parts), *(part for pair in [*QUICK, *sets] for part in ("--set", pair))]
+
+
+def start(*args, cwd):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.Popen(
+        [sys.executable, "-m", "fastgan", "train", *args],
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def here(*args):
+    """The same command in this process, which saves the seconds of a start."""
+    result = CliRunner().invoke(command, [*map(str, args)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+def finish(process):
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def wait_for(path, process):
+    while not path.exists() and process.poll() is None:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("preset", TINY)
+def test_each_preset_trains_from_a_folder(preset, images, tmp_path, device):
+    length = ["--preset", preset, "--resolution", "16", "--budget", "200img", "--device", device]
+    code, out, err = finish(start(*arguments(images, *length, sets=TINY[preset]), cwd=tmp_path))
+    assert code == 0, err
+    run = tmp_path / "runs" / "0001"
+    assert "trained 0.2" in out
+    for line in (
+        "fastgan generate runs/0001",
+        "fastgan export runs/0001",
+        "fastgan train --resume runs/0001 --budget 400img",
+    ):
+        assert line in out
+    assert (run / "data.fgd").is_file()
+    state = checkpoint.load(run).state
+    assert state["cur_nimg"] == 200 if preset != "wgan-gp" else 208
+    assert state["data"]["class_names"] == ["class0", "class1"]
+    assert len(list((run / "grids").iterdir())) == 2
+    assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["cur_nimg"] == state["cur_nimg"]
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(signum, code, images, tmp_path, device):
+    args = arguments(
+        images, "--out", "mine", "--resolution", 16, "--budget", "1h", "--device", device, sets=TINY["dcgan"]
+    )
+    process = start(*args, cwd=tmp_path)
+    wait_for(tmp_path / "mine" / "grids", process)
+    time.sleep(0.3)
+    process.send_signal(signum)
+    returned, out, err = finish(process)
+    assert returned == code, err
+    assert "fastgan train --resume mine" in out
+    assert "saving after this step" in err
+    assert "Traceback" not in err
+    nimg = checkpoint.load(tmp_path / "mine").state["cur_nimg"]
+    here("--resume", tmp_path / "mine", "--budget", f"{nimg + 16}img", "--device", device)
+    assert checkpoint.load(tmp_path / "mine").state["cur_nimg"] == nimg + 16
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment_loses_nothing_that_was_saved(images, tmp_path, device):
+    sets = [*TINY["dcgan"], "train.checkpoint_every=8img", "train.log_every=8img", "train.grid_every=16img"]
+    new = arguments(
+        images, "--out", "mine", "--resolution", 16, "--budget", "1h", "--device", device, sets=sets
+    )
+    mine, draw, reached = tmp_path / "mine", random.Random(0), 0
+    for attempt in range(3):
+        args = new if attempt == 0 else ["--resume", "mine", "--device", str(device)]
+        process = start(*args, cwd=tmp_path)
+        wait_for(mine / "checkpoints" / f"{reached + 8:09d}", process)
+        time.sleep(draw.uniform(0.0, 0.4))
+        process.kill()
+        process.communicate()
+        state = checkpoint.load(mine).state
+        assert state["cur_nimg"] > reached or attempt == 0
+        reached = state["cur_nimg"]
+    end = f"{reached + 24}img"
+    here("--resume", mine, "--budget", end, "--device", device)
+    assert not list((mine / "checkpoints").glob(".*"))
+    assert [json.loads(line)["cur_nimg"] for line in (mine / "log.jsonl").read_text().splitlines()] == [
+        *range(8, reached + 32, 8)
+    ]
+    if device.type != "cpu":
+        return
+    here(*arguments(mine / "data.fgd", "--out", tmp_path / "whole", "--budget", end, sets=sets))
+    one, other = (tmp_path / name / "checkpoints" / f"{reached + 24:09d}" for name in ("mine", "whole"))
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+@pytest.fixture
+def trained(images, tmp_path, device):
+    args = arguments(
+        images,
+        "--out",
+        tmp_path / "mine",
+        "--resolution",
+        16,
+        "--budget",
+        "16img",
+        "--device",
+        device,
+        sets=TINY["dcgan"],
+    )
+    here(*args)
+    return tmp_path / "mine"
+
+
+def refuse(*args, expect=FastganError):
+    result = CliRunner().invoke(command, [*map(str, args)])
+    assert isinstance(result.exception, expect), result.output
+    return str(result.exception)
+
+
+def test_half_a_checkpoint_is_refused_and_the_one_before_serves(trained, device):
+    resume = ["--budget", "24img", "--device", device]
+    here("--resume", trained, *resume)
+    path = trained / "checkpoints" / "000000024" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert "is cut short or damaged" in refuse(
+        "--resume", trained, "--budget", "32img", "--device", device, expect=CheckpointError
+    )
+    earlier = [
+        "--resume",
+        str(trained / "checkpoints" / "000000016"),
+        "--budget",
+        "32img",
+        "--device",
+        str(device),
+    ]
+    assert CliRunner().invoke(command, earlier, catch_exceptions=False).exit_code == 0
+    assert checkpoint.load(trained).state["cur_nimg"] == 32
+
+
+def test_resuming_as_another_model_is_refused(trained, device):
+    sentence = refuse("--resume", trained, "--budget", "32img", "--set", "model.width=8", "--device", device)
+    assert re.search(
+        r"another architecture: project\.\S+ is \[.*\] there and \[.*\] here, and \d+ more differ", sentence
+    )
+    assert build(RunConfig, read_toml(trained / "config.toml")).model["width"] == 4
+
+
+def test_resume_without_a_name_takes_the_last_run(trained, tmp_path, monkeypatch, device):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    shutil.move(trained, tmp_path / "runs" / "0004")
+    here("--resume", "--budget", "24img", "--device", device)
+    assert checkpoint.load("runs/0004").state["cur_nimg"] == 24
+
+
+@pytest.mark.parametrize(
+    "option", [["--preset", "dcgan"], ["--seed", "3"], ["--resolution", "32"], ["--config", "x.toml"]]
+)
+def test_resume_takes_no_options_of_a_new_run(trained, option):
+    result = CliRunner().invoke(command, ["--resume", str(trained), *option])
+    assert result.exit_code == 2
+    assert f"{option[0]} belongs to a new run" in result.output
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["--preset", "biggan"], "unknown preset 'biggan'; there are dcgan"),
+        (["--set", "train.bacth=3"], "unknown setting train.bacth (did you mean train.batch)"),
+        (["--set", "train.batch=-3"], "train.batch = -3 must be 1 or more"),
+        (["--set", "loss.name=hunge"], "'hunge' is unknown"),
+        (["--budget", "soon"], "train.budget = 'soon' is not a length of training"),
+        (["--seed", "-1"], "train.seed = -1 must lie in"),
+        (["--resolution", "48"], "48"),
+        (["--config", "absent.toml"], "cannot read the settings absent.toml"),
+        (["--device", "quantum"], "there is no device called 'quantum'"),
+    ],
+)
+def test_mistakes_are_named_and_leave_no_folder(args, sentence, images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sentence in refuse(images, *args)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_of_settings(images, tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text("[model]\nwidth = 16\n[train]\nbatch = 16\nlr_g = 1e-3\nseed = 3\n")
+    args = [
+        images,
+        "--preset",
+        "wgan-gp",
+        "--config",
+        mine,
+        "--set",
+        "train.batch=8",
+        "--set",
+        "train.seed=4",
+        "--seed",
+        5,
+    ]
+    result = CliRunner().invoke(command, [*map(str, args), "--dry-run"], catch_exceptions=False)
+    printed = tmp_path / "printed.toml"
+    printed.write_text(result.output)
+    config = build(RunConfig, read_toml(printed))
+    assert (config.model["width"], config.model["norm"], config.loss.name) == (16, "none", "wasserstein")
+    assert (config.train.batch, config.train.lr_g, config.train.lr_d, config.train.seed) == (8, 1e-3, 1e-4, 5)
+    again = CliRunner().invoke(command, ["--config", str(printed), "--dry-run"], catch_exceptions=False)
+    assert again.output == result.output  # what is printed says everything, the source included
+
+
+GOLDEN = """\
+[model]
+name = "stylegan"
+resolution = 64
+img_channels = 3
+z_dim = 512
+w_dim = 512
+mapping_layers = 8
+mapping_lr_multiplier = 0.01
+channel_multiplier = 1.0
+style_mixing_prob = 0.9
+w_avg_decay = 0.995
+minibatch_stddev_group = 4
+
+[loss]
+name = "nonsaturating"
+penalty = "r1"
+penalty_weight = 10.0
+penalty_interval = 16
+
+[data]
+source = "/photos"
+mirror = false
+max_bad = "2%"
+
+[train]
+batch = 32
+d_steps = 1
+lr_g = 0.002
+lr_d = 0.002
+beta1 = 0.0
+beta2 = 0.99
+eps = 1e-08
+ema_kimg = 10.0
+ema_rampup = 0.05
+seed = 0
+budget = "30m"
+checkpoint_every = "250img"
+keep_checkpoints = 2
+grid_every = "1m"
+grid_images = 64
+log_every = "5s"
+precision = "auto"
+"""
+
+
+def test_dry_run_prints_everything_and_does_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    args = ["/photos", "--preset", "stylegan", "--budget", "30m", "--max-bad", "2%", "--dry-run"]
+    result = CliRunner().invoke(
+        command, [*args, "--set", "train.checkpoint_every=250img"], catch_exceptions=False
+    )
+    assert result.exit_code == 0
+    assert result.output == GOLDEN
+    assert list(tmp_path.iterdir()) == []

@@ -87,6 +87,13 @@ def is_native(x: Tensor) -> bool:
     return False
 
 
+def dense(x: Tensor) -> Tensor:
+    """`x`, copied only where it is neither contiguous nor channels_last, the two layouts that the kernels read."""
+    if x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)):
+        return x
+    return x.contiguous()
+
+
 @contextmanager
 def reference() -> Iterator[None]:
     """Within this context every op runs as plain torch, which exporters and tracers can see through."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops import _check
-from fastgan.ops._native import has_op, is_native
+from fastgan.ops._native import dense, has_op, is_native
 from fastgan.ops.cases import Case, Maker, accumulation_dtype
 
 
@@ -24,7 +24,7 @@ def adain(x: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5) -> Tensor:
     if not is_native(x):
         return adain_reference(x, scale, shift, eps)
     acc = accumulation_dtype(x.dtype)
-    return torch.ops.fastgan.adain(x, scale.to(acc), shift.to(acc), eps)[0]
+    return torch.ops.fastgan.adain(dense(x), scale.to(acc), shift.to(acc), eps)[0]
 
 
 def adain_reference(x: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5) -> Tensor:

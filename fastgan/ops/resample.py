@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan.ops import _check
-from fastgan.ops._native import has_op, is_native
+from fastgan.ops._native import dense, has_op, is_native
 from fastgan.ops.cases import Case, Maker, accumulation_dtype
 
 BLUR = (1.0, 3.0, 3.0, 1.0)
@@ -25,7 +25,7 @@ def upsample2x(x: Tensor, taps: Sequence[float] = BLUR) -> Tensor:
     f = [2 * t for t in _normalised("upsample2x", taps)]
     if not is_native(x):
         return _scatter(x, f)
-    return torch.ops.fastgan.upsample2x(x, *f, 2 * x.shape[2], 2 * x.shape[3])
+    return torch.ops.fastgan.upsample2x(dense(x), *f, 2 * x.shape[2], 2 * x.shape[3])
 
 
 def downsample2x(x: Tensor, taps: Sequence[float] = BLUR) -> Tensor:
@@ -41,7 +41,7 @@ def downsample2x(x: Tensor, taps: Sequence[float] = BLUR) -> Tensor:
     f = _normalised("downsample2x", taps)
     if not is_native(x):
         return _gather(x, f)
-    return torch.ops.fastgan.downsample2x(x, *f)
+    return torch.ops.fastgan.downsample2x(dense(x), *f)
 
 
 def _normalised(op: str, taps: Sequence[float]) -> list[float]:

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan.ops import _check
-from fastgan.ops._native import has_op, is_native
+from fastgan.ops._native import dense, has_op, is_native
 from fastgan.ops.adain import adain_double_backward, adain_reference, planes, statistics_backward
 from fastgan.ops.cases import Case, Maker, accumulation_dtype
 
@@ -42,7 +42,7 @@ def style_epilogue(
     acc = accumulation_dtype(x.dtype)
     noise = None if noise is None else noise.to(x.dtype)
     return torch.ops.fastgan.style_epilogue(
-        x, noise, strength.to(acc), bias.to(acc), scale.to(acc), shift.to(acc), slope, eps
+        dense(x), noise, strength.to(acc), bias.to(acc), scale.to(acc), shift.to(acc), slope, eps
     )[0]
 
 
@@ -128,7 +128,7 @@ def _backward(ctx, g, g_mean, g_rstd):  # type: ignore[no-untyped-def]
         if noise is not None:
             of_strength = (dp * noise).sum((0, 2, 3))
             dstrength = of_strength if dstrength is None else dstrength + of_strength
-    if noise is not None and ctx.needs_input_grad[1]:
+    if noise is not None and dx is not None and ctx.needs_input_grad[1]:
         dnoise = _to_noise(planes(strength) * dx, noise)
     return dx, dnoise, dstrength, dbias, dscale, dshift, None, None
 

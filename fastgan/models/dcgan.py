@@ -15,7 +15,7 @@ from torch.nn.utils import fusion
 
 from fastgan import ops
 from fastgan.models import _checks
-from fastgan.nn import at_least_float32, full_precision
+from fastgan.nn import Conv2d, at_least_float32, full_precision
 
 SLOPE = 0.2
 
@@ -121,7 +121,7 @@ class _DownBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, *, norm: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=1, bias=False)
+        self.conv = Conv2d(in_channels, out_channels, kernel, stride, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(out_channels) if norm else None
         self.bias = None if norm else nn.Parameter(torch.zeros(out_channels))
 

@@ -1,12 +1,14 @@
 """Layers built on `fastgan.ops`."""
 
 from fastgan.nn.bake import bake
+from fastgan.nn.conv import Conv2d, conv2d
 from fastgan.nn.discriminator import ConvAct, DownBlock, MinibatchStddev
 from fastgan.nn.equalized import EqualizedConv2d, EqualizedLinear
 from fastgan.nn.precision import at_least_float32, compute_dtype, full_precision
 from fastgan.nn.styled import StyledConv, StyleEpilogue
 
 __all__ = [
+    "Conv2d",
     "ConvAct",
     "DownBlock",
     "EqualizedConv2d",
@@ -17,5 +19,6 @@ __all__ = [
     "at_least_float32",
     "bake",
     "compute_dtype",
+    "conv2d",
     "full_precision",
 ]

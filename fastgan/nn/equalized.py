@@ -7,8 +7,9 @@ optimiser moves every layer by the same share of its weights.
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from fastgan.nn.conv import conv2d
 
 HE_GAIN = math.sqrt(2)
 """He's gain for a layer that a (leaky) ReLU follows."""
@@ -38,7 +39,7 @@ class EqualizedConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve `x`, in the autocast dtype and in the memory format of `x` or of the weight."""
         weight = self.weight if self.scale == 1.0 else self.weight * self.scale
-        return F.conv2d(x, weight, self.bias, padding=self.padding)
+        return conv2d(x, weight, self.bias, padding=self.padding)
 
     def bake_(self) -> None:
         """Fold the scale into the weight."""

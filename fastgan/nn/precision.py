@@ -9,7 +9,9 @@ from torch import Tensor
 def compute_dtype(x: Tensor) -> torch.dtype:
     """The dtype in which a convolution of `x` would run: autocast's where that is on, else `x`'s own."""
     kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    if x.dtype == torch.float64 or not torch.is_autocast_enabled(kind):
+        return x.dtype
+    return torch.get_autocast_dtype(kind)
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[object]:

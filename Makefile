@@ -1,0 +1,63 @@
+# make demo        train on cartoon faces, look at what comes out, export it, mass-produce with it
+# make test        the whole test suite, as CI runs it
+# make lint type   ruff; mypy
+# make bench       fastgan's kernels, training step and inference against their baselines, on this machine
+# make gpu-check   on a machine with an NVIDIA GPU: build, test there, benchmark; no network needed
+# make cuda-compile  compile every .cu file; needs nvcc, but no GPU
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DEMO   ?= demo
+export PIP_CONSTRAINT       := $(CURDIR)/constraints.txt
+export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+NATIVE := setup.py pyproject.toml $(shell find csrc -type f)
+
+.PHONY: demo test lint type bench gpu-check cuda-compile clean
+
+demo: $(VENV)/demo.installed
+	rm -rf $(DEMO)
+	$(BIN)/fastgan data avatars -o $(DEMO)/avatars.fgd -n 6000 --size 64
+	$(BIN)/fastgan train $(DEMO)/avatars.fgd --preset demo --out $(DEMO)/run
+	$(BIN)/fastgan export $(DEMO)/run --onnx $(DEMO)/avatars.onnx
+	$(BIN)/fastgan generate $(DEMO)/run --grid -n 48 -o $(DEMO)/grid
+	$(BIN)/fastgan generate $(DEMO)/avatars.onnx -n 1000 -o $(DEMO)/images
+	@echo
+	@echo "A grid of 48 new faces    $(DEMO)/grid/grid.png"
+	@echo "1,000 of them             $(DEMO)/images/"
+	@echo "How training went         $(DEMO)/run/grids/ (and $(BIN)/tensorboard --logdir $(DEMO)/run)"
+	@echo "The model for production  $(DEMO)/avatars.onnx"
+	@echo "Next: your own pictures   $(BIN)/fastgan train path/to/pictures"
+	@echo "      train on            $(BIN)/fastgan train --resume $(DEMO)/run --budget 30m"
+
+test: $(VENV)/dev.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/dev.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(VENV)/dev.installed
+	$(BIN)/mypy
+
+bench: $(VENV)/dev.installed
+	$(BIN)/fastgan bench all --json benchmarks/results/$$(hostname).json
+
+gpu-check:
+	FASTGAN_CUDA=1 FASTGAN_CUDA_ARCHS=90 $(PYTHON) -m pip install --no-index --no-deps --no-build-isolation -q -e .
+	$(PYTHON) -m benchmarks.gpu_check
+
+cuda-compile: $(VENV)/dev.installed
+	$(BIN)/python setup.py compile_cuda
+
+clean:
+	rm -rf $(VENV) $(DEMO) build fastgan/*.so *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/%.installed: $(VENV)/bin/python $(NATIVE) constraints.txt
+	FASTGAN_REQUIRE_NATIVE=1 $(BIN)/python -m pip install -q -e '.[$*]'
+	touch $@

@@ -127,7 +127,7 @@ def _native_ops() -> list[Finding]:
                 mend=info["reason"],
             )
         ]
-    built = ", ".join(str(info[key]) for key in ("isa", "compiler") if info.get(key))
+    built = ", ".join(f"{key} {info[key]}" for key in ("isa", "compiler") if info.get(key))
     findings = [Finding(name="native ops", state="ok", text=f"in use ({built})")]
     if info["cuda"]:
         architectures = info.get("cuda_archs")

@@ -80,6 +80,19 @@ def _kernel(
         return (gain * torch.outer(t, t)).to(device, dtype).repeat(channels, 1, 1, 1)
 
 
+@lru_cache
+def _band(
+    size: int, taps: tuple[float, ...], gain: float, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """[2 size, size], the upsampling of one axis: column i holds the taps at rows 2i-1 .. 2i+2."""
+    with torch.inference_mode(False):
+        t = torch.tensor(taps, dtype=torch.float64)
+        band = torch.zeros(2 * size + 2, size, dtype=torch.float64)
+        for k, tap in enumerate(gain * t / t.sum()):
+            band[torch.arange(size) * 2 + k, torch.arange(size)] = tap
+        return band[1:-1].to(device, dtype)
+
+
 def _depthwise(x: Tensor, taps: tuple[float, ...], gain: float = 1.0) -> dict[str, Any]:
     return {"weight": _kernel(tuple(taps), gain, x.shape[1], x.dtype, x.device), "groups": x.shape[1]}
 
@@ -100,6 +113,18 @@ def upsample2x_bilinear(x: Tensor, taps: tuple[float, ...] = (1, 3, 3, 1)) -> Te
     _default_taps(taps)
     y = F.interpolate(F.pad(x, (1, 1, 1, 1)), scale_factor=2, mode="bilinear", align_corners=False)
     return y[:, :, 2:-2, 2:-2]
+
+
+def upsample2x_matmul(x: Tensor, taps: tuple[float, ...] = (1, 3, 3, 1)) -> Tensor:
+    """Each axis as a product with a banded matrix."""
+    up_h, up_w = (_band(size, tuple(taps), 2.0, x.dtype, x.device) for size in x.shape[2:])
+    return up_h @ (x @ up_w.mT)
+
+
+def downsample2x_matmul(x: Tensor, taps: tuple[float, ...] = (1, 3, 3, 1)) -> Tensor:
+    """Each axis as a product with the transposed matrix of `upsample2x_matmul`."""
+    down_h, down_w = (_band(size // 2, tuple(taps), 1.0, x.dtype, x.device) for size in x.shape[2:])
+    return down_h.mT @ (x @ down_w)
 
 
 def downsample2x_conv(x: Tensor, taps: tuple[float, ...] = (1, 3, 3, 1)) -> Tensor:
@@ -179,6 +204,9 @@ def _seconds(composition: Callable[..., Any], inputs: list[Any], kwargs: dict[st
     return time.perf_counter() - began
 
 
+_FASTEST: dict[str, _Fastest] = {}
+
+
 @contextmanager
 def as_ops() -> Iterator[None]:
     """Within this context every op of `fastgan.ops` is its fastest eager composition: models run as plain torch."""
@@ -191,6 +219,3 @@ def as_ops() -> Iterator[None]:
     finally:
         for name, public in ours.items():
             setattr(ops, name, public)
-
-
-_FASTEST: dict[str, _Fastest] = {}

@@ -31,7 +31,32 @@ TOLERANCE = {
 }  # a wrong formula is off by far more; parity tests are strict
 
 Shape = tuple[int, ...]
-_ARGUMENTS: dict[str, Callable[[ops.Maker, Shape], Tensor]] = {
+
+
+class _Maker:
+    """Random inputs, drawn on the device: the tests' `ops.Maker` draws float64 on the CPU, slow at these sizes."""
+
+    def __init__(self, device: str, dtype: torch.dtype, layout: torch.memory_format, seed: int) -> None:
+        self._rng = torch.Generator(device).manual_seed(seed)
+        self._dtype, self._layout = dtype, layout
+
+    def _normal(self, shape: Shape) -> Tensor:
+        return torch.randn(shape, generator=self._rng, device=self._rng.device)
+
+    def image(self, *shape: int) -> Tensor:
+        """An activation [N, C, H, W] in the question's dtype and layout."""
+        return self._normal(shape).to(self._dtype).contiguous(memory_format=self._layout)
+
+    def parameter(self, *shape: int) -> Tensor:
+        """A small parameter, float32 as in training."""
+        return 0.5 * self._normal(shape)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Values in [0, 1), float32."""
+        return torch.rand(shape, generator=self._rng, device=self._rng.device)
+
+
+_ARGUMENTS: dict[str, Callable[[_Maker, Shape], Tensor]] = {
     "x": lambda make, s: make.image(*s),
     "scale": lambda make, s: make.parameter(*s[:2]),
     "shift": lambda make, s: make.parameter(*s[:2]),
@@ -75,14 +100,12 @@ class Question:
     @property
     def arguments(self) -> list[str]:
         """Names of the op's tensor arguments, in order."""
-        parameters = inspect.signature(self.op.public).parameters.values()
+        parameters = inspect.signature(self.op.reference).parameters.values()
         return [p.name for p in parameters if p.default is inspect.Parameter.empty]
 
     def inputs(self, device: str, seed: int) -> list[Tensor]:
         """Fresh random inputs; those that training differentiates require grad when the pass is "both"."""
-        make = ops.Maker(
-            device=device, dtype=DTYPES[self.dtype], memory_format=LAYOUTS[self.layout], seed=seed
-        )
+        make = _Maker(device, DTYPES[self.dtype], LAYOUTS[self.layout], seed)
         made = [_ARGUMENTS[name](make, self.shape) for name in self.arguments]
         for name, tensor in zip(self.arguments, made, strict=True):
             tensor.requires_grad_(self.pass_ == "both" and name not in _NO_GRADIENT)

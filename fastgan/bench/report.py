@@ -83,7 +83,7 @@ def ops_table(rows: Sequence[Row]) -> Table:
     """One line an op, shape, dtype, layout and pass."""
     compiled = any("compile" in row["speedup"] for row in rows)
     head = ["op", "shape", "dtype", "layout", "pass", "ours", "best eager", "vs eager"]
-    head += ["vs compile"] * compiled + ["of copy floor"]
+    head += ["vs compile"] * compiled + ["time / floor"]
     lines = []
     for row in rows:
         line = [row["op"], "x".join(map(str, row["shape"])), row["dtype"], row["layout"]]

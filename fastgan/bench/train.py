@@ -11,9 +11,9 @@ with and without it are timed in the same rounds and weighted by how often they 
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor
 from fastgan import config, losses
 from fastgan.bench import eager
 from fastgan.bench.timing import Contender, Measured, Settings, measure, throughput_row
+from fastgan.config import require
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.data.feed import Feed
 from fastgan.training import assemble, precision
@@ -67,6 +68,9 @@ def cases(device: str, models: Sequence[str]) -> list[Case]:
                 model={"channel_multiplier": 0.125, "z_dim": 128, "w_dim": 128},
             ),
         ]
+    presets = [case.preset for case in found]
+    for name in models:
+        require(name in presets, f"--model {name!r} is unknown here: choose from {', '.join(presets)}.")
     return [case for case in found if not models or case.preset in models]
 
 
@@ -81,7 +85,7 @@ class PlainLoop:
 
     def __init__(self, settings: RunConfig, feed: Feed, device: torch.device) -> None:
         self.settings, self.feed, self.device = settings, feed, device
-        built = assemble.networks(settings, device)
+        built: Mapping[str, Any] = assemble.networks(settings, device)
         self.g, self.d = (
             net.to(device, memory_format=torch.contiguous_format)
             for net in (built["generator"], built["discriminator"])
@@ -156,10 +160,23 @@ def _steps(settings: RunConfig, device: torch.device) -> tuple[dict[str, Step], 
     return steps, chosen
 
 
+def blend(measured: Measured, names: Sequence[str], shares: Mapping[bool, float]) -> Measured:
+    """Seconds of a mean iteration of each contender, round by round, from those of its kinds."""
+    rounds = range(len(next(iter(measured.seconds.values()))))
+    return Measured(
+        {
+            name: [
+                sum(share * measured.seconds[f"{name} {kind}"][r] for kind, share in shares.items())
+                for r in rounds
+            ]
+            for name in names
+        }
+    )
+
+
 def ask(case: Case, device: str, timing: Settings) -> dict[str, Any]:
     """Measure one case; returns what goes into the JSON."""
     settings = case.config()
-    settings = replace(settings, train=replace(settings.train, d_steps=1))
     steps, chosen = _steps(settings, torch.device(device))
     interval = settings.loss.penalty_interval
     kinds = {True: 1 / interval} if interval == 1 else {True: 1 / interval, False: 1 - 1 / interval}
@@ -168,16 +185,8 @@ def ask(case: Case, device: str, timing: Settings) -> dict[str, Any]:
         for name, step in steps.items()
         for penalise in kinds
     ]
-    measured = measure(contenders, timing)
-    rounds = range(len(next(iter(measured.seconds.values()))))
-    seconds = {
-        name: [
-            sum(share * measured.seconds[f"{name} {kind}"][r] for kind, share in kinds.items())
-            for r in rounds
-        ]
-        for name in steps
-    }
-    row = throughput_row(Measured(seconds), baseline="plain")
+    seconds = blend(measure(contenders, timing), list(steps), kinds)
+    row = throughput_row(seconds, baseline="plain")
     return {
         "model": case.name,
         "batch": case.batch,

@@ -1,6 +1,11 @@
 """`fastgan bench`: ours against the baselines, in one run, in turns."""
 
+import os
+from pathlib import Path
+
 import click
+
+from fastgan.errors import OutputError
 
 SECTIONS = ("ops", "train", "inference")
 
@@ -67,6 +72,8 @@ def command(
         layouts=layouts,
         models=models,
     )
+    if json_path:
+        _check_target(Path(json_path))
     console = Console(stderr=True)
     with console.status("starting") as status:
         document = suite.run(request, progress=status.update)
@@ -79,3 +86,15 @@ def command(
             click.echo(f"\n{report.markdown(table)}")
         else:
             Console().print(report.rich_table(section, table))
+
+
+def _check_target(path: Path) -> None:
+    """Fail before the measuring rather than after it."""
+    folder = path.absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"{folder} cannot be made ({error.strerror})"
+        raise OutputError(f"--json {path}: {reason}; choose another place.") from error
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"--json {path}: {folder} is not writable; choose another place.")

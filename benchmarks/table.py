@@ -1,0 +1,28 @@
+"""The Markdown tables of everything under results/, for the README and docs/.
+
+python benchmarks/table.py [FILE.json ...] > results/TABLE.md
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from publish import RESULTS
+
+from fastgan.bench import report
+
+
+def tables(paths: list[Path]) -> str:
+    """One heading a file and section, the machine it was measured on, and its table."""
+    parts = []
+    for path in paths:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        for section, content in document["sections"].items():
+            quick = " (quick)" if content["quick"] else ""
+            parts.append(f"## {section}: {document['device']}{quick}\n\n{report.describe(document)}")
+            parts.append(report.markdown(report.table(section, content["rows"])))
+    return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    print(tables([Path(name) for name in sys.argv[1:]] or sorted(RESULTS.glob("*.json"))))

@@ -1,0 +1,23 @@
+"""How many images a second does a whole training iteration show, against plain eager torch on the same networks?
+
+    python benchmarks/train_step.py [--device cuda] [--threads 2]
+
+`plain` is fp32, NCHW, textbook Adam; `eager` is our trainer without our kernels; `fastgan` is `fastgan train`.
+"""
+
+import click
+from publish import publish
+
+from fastgan.bench import suite
+
+
+@click.command()
+@click.option("--device", default="auto", show_default=True)
+@click.option("--threads", default=1, show_default=True)
+def main(device: str, threads: int) -> None:
+    """Measure and write results/train-<device>.json."""
+    publish(suite.Request(sections=["train"], device=device, threads=threads, budget_s=60), "train")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Training and inference benchmarks on tiny networks, and what a request is checked for."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fastgan.bench import inference, suite, train
+from fastgan.bench.timing import Measured, Settings
+from fastgan.errors import ConfigError
+
+TINY = {
+    "dcgan": train.Case(name="tiny dcgan", preset="dcgan", batch=4, model={"width": 4}),
+    "stylegan": train.Case(
+        name="tiny stylegan",
+        preset="stylegan",
+        batch=4,
+        model={"channel_multiplier": 0.02, "z_dim": 8, "w_dim": 8},
+    ),
+}
+QUICK = Settings(clock="wall", block_s=0.0, warmup=2, min_rounds=2, max_rounds=2)
+
+
+@pytest.fixture(autouse=True)
+def _small_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "RESOLUTION", 16)
+
+
+@pytest.mark.parametrize("preset", TINY)
+def test_training_row(preset: str, device: torch.device) -> None:
+    row = train.ask(TINY[preset], str(device), QUICK)
+    assert list(row["images_per_second"]) == ["plain", "eager", "fastgan"]
+    assert list(row["speedup"]) == ["eager", "fastgan"]
+    assert row["penalty"] == {"dcgan": "none every 1", "stylegan": "r1 every 16"}[preset]
+
+
+def test_plain_loop_trains_the_very_networks_of_the_trainer(device: torch.device) -> None:
+    settings = TINY["stylegan"].config()
+    feed = train.Feed(train._images(8), device=device)
+    plain = train.PlainLoop(settings, feed, device)
+    trainer = train.assemble.make_trainer(settings, feed, device, "fp32")
+    for ours, theirs in zip(trainer.generator.parameters(), plain.g.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    before = [p.detach().clone() for p in (*plain.g.parameters(), *plain.d.parameters())]
+    plain.step(penalise=True)
+    after = [*plain.g.parameters(), *plain.d.parameters()]
+    assert sum(not torch.equal(a, b) for a, b in zip(before, after, strict=True)) > len(before) // 2
+
+
+def test_a_lazy_penalty_counts_with_its_share() -> None:
+    measured = Measured({"a True": [20.0, 40.0], "a False": [4.0, 8.0]})
+    blended = train.blend(measured, ["a"], {True: 1 / 16, False: 15 / 16})
+    assert blended.seconds == {"a": [5.0, 10.0]}
+
+
+@pytest.mark.parametrize("preset", TINY)
+def test_every_way_of_generating_makes_the_same_images(preset: str, device: torch.device) -> None:
+    found = inference.contenders(TINY[preset], device, 2, compiled=False)
+    z = inference.latents(range(2), inference._generator(TINY[preset]).z_dim)
+    plain = found.pop("plain")(z).astype(int)
+    assert {"fastgan fp32"} <= found.keys()
+    for name, generate in found.items():
+        apart = abs(generate(z).astype(int) - plain).mean()  # grey levels
+        assert apart <= (4.0 if "bf16" in name else 0.25), name
+
+
+def test_inference_row(device: torch.device) -> None:
+    row = inference.ask(TINY["dcgan"], str(device), 2, QUICK, compiled=False)
+    assert next(iter(row["images_per_second"])) == "plain"
+    assert "fastgan fp32" in row["speedup"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (suite.Request(sections=["ops"], device="tpu"), "tpu"),
+        (suite.Request(sections=["ops"], device="cuda:99"), "cuda:99"),
+        (suite.Request(sections=["ops"], names=["blur"]), "style_epilogue"),
+        (suite.Request(sections=["train"], models=["biggan"]), "stylegan"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_nonsense_requests_say_what_there_is(request_: suite.Request, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        suite.run(request_)
+
+
+def test_threads_are_put_back() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(ConfigError):
+        suite.run(suite.Request(sections=["ops"], device="cpu", names=["blur"], threads=before + 1))
+    assert torch.get_num_threads() == before
+
+
+def test_gpu_check_without_a_gpu_fails_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(__file__).resolve().parents[2] / "benchmarks"
+    monkeypatch.syspath_prepend(folder)
+    import gpu_check
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="no NVIDIA GPU"):
+        gpu_check.require_gpu()

@@ -7,6 +7,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -192,21 +193,29 @@ class _File:
 
     def __init__(self, folder: Path, resolution: int, channels: int) -> None:
         self._shape = (resolution, resolution, channels)
-        try:
+        self._folder = folder
+        with self._told():
             folder.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (finish closes it)
-        except OSError as error:
-            raise OutputError(f"cannot write in {folder}: {error.strerror}") from error
         self._count = 0
 
     def append(self, pixels: np.ndarray) -> None:
         # Written, not stored through a map: a full disk is then an error that can be told, not a bus error.
-        self._file.write(pixels.data)
+        with self._told():
+            self._file.write(pixels.data)
         self._count += 1
 
     def finish(self) -> torch.Tensor:
         with self._file as file:
-            file.flush()
+            with self._told():
+                file.flush()
             if self._count == 0:
                 return torch.empty(0, *self._shape, dtype=torch.uint8)
             return torch.from_numpy(np.memmap(file, np.uint8, mode="c", shape=(self._count, *self._shape)))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(f"cannot write in {self._folder}: {error.strerror or error}") from error

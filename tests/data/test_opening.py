@@ -1,5 +1,7 @@
 """Folders and zips as users have them: classes, names, broken files, nonsense."""
 
+import errno
+import io
 import os
 import zipfile
 from pathlib import Path
@@ -273,3 +275,14 @@ def test_every_file_in_sources_is_a_kind_of_source():
         assert callable(module.matches)
         assert callable(module.items)
         assert module.DESCRIBES
+
+
+def test_a_full_disk_while_decoding_is_one_sentence(tmp_path, monkeypatch):
+    class FullDisk(io.BytesIO):
+        def write(self, _data: bytes) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    fill(tmp_path / "in", 3)
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda dir: FullDisk())
+    with pytest.raises(OutputError, match=r"cannot write in .*out: No space left on device"):
+        pack(tmp_path / "in", tmp_path / "out" / "x.fgd")

@@ -36,9 +36,10 @@ def display() -> Iterator[Display]:
 
 
 def summary(report: "Report", losses: dict[str, float]) -> str:
-    """`12.8 kimg  460 img/s  loss_d 1.204  loss_g 0.873`."""
-    shown = [f"{name} {losses[name]:.3f}" for name in ("loss_d", "loss_g", "penalty") if name in losses]
-    return "  ".join([f"{report.cur_nimg / 1000:.4g} kimg", f"{report.img_per_s:.3g} img/s", *shown])
+    """`12.8 kimg  460 img/s  D 1.20 G 0.87`."""
+    short = {"loss_d": "D", "loss_g": "G", "penalty": "penalty"}
+    shown = " ".join(f"{short[name]} {losses[name]:.2f}" for name in short if name in losses)
+    return f"{report.cur_nimg / 1000:.4g} kimg  {report.img_per_s:.3g} img/s  {shown}"
 
 
 def clock(seconds: float | None) -> str:
@@ -81,7 +82,7 @@ class _Live:
         from rich.progress import BarColumn, Progress, TextColumn
 
         columns = (
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=20),
             TextColumn("{task.percentage:3.0f}%"),
             TextColumn("{task.description}"),
         )
@@ -104,8 +105,7 @@ class _Live:
 
     def report(self, report: "Report") -> None:
         self.losses = report.losses or self.losses
-        times = f"{clock(report.seconds)} done, {clock(report.left)} to go"
-        self._show(f"{summary(report, self.losses)}  {times}", report.done)
+        self._show(f"{summary(report, self.losses)}  {clock(report.left)} to go", report.done)
 
     def _show(self, text: str, done: float) -> None:
         if self.task is None:

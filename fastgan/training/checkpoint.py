@@ -52,7 +52,7 @@ def save(
     Raises OutputError when it cannot be written (a full disk); the checkpoints from before are still there then.
     """
     folder = run / "checkpoints" / f"{state['cur_nimg']:09d}"
-    with _saving(folder, run):
+    with saving(folder, run):
         with atomic_folder(folder) as temporary:
             _write_tensors(temporary / "model.safetensors", model)
             _write_tensors(temporary / "optimizer.safetensors", optimizer)
@@ -74,7 +74,8 @@ def remove(folder: Path) -> None:
 
 
 @contextmanager
-def _saving(target: Path, run: Path) -> Iterator[None]:
+def saving(target: Path, run: Path) -> Iterator[None]:
+    """Turn the failure to write `target` (a full disk) into an OutputError that says what remains of `run`."""
     try:
         yield
     except (OSError, SafetensorError) as error:  # safetensors wraps what the operating system said
@@ -215,7 +216,7 @@ def save_release(path: str | Path, checkpoint: Checkpoint) -> None:
     state["config"] = {**config, "data": {k: v for k, v in config.get("data", {}).items() if k != "source"}}
     prefix = "g_ema."
     tensors = {k.removeprefix(prefix): v for k, v in checkpoint.model.items() if k.startswith(prefix)}
-    with _saving(Path(path), checkpoint.path.parent.parent), atomic_write(path) as temporary:
+    with saving(Path(path), checkpoint.path.parent.parent), atomic_write(path) as temporary:
         _write_tensors(temporary, tensors, {"fastgan": json.dumps(state)})
 
 

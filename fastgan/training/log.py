@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastgan.files import atomic_write
+from fastgan.training.trainer import Trainer
 
 
 class Log:
@@ -61,20 +62,16 @@ def _trim(path: Path, cur_nimg: int) -> None:
 class Grid:
     """Draws the same latents again and again, so that one can watch the images form."""
 
-    def __init__(
-        self, run: Path, average: nn.Module, z_dim: int, *, seed: int, images: int, device: torch.device
-    ) -> None:
-        self.folder = run / "grids"
-        self.average, self.device, self.columns = average, device, max(int(images**0.5), 1)
-        generator = torch.Generator().manual_seed(seed)
-        self.z = torch.randn(images, z_dim, generator=generator)  # [N, Z], the same on every device
+    def __init__(self, run: Path, trainer: Trainer) -> None:
+        train = trainer.config.train
+        self.folder, self.trainer = run / "grids", trainer
+        self.columns = max(int(train.grid_images**0.5), 1)
+        generator = torch.Generator().manual_seed(train.seed)  # the same latents on every device
+        self.z = torch.randn(train.grid_images, trainer.z_dim, generator=generator)  # [N, Z]
 
-    @torch.no_grad()
     def draw(self) -> Tensor:
         """uint8 [rows * R, columns * R, C]; generated a few at a time, whatever the grid's size."""
-        images = torch.cat(
-            [self.average(z.to(self.device)).float().cpu() for z in self.z.split(16)]
-        )  # [N, C, R, R]
+        images = torch.cat([self.trainer.sample(z).cpu() for z in self.z.split(16)])  # [N, C, R, R]
         missing = -len(images) % self.columns
         images = torch.cat([images, images.new_full((missing, *images.shape[1:]), -1.0)])
         n, channels, height, width = images.shape

@@ -34,6 +34,7 @@ def choose(
         return "fp32"
     if device.type == "cuda":
         return "bf16"
+    note("measuring whether fp32 or bf16 is faster here")
     seconds = measure({name: make(name) for name in ("fp32", "bf16")})
     best = min(seconds, key=seconds.__getitem__)
     times = ", ".join(f"{name} {value * 1e3:.3g} ms" for name, value in seconds.items())

@@ -85,17 +85,10 @@ class Session:
             for length in (train.log_every, train.grid_every, train.checkpoint_every)
         )
         self._logged = (trainer.cur_nimg, self.seconds)
-        grid = Grid(
-            self.run,
-            trainer.average,
-            trainer.z_dim,
-            seed=train.seed,
-            images=train.grid_images,
-            device=self.device,
-        )
+        grid = Grid(self.run, trainer)
         with signals.graceful() as stop, closing(Log(self.run, trainer.cur_nimg, self.note)) as log:
             if trainer.cur_nimg == 0:
-                log.image(grid.save(0), 0)
+                self._draw(grid, log)
             while stop.signum is None and schedule.progress(train.budget, *now) < 1:
                 trainer.step()
                 self.seconds = time.monotonic() - start
@@ -103,13 +96,13 @@ class Session:
                 losses = self._write(log) if log_due.due(*now) else {}
                 report(self._report(losses))
                 if grid_due.due(*now):
-                    log.image(grid.save(trainer.cur_nimg), trainer.cur_nimg)
+                    self._draw(grid, log)
                 if save_due.due(*now):
                     self._save(log)
             if self.saved is None or int(self.saved.name) != trainer.cur_nimg:
                 self._save(log)
             if stop.signum is None:
-                log.image(grid.save(trainer.cur_nimg), trainer.cur_nimg)
+                self._draw(grid, log)
                 checkpoint.save_release(self.run / "generator.safetensors", checkpoint.load(self.run))
         return Outcome(cur_nimg=trainer.cur_nimg, seconds=self.seconds, signum=stop.signum)
 
@@ -135,8 +128,13 @@ class Session:
             self._speed = (nimg - before) / max(self.seconds - since, 1e-9)
             self._logged = (nimg, self.seconds)
             seconds, speed = round(self.seconds, 3), round(self._speed, 3)
-            log.write({"cur_nimg": nimg, "seconds": seconds, "img_per_s": speed, **losses})
+            with checkpoint.saving(log.path, self.run):
+                log.write({"cur_nimg": nimg, "seconds": seconds, "img_per_s": speed, **losses})
         return losses
+
+    def _draw(self, grid: Grid, log: Log) -> None:
+        with checkpoint.saving(grid.folder, self.run):
+            log.image(grid.save(self.trainer.cur_nimg), self.trainer.cur_nimg)
 
     def _broken(self, what: str) -> FastganError:
         try:

@@ -123,6 +123,12 @@ class Trainer:
             parameter.requires_grad_(True)
         self._record(loss_g=loss)
 
+    @torch.no_grad()
+    def sample(self, z: Tensor) -> Tensor:
+        """Images [n, C, R, R] of the averaged generator for `z` [n, Z], in the precision of training."""
+        with self._autocast():
+            return self.average(z.to(self.device)).float()
+
     def _latents(self, n: int) -> Tensor:
         return torch.randn(n, self.z_dim, device=self.device)  # [N, Z]
 

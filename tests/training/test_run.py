@@ -181,13 +181,13 @@ def test_trimming_keeps_whole_lines_up_to_a_point(tmp_path):
     assert log.read_text() == ""
 
 
-def test_grids_show_the_same_latents_in_reading_order(make, tmp_path, device):
-    trainer = make("stylegan")
-    grid = Grid(tmp_path, trainer.average, trainer.z_dim, seed=3, images=5, device=device)
+def test_grids_show_the_same_latents_in_reading_order(make, tmp_path):
+    trainer = make("stylegan", train={"grid_images": 5, "seed": 3})
+    grid = Grid(tmp_path, trainer)
     first, again = grid.draw(), grid.draw()
     assert first.equal(again)
     assert first.shape == (3 * 16, 2 * 16, 3)
-    alone = Grid(tmp_path, trainer.average, trainer.z_dim, seed=3, images=5, device=device)
+    alone = Grid(tmp_path, trainer)
     alone.z, alone.columns = alone.z[3:4], 1
     tile = first[16:32, 16:32]
     assert (alone.draw().int() - tile.int()).abs().max() <= 1
@@ -207,7 +207,7 @@ def test_precision_is_asked_of_the_processor_then_measured(make, device, monkeyp
             assert precision.choose("auto", device, lambda kind: None, notes.append) == min(
                 times, key=times.get
             )
-        assert notes[0] == "precision bf16: a step without penalty takes fp32 200 ms, bf16 100 ms"
+        assert notes[1] == "precision bf16: a step without penalty takes fp32 200 ms, bf16 100 ms"
 
 
 def test_measuring_takes_real_steps(make):

@@ -1,0 +1,40 @@
+"""fastgan: train a GAN on a folder of images, generate from it, export it.
+
+    import fastgan
+    images = fastgan.load("runs/0007").sample(64, seed=0)   # uint8 numpy array [64, H, W, C]
+
+What is listed in `__all__` is the public API; each name is imported when it is first used, so that
+`import fastgan` itself costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastgan.data import open_dataset
+    from fastgan.errors import FastganError
+    from fastgan.inference import latents
+    from fastgan.inference import open_generator as load
+
+__version__ = "0.1.0"
+__all__ = ["FastganError", "__version__", "latents", "load", "open_dataset"]
+
+_HOMES = {
+    "FastganError": ("fastgan.errors", "FastganError"),
+    "latents": ("fastgan.inference", "latents"),
+    "load": ("fastgan.inference", "open_generator"),
+    "open_dataset": ("fastgan.data", "open_dataset"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fastgan' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,33 @@
+"""Contact sheets: many images in one."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgan.errors import ConfigError
+
+MAX_SIDE = 16384  # pixels: beyond it, viewers give up
+
+
+def columns_for(count: int, resolution: int) -> int:
+    """Columns of a sheet of `count` images: as square as can be, never narrower than high.
+
+    Raises ConfigError for a sheet larger than 16384 pixels a side.
+    """
+    columns = math.ceil(math.sqrt(count))
+    if columns * resolution > MAX_SIDE:
+        raise ConfigError(
+            f"--grid of {count} images of {resolution} px would be over {MAX_SIDE} px wide: "
+            f"ask for at most {(MAX_SIDE // resolution) ** 2} images."
+        )
+    return columns
+
+
+def contact_sheet(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
+    """Tile uint8 [N, H, W, C] row by row -> uint8 [rows * H, columns * W, C]; empty cells are black."""
+    n, h, w, c = images.shape
+    rows = math.ceil(n / columns)
+    cells = np.zeros((rows * columns, h, w, c), np.uint8)
+    cells[:n] = images
+    return cells.reshape(rows, columns, h, w, c).swapaxes(1, 2).reshape(rows * h, columns * w, c)

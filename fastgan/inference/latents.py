@@ -1,0 +1,95 @@
+"""Seeds, and the latent vector that each of them stands for.
+
+The stream of a seed, exactly, so that any other implementation can give the same images:
+
+1. Philox4x64-10 (Salmon et al. 2011) with key = (seed, 0) and 256-bit counter = 1, 2, 3, ... gives four 64-bit
+   words a block, least significant first: raw[0], raw[1], ...
+2. Words are taken in pairs: u = ((raw[2k] >> 11) + 1) / 2^53 in (0, 1], v = (raw[2k+1] >> 11) / 2^53 in [0, 1).
+3. Box-Muller in float64: r = sqrt(-2 ln u); z[2k] = r cos(2 pi v), z[2k+1] = r sin(2 pi v); rounded to float32.
+   An odd z_dim drops the last value.
+
+The second word of the key is 0 for z; other values are kept for further streams of the same seed.
+numpy promises that the words of its Philox never change, which it does not promise for `standard_normal`.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgan.errors import ConfigError
+
+MAX_SEED = 2**64 - 1
+MAX_SEEDS = 10_000_000  # in one call: what a list of them still fits in memory comfortably
+_CHUNK = 512  # seeds; keeps the float64 intermediates in cache
+
+
+def latents(seeds: Iterable[int], z_dim: int) -> NDArray[np.float32]:
+    """Standard normal z for each seed: float32 [n, z_dim]; row i depends on seeds[i] alone.
+
+    100,000 seeds take about half a second for 100 dimensions and two seconds for 512. Raises ConfigError for a
+    seed outside 0 ... 2^64 - 1.
+    """
+    wanted = list(seeds)
+    for seed in wanted:
+        _check_seed(seed)
+    z = np.empty((len(wanted), z_dim), np.float32)
+    philox = np.random.Philox(key=0)
+    state = philox.state
+    for start in range(0, len(wanted), _CHUNK):
+        part = wanted[start : start + _CHUNK]
+        raw = np.empty((len(part), z_dim + z_dim % 2), np.uint64)
+        for row, seed in zip(raw, part, strict=True):
+            # Setting the state of one generator is six times faster than making one a seed.
+            state["state"]["key"][:] = seed, 0
+            state["state"]["counter"][:] = 0  # numpy counts up before each block: the first is block 1
+            state["buffer_pos"] = 4
+            philox.state = state
+            row[:] = philox.random_raw(row.size)
+        z[start : start + _CHUNK] = _box_muller(raw)[:, :z_dim]
+    return z
+
+
+def _box_muller(raw: NDArray[np.uint64]) -> NDArray[np.float32]:
+    bits = (raw >> np.uint64(11)).astype(np.float64)
+    radius = np.sqrt(-2 * np.log((bits[:, 0::2] + 1) * 2.0**-53))
+    angle = 2 * np.pi * (bits[:, 1::2] * 2.0**-53)
+    z = np.empty(raw.shape, np.float32)
+    z[:, 0::2] = radius * np.cos(angle)
+    z[:, 1::2] = radius * np.sin(angle)
+    return z
+
+
+def parse_seeds(spec: str) -> Sequence[int]:
+    """The seeds that "0-999,2000" names, both ends included, in that order, each once.
+
+    Raises ConfigError for anything else.
+    """
+    seeds: dict[int, None] = {}
+    for part in spec.split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if not (_is_number(first) and (_is_number(last) if dash else True)):
+            raise ConfigError(
+                f"--seeds {spec!r}: {part.strip()!r} is not a seed or a range; write it like 0-999,2000."
+            )
+        low, high = int(first), int(last or first)
+        if high < low:
+            raise ConfigError(
+                f"--seeds {spec!r}: the range {part.strip()} runs backwards; write {high}-{low}."
+            )
+        _check_seed(high)
+        if high - low >= MAX_SEEDS or len(seeds) + high - low >= MAX_SEEDS:
+            raise ConfigError(
+                f"--seeds {spec!r}: more than {MAX_SEEDS:,} seeds; generate them in several runs."
+            )
+        seeds.update(dict.fromkeys(range(low, high + 1)))
+    return list(seeds)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed <= MAX_SEED:
+        raise ConfigError(f"seed {seed} is out of range: a seed is a whole number from 0 to {MAX_SEED}.")

@@ -1,6 +1,6 @@
 """`make gpu-check`, after the build: the whole test suite on the GPU, then every benchmark, in under eight minutes.
 
-    python benchmarks/gpu_check.py [--out FOLDER] [--no-tests] [--no-bench]
+    python -m benchmarks.gpu_check [--out FOLDER] [--no-tests] [--no-bench]
 
 Writes <question>-<device>.json and gpu-check-<device>.md into FOLDER (benchmarks/results). Needs no network and no
 optional package. Exits with 1 without a GPU, without our CUDA kernels, or when a test or a benchmark fails.
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import click
 import torch
-from publish import RESULTS, publish, slug
-from table import tables
 
+from benchmarks.publish import RESULTS, publish, slug
+from benchmarks.table import tables
 from fastgan import ops
 from fastgan.bench import suite
 

@@ -1,11 +1,11 @@
 """How many images a second does a generator make: plain torch, torch.compile, ONNX Runtime, `fastgan generate`?
 
-python benchmarks/inference.py [--device cuda] [--threads 2] [--no-compile]
+python -m benchmarks.inference [--device cuda] [--threads 2] [--no-compile]
 """
 
 import click
-from publish import publish
 
+from benchmarks.publish import publish
 from fastgan.bench import suite
 
 

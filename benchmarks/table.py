@@ -1,14 +1,13 @@
 """The Markdown tables of everything under results/, for the README and docs/.
 
-python benchmarks/table.py [FILE.json ...] > results/TABLE.md
+python -m benchmarks.table [FILE.json ...] > results/TABLE.md
 """
 
 import json
 import sys
 from pathlib import Path
 
-from publish import RESULTS
-
+from benchmarks.publish import RESULTS
 from fastgan.bench import report
 
 

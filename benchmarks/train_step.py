@@ -1,13 +1,13 @@
 """How many images a second does a whole training iteration show, against plain eager torch on the same networks?
 
-    python benchmarks/train_step.py [--device cuda] [--threads 2]
+    python -m benchmarks.train_step [--device cuda] [--threads 2]
 
 `plain` is fp32, NCHW, textbook Adam; `eager` is our trainer without our kernels; `fastgan` is `fastgan train`.
 """
 
 import click
-from publish import publish
 
+from benchmarks.publish import publish
 from fastgan.bench import suite
 
 

@@ -280,4 +280,6 @@ def run(plan: Plan, report: Callable[[str], None] = lambda _: None) -> list[dict
         shape = "x".join(map(str, question.shape))
         report(f"{question.op.name} {shape} {question.dtype} {question.layout} {question.pass_}")
         rows.append(ask(question, plan))
+        if plan.device.startswith("cuda"):
+            torch.cuda.empty_cache()  # each captured graph had a memory pool of its own
     return rows

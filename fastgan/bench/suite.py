@@ -66,7 +66,7 @@ def timing(request: Request, device: str, *, section: str) -> Settings:
     clock = "cpu" if not cuda and request.threads == 1 else "wall"
     if cuda and section == "ops":
         clock = "device"
-    budget = request.budget_s or (0.3 if request.quick else 3.0) * (1 if section == "ops" else 4)
+    budget = request.budget_s or (0.3 if request.quick else 1.0) * (1 if section == "ops" else 8)
     rounds = 5 if request.quick else 11
     block = 0.002 if cuda and section == "ops" else 0.02
     return Settings(clock=clock, device=device, budget_s=budget, min_rounds=rounds, block_s=block)

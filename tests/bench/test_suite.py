@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import gpu_check
 from fastgan.bench import inference, suite, train
 from fastgan.bench.timing import Measured, Settings
 from fastgan.errors import ConfigError
@@ -93,10 +94,17 @@ def test_threads_are_put_back() -> None:
 
 
 def test_gpu_check_without_a_gpu_fails_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = Path(__file__).resolve().parents[2] / "benchmarks"
-    monkeypatch.syspath_prepend(folder)
-    import gpu_check
-
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit, match="no NVIDIA GPU"):
         gpu_check.require_gpu()
+
+
+def test_gpu_check_asks_questions_that_the_suite_can_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without a GPU: only that every request is well formed."""
+    asked: list[suite.Request] = []
+    monkeypatch.setattr(gpu_check, "publish", lambda request, name, folder: asked.append(request) or tmp_path)
+    for _, measure in gpu_check.benchmarks(tmp_path):
+        measure()
+    assert {section for request in asked for section in request.sections} == set(suite.SECTIONS)

@@ -118,9 +118,12 @@ def _run_to_resume(resume: str, options: dict[str, Any]) -> Path:
             raise click.UsageError(
                 f"--{option} belongs to a new run: --resume goes on with the run's own settings"
             )
-    if resume != _LAST:
-        return Path(resume)
-    return Path(options["out"]) if options["out"] else folder.newest()
+    run = Path(resume) if resume != _LAST else Path(options["out"]) if options["out"] else folder.newest()
+    if options["source"] and (folder.existing(run) / "data.fgd").exists():
+        raise click.UsageError(
+            f"{run} holds its own copy of the images: leave out SOURCE ({options['source']})"
+        )
+    return run
 
 
 def _resumed_config(run: Path, options: dict[str, Any]) -> "RunConfig":

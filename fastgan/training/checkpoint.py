@@ -79,15 +79,19 @@ def saving(target: Path, run: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:  # safetensors wraps what the operating system said
-        latest = run / "latest"
-        kept = (
-            f"{run / latest.read_text().strip()} remains" if latest.exists() else "none was saved before it"
-        )
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(
-            f"could not save {target} ({reason}); {kept}: make room or mend the folder, "
+            f"could not save {target} ({reason}); {remaining(run)}: make room or mend the folder, "
             f"then go on with fastgan train --resume {run}"
         ) from error
+
+
+def remaining(run: Path) -> str:
+    """Half a sentence: the checkpoint that a failed `run` still has."""
+    latest = run / "latest"
+    return (
+        f"{run / latest.read_text().strip()} remains" if latest.exists() else "no checkpoint was saved before"
+    )
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:

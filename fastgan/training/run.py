@@ -80,6 +80,7 @@ def _prepare(
         note(f"skipped {bad}")
     _check_same_data(run, dataset, loaded)
     config = assemble.resolve(config, dataset)
+    torch.backends.cudnn.benchmark = True  # shapes never change, so the search pays
     feed = Feed(dataset, device=device, seed=config.train.seed, mirror=config.data.mirror)
 
     def make(kind: str) -> Trainer:

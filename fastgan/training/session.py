@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from fastgan import __version__
 from fastgan.config import to_mapping
 from fastgan.data import Dataset
 from fastgan.errors import FastganError
@@ -137,13 +137,9 @@ class Session:
             log.image(grid.save(self.trainer.cur_nimg), self.trainer.cur_nimg)
 
     def _broken(self, what: str) -> FastganError:
-        try:
-            good = f"the last good checkpoint is {checkpoint.locate(self.run)}"
-        except FastganError:
-            good = "no checkpoint was saved before"
         return FastganError(
-            f"training broke down at {self.trainer.cur_nimg} images ({what}); {good}: go on from it with a smaller "
-            f"learning rate, as in fastgan train --resume {self.run} --set train.lr_g=1e-4 --set train.lr_d=1e-4"
+            f"training broke down at {self.trainer.cur_nimg} images ({what}); {checkpoint.remaining(self.run)}: go on "
+            f"with smaller steps, as in fastgan train --resume {self.run} --set train.lr_g=1e-4 --set train.lr_d=1e-4"
         )
 
     def _save(self, log: Log) -> None:
@@ -189,8 +185,4 @@ def machine(device: torch.device) -> dict[str, str]:
 
 
 def _versions() -> dict[str, str]:
-    try:
-        own = metadata.version("fastgan")
-    except metadata.PackageNotFoundError:
-        own = "source tree"
-    return {"fastgan": own, "torch": torch.__version__, "python": platform.python_version()}
+    return {"fastgan": __version__, "torch": torch.__version__, "python": platform.python_version()}

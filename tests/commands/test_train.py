@@ -203,6 +203,12 @@ def test_resume_without_a_name_takes_the_last_run(trained, tmp_path, monkeypatch
     assert checkpoint.load("runs/0004").state["cur_nimg"] == 24
 
 
+def test_the_images_of_a_run_cannot_be_swapped(trained, images):
+    result = CliRunner().invoke(command, [str(images), "--resume", str(trained)])
+    assert result.exit_code == 2
+    assert "holds its own copy of the images" in result.output
+
+
 @pytest.mark.parametrize(
     "option", [["--preset", "dcgan"], ["--seed", "3"], ["--resolution", "32"], ["--config", "x.toml"]]
 )

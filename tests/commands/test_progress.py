@@ -1,0 +1,54 @@
+"""What a user sees on stderr while training works."""
+
+import io
+import sys
+
+import pytest
+
+from fastgan.commands import _progress
+from fastgan.training.session import Report
+
+
+def report(**changed):
+    values = {"cur_nimg": 12_800, "seconds": 65.0, "left": 3725.0, "done": 0.25, "img_per_s": 460.4}
+    return Report(**{**values, "losses": {"loss_d": 1.204, "loss_g": 0.871, "real": 0.1}, **changed})
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (65.4, "1:05"), (3725, "1:02:05"), (None, "?")])
+def test_clock(seconds, text):
+    assert _progress.clock(seconds) == text
+
+
+def test_plain_lines_come_now_and_then(monkeypatch, capsys):
+    now = [100.0]
+    monkeypatch.setattr(_progress.time, "monotonic", lambda: now[0])
+    with _progress.display() as show:
+        show.note("hello")
+        for second in (0, 1, 9, 10, 11, 25):
+            now[0] = 100.0 + second
+            show.report(report())
+        now[0] = 200.0
+        show.report(report(losses={}))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "note: hello"
+    assert lines[1:] == ["12.8 kimg  460 img/s  D 1.20 G 0.87  1:05 done, 1:02:05 to go"] * 3
+
+
+def test_a_terminal_gets_a_live_bar(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with _progress.display() as show:
+        show.note("[red] is no markup")
+        show.data("decode", 5, 10)
+        show.report(report())
+        show.report(report(losses={}))  # the last losses stay in sight
+    shown = terminal.getvalue()
+    assert "note: [red] is no markup" in shown
+    assert "25%" in shown
+    assert "12.8 kimg  460 img/s  D 1.20 G 0.87  1:02:05 to go" in shown.replace("\x1b[0m", "")

@@ -19,7 +19,7 @@ namespace fastgan::cuda {
 template <Layout LAYOUT, typename T, int V>
 constexpr int FORWARD_ITEMS = V > 1 ? 32 / V : 64 / int(sizeof(acc_t<T>));
 template <Layout LAYOUT, typename T, int V>
-constexpr int BACKWARD_ITEMS = V > 1 ? (LAYOUT == Layout::contiguous ? 32 : 16) / V : 64 / int(sizeof(acc_t<T>));
+constexpr int BACKWARD_ITEMS = V > 1 ? (LAYOUT == Layout::contiguous ? 32 : 16) / V : 32 / int(sizeof(acc_t<T>));
 
 template <typename T>
 struct Activation {  // what stands before the normalisation; unused by adain

@@ -16,6 +16,7 @@ from fastgan.training.trainer import Trainer
 
 DataProgress = Callable[[str, int, int], None]
 """Called as progress(stage, done, total) while images are read."""
+_NAMED = 20  # bad images that are named one by one
 
 
 @contextmanager
@@ -73,11 +74,7 @@ def _prepare(
     note: Note,
     progress: DataProgress | None,
 ) -> Session:
-    dataset = _data(run, config, progress)
-    for text in dataset.notes:
-        note(text)
-    for bad in dataset.bad:
-        note(f"skipped {bad}")
+    dataset = _data(run, config, note, progress)
     _check_same_data(run, dataset, loaded)
     config = assemble.resolve(config, dataset)
     torch.backends.cudnn.benchmark = True  # shapes never change, so the search pays
@@ -106,7 +103,7 @@ def _prepare(
     )
 
 
-def _data(run: Path, config: RunConfig, progress: DataProgress | None) -> Dataset:
+def _data(run: Path, config: RunConfig, note: Note, progress: DataProgress | None) -> Dataset:
     """The run's images: packed into the run folder, unless the source is a packed set of the right size already."""
     if (run / "data.fgd").exists():
         return open_dataset(run / "data.fgd")
@@ -123,7 +120,7 @@ def _data(run: Path, config: RunConfig, progress: DataProgress | None) -> Datase
             channels or dataset.channels
         ):
             return dataset
-    return pack(
+    dataset = pack(
         source,
         run / "data.fgd",
         resolution=size,
@@ -131,6 +128,15 @@ def _data(run: Path, config: RunConfig, progress: DataProgress | None) -> Datase
         max_bad=config.data.max_bad,
         progress=progress,
     )
+    for text in dataset.notes:
+        note(text)
+    for bad in dataset.bad[:_NAMED]:
+        note(f"skipped {bad}")
+    if len(dataset.bad) > _NAMED:
+        note(
+            f"skipped {len(dataset.bad) - _NAMED} more: fastgan data info --json {run / 'data.fgd'} names them all"
+        )
+    return dataset
 
 
 def _check_same_data(run: Path, dataset: Dataset, loaded: checkpoint.Checkpoint | None) -> None:

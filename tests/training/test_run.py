@@ -128,6 +128,21 @@ def test_a_run_killed_before_its_first_checkpoint_starts_over(packed, tmp_path, 
     assert fit(settings(packed), out, device, resume=True)[0].cur_nimg == 24
 
 
+def test_skipped_images_are_named_once(tmp_path, device):
+    source = tmp_path / "photos"
+    source.mkdir()
+    for i in range(8):
+        Image.new("RGB", (16, 16), (30 * i, 0, 0)).save(source / f"{i}.png")
+    (source / "half.png").write_bytes((source / "7.png").read_bytes()[:40])
+    config = settings(source, budget="8img")
+    with pytest.raises(DataError, match=r"half\.png"):
+        fit(config, tmp_path / "run", device)
+    config = replace(config, data=replace(config.data, max_bad=1))
+    assert any("skipped half.png" in note for note in fit(config, tmp_path / "run", device)[1])
+    longer = settings(source, budget="16img")
+    assert not any("half.png" in note for note in fit(longer, tmp_path / "run", device, resume=True)[1])
+
+
 def test_numbers_are_given_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = []
@@ -152,7 +167,8 @@ def test_training_that_breaks_down_keeps_the_last_good_checkpoint(packed, tmp_pa
                 session.trainer.generator.to_image.weight.data.fill_(float("nan"))
 
         with pytest.raises(
-            FastganError, match=r"broke down at 16 images \(fake is nan\); .*000000008 remains: go on .*--resume"
+            FastganError,
+            match=r"broke down at 16 images \(fake is nan\); .*000000008 remains: go on .*--resume",
         ):
             session.fit(poison)
     assert checkpoint.load(out).state["cur_nimg"] == 8

@@ -1,4 +1,4 @@
-// bias_act: y = gain * leaky_relu(x + bias), its first derivative, and the directional derivative that a second one needs.
+// bias_act: y = gain * leaky_relu(x + bias), its first derivative, and the directional derivative that a second needs.
 //
 //   m(y) = y > 0 ? 1 : slope
 //   backward  dx = gain * m(y) * g, dbias = sum of dx over all but the channel

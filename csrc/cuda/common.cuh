@@ -153,7 +153,7 @@ inline int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-// The device of a tensor made current, and torch's current stream there: launches join whatever graph is being captured.
+// A tensor's device made current, and torch's current stream there: launches join whatever graph is being captured.
 class Launcher {
  public:
   explicit Launcher(const Tensor& x) : guard_(x.get_device_index()) {

@@ -95,8 +95,8 @@ __device__ __forceinline__ void load_h(acc_t<T> (&h)[ITEMS][V], const T* x, cons
 
 // ---------------------------------------------------------------- moments
 //
-// All means are kept as distances from a pivot, the plane's first value, until the end: large means then cost no digits,
-// and a constant plane has a variance of exactly 0, as by Welford's method.
+// All means are kept as distances from a pivot, the plane's first value, until the end: large means then cost no
+// digits, and a constant plane has a variance of exactly 0, as by Welford's method.
 
 template <bool STYLE, Layout LAYOUT, typename T, int K, typename TileT>
 __device__ __forceinline__ void load_pivot(acc_t<T> (&pivot)[K], const T* x, const Activation<T>& a,
@@ -160,7 +160,7 @@ __device__ __forceinline__ void merge(Moments<A, K>& into, const Moments<A, K>& 
   into.count = count;
 }
 
-// The same over all threads of a team, by sums alone: first the mean, then distances from it and what rounding left in it.
+// The same over all threads of a team, by sums alone: the mean, then distances from it and what rounding left in it.
 template <Layout LAYOUT, typename A, int K>
 __device__ __forceinline__ void team_merge(Moments<A, K>& m, A count) {
   A mean[K], sums[2 * K];

@@ -3,8 +3,8 @@
 //   up    y[2i] = t1 x[i] + t3 x[i-1]      y[2i+1] = t2 x[i] + t0 x[i+1]
 //   down  y[i] = t0 x[2i-1] + t1 x[2i] + t2 x[2i+1] + t3 x[2i+2]
 //
-// with zeros outside; down is the exact adjoint of up. A thread owns a strip, COLUMNS wide and CHANNELS deep, and marches
-// down ROWS rows of it: each input row is filtered horizontally once, then serves all the output rows that it touches.
+// with zeros outside; down is the exact adjoint of up. A thread owns a strip, COLUMNS wide and CHANNELS deep, and
+// marches down ROWS rows of it: each input row is filtered horizontally once, then serves every output row it touches.
 #include "common.cuh"
 
 namespace fastgan::cuda {
@@ -63,7 +63,8 @@ __device__ __forceinline__ void load_row(acc_t<T> (&out)[WIDE + 2][CHANNELS], co
 #pragma unroll
     for (int c = 0; c < CHANNELS; ++c) out[j][c] = 0;
     if (VECTOR && j > 0 && j <= WIDE) continue;
-    if (inside && column + j - 1 >= 0 && column + j - 1 < a.width) load<CHANNELS, T>(out[j], from + (j - 1) * a.channels);
+    const int64_t at = column + j - 1;
+    if (inside && at >= 0 && at < a.width) load<CHANNELS, T>(out[j], from + (j - 1) * a.channels);
   }
   if constexpr (VECTOR) {  // the middle of the row in one access
     static_assert(CHANNELS == 1);

@@ -1,6 +1,6 @@
-// How threads are laid over x [N, C, H, W] when values are per channel or per plane, and the reductions that go with it.
+// How threads are laid over x [N, C, H, W] when values are per channel or per plane, and the reductions over them.
 //
-// A *vector* is V neighbours in memory: V pixels of one channel (contiguous) or V channels of one pixel (channels_last).
+// A *vector* is V neighbours in memory: V pixels of a channel (contiguous) or V channels of a pixel (channels_last).
 // A *team* is the threads that share their channels: sums over pixels are sums over a team.
 //
 //   contiguous      team = threadIdx.x, all on one plane; planes too small for a warp stand side by side in threadIdx.y
@@ -22,8 +22,8 @@ constexpr int MAX_THREADS = 512;   // leaves 128 registers a thread
 constexpr int MAX_WARPS = MAX_THREADS / 32;
 constexpr int MAX_CELLS = 256;     // channels_last: warps * lanes of a block, the rows of a reduction's shared table
 
-// Enough blocks to fill any GPU several times over; more would only make more partials. The emulation test sets it small
-// to reach the loops over rounds with small tensors.
+// Enough blocks to fill any GPU several times over; more would only make more partials. The emulation test sets it
+// small to reach the loops over rounds with small tensors.
 #ifndef FASTGAN_WANTED_BLOCKS
 #define FASTGAN_WANTED_BLOCKS 4096
 #endif
@@ -104,7 +104,7 @@ struct Tile {
   int64_t plane;           // image * channels + channel
   int64_t chunk;
   int64_t base, step;      // vector i lies at element base + i * step
-  int64_t first, last;     // this thread's vectors: first, first + members, ... below last
+  int64_t first, last;     // this thread's vectors: first, first + members, ... below last; none when inactive
   int members;
   int64_t covered;         // pixels of this chunk
 
@@ -136,7 +136,7 @@ struct Tile {
     const int64_t size = t.rounds * members * ITEMS;
     const int64_t begin = chunk * size, end = begin + size < t.vectors ? begin + size : t.vectors;
     first = begin + member;
-    last = active ? end : first;
+    last = active ? end : 0;
     leader = active && member == 0;
     covered = (end - begin) * (CONTIGUOUS ? V : 1);
   }

@@ -1,6 +1,6 @@
 // The CUDA execution model on one CPU thread: the threads of a block are fibers that run until they meet a barrier.
 //
-// What it proves: indices, tails, barriers that all threads reach, the arithmetic, and independence of the order in which
+// What it proves: indices (built with -fsanitize=address,bounds and run under libasan, also that none strays), tails, barriers that all threads reach, the arithmetic, and independence of the order in which
 // threads and blocks run (run everything in both orders and compare). What it cannot: speed, real memory ordering.
 #include "cuda_runtime.h"
 

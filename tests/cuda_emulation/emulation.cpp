@@ -1,7 +1,8 @@
 // The CUDA execution model on one CPU thread: the threads of a block are fibers that run until they meet a barrier.
 //
-// What it proves: indices (built with -fsanitize=address,bounds and run under libasan, also that none strays), tails, barriers that all threads reach, the arithmetic, and independence of the order in which
-// threads and blocks run (run everything in both orders and compare). What it cannot: speed, real memory ordering.
+// What it proves: indices, tails, barriers that all threads reach, the arithmetic, and independence of the order in which
+// threads and blocks run (run everything in both orders and compare); built with -fsanitize=address,bounds and run with
+// libasan preloaded, also that no access strays. What it cannot: speed, real memory ordering.
 #include "cuda_runtime.h"
 
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>

@@ -223,7 +223,7 @@ def test_precision_is_asked_of_the_processor_then_measured(make, device, monkeyp
             assert precision.choose("auto", device, lambda kind: None, notes.append) == min(
                 times, key=times.get
             )
-        assert notes[1] == "precision bf16: a step without penalty takes fp32 200 ms, bf16 100 ms"
+        assert notes[1] == "precision bf16: a step without penalty takes fp32 0.2 s, bf16 0.1 s"
 
 
 def test_measuring_takes_real_steps(make):

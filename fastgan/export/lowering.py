@@ -20,7 +20,7 @@ from torch import Tensor
 from fastgan import ops
 
 _MATMUL_UP_TO = 64  # pixels of the input
-_BLUR = (0.5, 1.5, 1.5, 0.5)  # the default taps of upsample2x at gain 2 an axis
+_BLUR = (0.25, 0.75, 0.75, 0.25)  # the default taps of upsample2x at gain 2 an axis
 
 
 @contextmanager

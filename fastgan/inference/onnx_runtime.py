@@ -58,11 +58,12 @@ def open_session(path: Path, device: str = "auto") -> onnxruntime.InferenceSessi
 
     Raises CheckpointError for a file that it cannot load, ConfigError for a device that it cannot use.
     """
+    providers = _providers(device)
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=_providers(device))
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no base class but this
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(

@@ -1,0 +1,258 @@
+"""Every runtime gives the same image for the same seed, at any batch size, to within the stated tolerance."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+import fastgan
+from fastgan.errors import CheckpointError, ConfigError
+from fastgan.inference import latents, open_generator
+from fastgan.inference.runtime import default_batch, to_uint8
+from fastgan.inference.torch_runtime import to_uint8 as torch_to_uint8
+from fastgan.training import checkpoint
+from tests.inference.conftest import MODELS
+from tests.tiny import DATA_HASH, tiny_run
+
+Exported = Callable[..., Path]
+
+
+def assert_same_images(a: np.ndarray, b: np.ndarray) -> None:
+    """The tolerance that Runtime states: one grey level, in fewer than one pixel of a thousand."""
+    difference = np.abs(a.astype(int) - b)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
+
+
+def test_pixels_are_rounded_alike() -> None:
+    x = np.concatenate([np.linspace(-1.5, 1.5, 70001), (np.arange(256) + 0.5) / 127.5 - 1]).astype(np.float32)
+    expected = np.clip(np.round(x * np.float32(127.5) + np.float32(127.5)), 0, 255)
+    ours = to_uint8(x)
+    np.testing.assert_array_equal(ours, expected)
+    tensor = torch.from_numpy(x)[None, None, None]
+    np.testing.assert_array_equal(torch_to_uint8(tensor).numpy().reshape(-1), ours)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_torch_gives_what_the_model_gives(name: str, runs: dict[str, Path], device: torch.device) -> None:
+    runtime = open_generator(runs[name], device=str(device), batch=5)
+    generator, _ = checkpoint.load_generator(runs[name])
+    z = latents(range(11), runtime.z_dim)
+    with torch.no_grad():
+        expected = to_uint8(generator(torch.from_numpy(z)).permute(0, 2, 3, 1).numpy())
+    images = runtime.sample(11)
+    assert images.shape == (11, 16, 16, 3)
+    assert images.dtype == np.uint8
+    assert images.std() > 30  # the test means something only if the images do
+    assert_same_images(images, expected)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("uint8", [False, True])
+def test_onnx_runtime_agrees_with_torch(
+    name: str, uint8: bool, runs: dict[str, Path], exported: Exported
+) -> None:
+    ours = open_generator(exported(name, uint8=uint8), batch=4)
+    theirs = open_generator(runs[name], batch=7)
+    assert ours.name == "onnx"
+    assert theirs.name == "torch"
+    assert_same_images(ours.sample(50, seed=3), theirs.sample(50, seed=3))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_image_depends_on_its_seed_alone(
+    name: str, runtime: str, runs: dict[str, Path], exported: Exported
+) -> None:
+    source = runs[name] if runtime == "torch" else exported(name)
+    one, seven = open_generator(source, batch=1), open_generator(source, batch=7)
+    ten = seven.sample(10)
+    assert_same_images(ten, one.sample(10))
+    # At one batch size, place and company make no difference at all.
+    np.testing.assert_array_equal(ten[8], seven.sample(1, seed=8)[0])
+    np.testing.assert_array_equal(ten[[9, 2]], seven.generate(latents([9, 2], seven.z_dim)))
+    assert seven.generate(latents([], seven.z_dim)).shape == (0, 16, 16, 3)
+
+
+def test_truncation_in_both_runtimes(runs: dict[str, Path], exported: Exported) -> None:
+    torch_, onnx_ = open_generator(runs["stylegan"]), open_generator(exported("stylegan"))
+    full, half = torch_.sample(6), torch_.sample(6, truncation_psi=0.5)
+    assert np.abs(full.astype(int) - half).mean() > 1
+    assert_same_images(half, onnx_.sample(6, truncation_psi=0.5))
+    mean = onnx_.sample(6, truncation_psi=0.0)
+    assert (mean == mean[:1]).all()
+
+
+@pytest.mark.parametrize("psi", [float("nan"), 3.0, -2.5])
+def test_truncation_out_of_range(psi: float, runs: dict[str, Path]) -> None:
+    with pytest.raises(ConfigError, match="out of range"):
+        open_generator(runs["stylegan"]).sample(1, truncation_psi=psi)
+
+
+def test_truncation_on_a_model_without(runs: dict[str, Path]) -> None:
+    with pytest.raises(ConfigError, match="dcgan model has no truncation"):
+        open_generator(runs["dcgan"]).sample(1, truncation_psi=0.5)
+
+
+def test_bf16_is_close(runs: dict[str, Path]) -> None:
+    exact = open_generator(runs["stylegan"]).sample(8).astype(int)
+    coarse = open_generator(runs["stylegan"], precision="bf16").sample(8)
+    assert 0 < np.abs(exact - coarse).mean() < 4
+
+
+def test_a_run_its_checkpoint_and_its_release_are_one_model(runs: dict[str, Path], tmp_path: Path) -> None:
+    run = runs["stylegan"]
+    release = tmp_path / "model.safetensors"
+    checkpoint.save_release(release, checkpoint.load(run))
+    opened = [open_generator(path) for path in (run, checkpoint.locate(run), release)]
+    assert len({runtime.facts.fingerprint for runtime in opened}) == 1
+    np.testing.assert_array_equal(opened[0].sample(2), opened[2].sample(2))
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_describe(runtime: str, runs: dict[str, Path], exported: Exported) -> None:
+    source = runs["stylegan"] if runtime == "torch" else exported("stylegan")
+    described = open_generator(source, batch=3, device="cpu").describe()
+    described.pop("fingerprint")
+    assert described == {
+        "source": str(source), "model": "stylegan", "resolution": 16, "img_channels": 3, "z_dim": 16,
+        "has_truncation": True, "cur_nimg": 1500, "data_hash": DATA_HASH,
+        "runtime": runtime, "device": "cpu", "precision": "fp32", "batch": 3,
+    }  # fmt: skip
+
+
+def test_one_channel(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path, "dcgan", img_channels=1)
+    assert open_generator(run).sample(2).shape == (2, 16, 16, 1)
+
+
+def test_python_api(runs: dict[str, Path]) -> None:
+    images = fastgan.load(runs["stylegan"], batch=4).sample(5, seed=2, truncation_psi=0.7)
+    assert images.shape == (5, 16, 16, 3)
+    with pytest.raises(ConfigError, match="at least 1"):
+        fastgan.load(runs["stylegan"]).sample(0)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = fastgan.nonsense
+    assert set(fastgan.__all__) <= set(dir(fastgan))
+
+
+def test_importing_fastgan_imports_nothing_heavy() -> None:
+    code = "import sys, fastgan; print([m for m in ('torch', 'numpy', 'onnx', 'PIL', 'rich') if m in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True).stdout
+        == "[]\n"
+    )
+
+
+def test_onnx_runs_without_torch(exported: Exported) -> None:
+    code = (
+        "import sys, fastgan\n"
+        f"fastgan.load({str(exported('dcgan'))!r}).sample(1)\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_version_is_the_packages() -> None:
+    pyproject = Path(fastgan.__file__).parents[1] / "pyproject.toml"
+    assert f'version = "{fastgan.__version__}"' in pyproject.read_text()
+
+
+def test_default_batch_shrinks_with_resolution() -> None:
+    assert default_batch(64, gpu=False) == 16
+    assert default_batch(64, gpu=True) == 64
+    assert default_batch(256, gpu=False) == 4
+    assert default_batch(4096, gpu=True) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"runtime": "tensorrt"}, "unknown: choose one of auto, torch, onnx"),
+        ({"runtime": "onnx"}, "fastgan export"),
+        ({"precision": "fp8"}, "choose one of fp32, bf16"),
+        ({"batch": 0}, "at least 1"),
+        ({"device": "tpu"}, "unknown: choose auto, cpu"),
+        ({"device": "mps"}, "not supported"),
+        ({"device": "cuda:99"}, "does not see"),
+    ],
+)
+def test_impossible_settings(options: dict[str, object], said: str, runs: dict[str, Path]) -> None:
+    with pytest.raises(ConfigError, match=said):
+        open_generator(runs["dcgan"], **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"runtime": "torch"}, "exported from"),
+        ({"precision": "bf16"}, "fp32"),
+        ({"device": "tpu"}, "unknown"),
+        ({"device": "cuda:x"}, "unknown"),
+    ],
+)
+def test_impossible_settings_for_onnx(options: dict[str, object], said: str, exported: Exported) -> None:
+    with pytest.raises(ConfigError, match=said):
+        open_generator(exported("dcgan"), **options)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_cuda_for_onnx_without_a_gpu(exported: Exported) -> None:
+    with pytest.raises(ConfigError, match="cannot use CUDA here"):
+        open_generator(exported("dcgan"), device="cuda")
+
+
+def foreign_onnx(path: Path) -> None:
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [value], [out])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+
+
+def test_bad_onnx_files(tmp_path: Path, exported: Exported) -> None:
+    bad = tmp_path / "bad.onnx"
+    with pytest.raises(CheckpointError, match="does not exist"):
+        open_generator(bad)
+    foreign_onnx(bad)
+    with pytest.raises(CheckpointError, match="not one that fastgan exported"):
+        open_generator(bad)
+    whole = exported("dcgan").read_bytes()
+    for content in (b"", b"hello", whole[: len(whole) // 2]):
+        bad.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"not a whole ONNX model|not one that fastgan"):
+            open_generator(bad)
+    bad.unlink()
+    bad.mkdir()
+    with pytest.raises(CheckpointError, match="not a whole ONNX model"):
+        open_generator(bad)
+
+
+def test_onnx_with_garbled_metadata(tmp_path: Path, exported: Exported) -> None:
+    model = onnx.load(exported("dcgan"))
+    for prop in model.metadata_props:
+        if prop.key == "fastgan.z_dim":
+            prop.value = "many"
+    onnx.save(model, tmp_path / "odd.onnx")
+    with pytest.raises(CheckpointError, match="garbles"):
+        open_generator(tmp_path / "odd.onnx")
+
+
+def test_bad_runs(tmp_path: Path, runs: dict[str, Path]) -> None:
+    with pytest.raises(CheckpointError, match="does not exist"):
+        open_generator(tmp_path / "nothing")
+    with pytest.raises(CheckpointError):
+        open_generator(tmp_path)  # an empty folder
+    run = tmp_path / "run"
+    shutil.copytree(runs["dcgan"], run)
+    weights = checkpoint.locate(run) / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="cut short"):
+        open_generator(run)

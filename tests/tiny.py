@@ -1,0 +1,51 @@
+"""Tiny trained-looking models on disk, in the format that training writes, for the tests of what uses them."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fastgan import models
+from fastgan.training import checkpoint
+
+DATA_HASH = "ab" * 32
+STYLEGAN = {"channel_multiplier": 1 / 64, "z_dim": 16, "w_dim": 16, "mapping_layers": 2}
+DCGAN = {"width": 4, "z_dim": 7}
+
+
+def tiny_run(folder: Path, name: str, *, seed: int = 0, resolution: int = 16, img_channels: int = 3) -> Path:
+    """A run folder with one checkpoint of a generator whose every parameter matters and whose images use the range."""
+    torch.manual_seed(seed)
+    module = models.load(name)
+    options = STYLEGAN if name == "stylegan" else DCGAN
+    config = module.Config(resolution=resolution, img_channels=img_channels, **options)
+    generator = module.Generator(config)
+    _liven(generator)
+    state = {
+        "cur_nimg": 1500,
+        "config": {"model": {"name": name, **asdict(config)}, "data": {"source": "/secret/photos"}},
+        "data": {"content_hash": DATA_HASH, "class_names": []},
+        "versions": {},
+    }
+    tensors = {f"g_ema.{key}": value for key, value in generator.state_dict().items()}
+    checkpoint.save(folder, model=tensors, optimizer={}, state=state, keep=1)
+    return folder
+
+
+@torch.no_grad()
+def _liven(generator: nn.Module) -> None:
+    for name, tensor in generator.state_dict().items():
+        if name.endswith(("strength", "bias", "w_avg", "running_mean")):
+            tensor.normal_(0, 0.2)
+        elif name.endswith("running_var"):
+            tensor.uniform_(0.5, 2)
+    # The last layer is scaled so that the images have a spread of 0.5: the range is used, and little of it clipped.
+    generator.eval()
+    out = generator.to_rgb[-1] if hasattr(generator, "to_rgb") else generator.to_image
+    for part in generator.modules():
+        if isinstance(part, (nn.ConvTranspose2d, nn.Linear)) and part is not out:
+            part.weight.mul_(20)  # DCGAN starts with weights of 0.02
+    for _ in range(3):
+        spread = generator(torch.randn(16, generator.z_dim)).std()
+        out.weight.mul_(0.5 / spread)

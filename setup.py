@@ -161,32 +161,17 @@ def build_cuda(compiler: str, output: Path, temporary: Path) -> None:
         objects = list(pool.map(compile_one, sorted((ROOT / "csrc" / "cuda").glob("*.cu"))))
     libraries = [torch_folder / "lib"]
     if not (libraries[0] / "libtorch_cuda.so").exists():
-        # A CPU torch has no such library; a stub of its name makes the loader ask for the real one.
+        # A CPU torch has no such library. A stub of its name, with the one symbol that we take from it, makes the
+        # loader ask for the real one.
         libraries.append(temporary / "stub")
         libraries[-1].mkdir(exist_ok=True)
-        stub = libraries[-1] / "libtorch_cuda.so"
-        command = [
-            cxx() or "c++",
-            "-shared",
-            "-Wl,-soname,libtorch_cuda.so",
-            "-x",
-            "c++",
-            os.devnull,
-            "-o",
-            str(stub),
-        ]
-        subprocess.run(command, check=True)
+        source, stub = libraries[-1] / "stub.cpp", libraries[-1] / "libtorch_cuda.so"
+        source.write_text('extern "C" int aoti_torch_get_current_cuda_stream(int, void**) { return 1; }\n')
+        flags = ["-shared", "-fPIC", "-Wl,-soname,libtorch_cuda.so"]
+        subprocess.run([cxx() or "c++", *flags, str(source), "-o", str(stub)], check=True)
     output.parent.mkdir(parents=True, exist_ok=True)
-    link = [
-        compiler,
-        "-shared",
-        "-cudart=static",
-        *map(str, objects),
-        "-o",
-        str(output),
-        *(f"-L{p}" for p in libraries),
-    ]
-    subprocess.run([*link, "-Xlinker=--no-as-needed", "-ltorch_cuda", "-ltorch_cpu"], check=True)
+    link = [compiler, "-shared", "-cudart=static", *map(str, objects), *(f"-L{folder}" for folder in libraries)]
+    subprocess.run([*link, "-ltorch_cuda", "-ltorch_cpu", "-o", str(output)], check=True)
 
 
 def extension_build() -> dict[str, object]:

@@ -31,6 +31,13 @@ Isa isa() {
   return chosen;
 }
 
+Isa isa_for(int64_t neighbours) {
+  const bool narrow = neighbours < 256;
+  if (narrow && isa() == Isa::avx512 && neighbours % 16 && neighbours % 8 == 0) return Isa::avx2;
+  if (narrow && isa() != Isa::base && neighbours % 8 && neighbours % 4 == 0) return Isa::base;
+  return isa();
+}
+
 const char* isa_name() {
   switch (isa()) {
     case Isa::avx512: return "avx512";

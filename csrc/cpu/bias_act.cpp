@@ -43,29 +43,50 @@ void planes(const BiasAct& a, int64_t begin, int64_t end) {
   }
 }
 
-// `pixels`: an item is a run of pixels, each with every bias.
+// `pixels`: an item is a run of pixels, taken several at a time where that fills whole tiles: `together` pixels
+// are one with `together` copies of the channels, and of their biases.
 template <Pass kPass, class T>
 void pixels(const BiasAct& a, int64_t begin, int64_t end) {
   using A = Acc<T>;
   constexpr int kCount = Tile<A, U>::kCount;
+  constexpr int64_t kCopies = 4096;
   const int64_t channels = a.shape.c, all = a.shape.n * a.shape.hw();
+  int64_t together = 1;
+  while (together * channels % kCount && 2 * together * channels <= kCopies && 2 * together <= kPixelRun) together *= 2;
+  const int64_t wide = together * channels;
+
+  A bias_copies[kCopies], sum_copies[kCopies];
+  const A* bias = static_cast<const A*>(a.bias);
+  if (kPass != Pass::backward && together > 1) {
+    for (int64_t i = 0; i < wide; ++i) bias_copies[i] = bias[i % channels];
+    bias = bias_copies;
+  }
   T* out = static_cast<T*>(a.out);
   for (int64_t item = begin; item < end; ++item) {
-    A* sums = kPass == Pass::backward ? static_cast<A*>(a.sums) + item * channels : nullptr;
-    const int64_t first = item * kPixelRun, last = first + kPixelRun < all ? first + kPixelRun : all;
-    const auto step = [&](int64_t pixel, int64_t c, auto count) {
-      Tile<A, U> bias;
-      if constexpr (kPass != Pass::backward) bias = load_tile<A, U>(static_cast<const A*>(a.bias) + c, count);
-      const Tile<A, U> v = value<kPass, A, T>(a, pixel * channels + c, bias, count);
-      if constexpr (kPass == Pass::backward)
-        store_tile(sums + c, pixel == first ? v : load_tile<A, U>(sums + c, count) + v, count);
-      store_tile(out + pixel * channels + c, v, count);
+    A* item_sums = kPass == Pass::backward ? static_cast<A*>(a.sums) + item * channels : nullptr;
+    A* sums = together > 1 ? sum_copies : item_sums;
+    if (kPass == Pass::backward)
+      for (int64_t i = 0; i < wide; ++i) sums[i] = 0;
+    const auto step = [&](int64_t offset, int64_t c, auto count) {
+      Tile<A, U> b;
+      if constexpr (kPass != Pass::backward) b = load_tile<A, U>(bias + c, count);
+      const Tile<A, U> v = value<kPass, A, T>(a, offset + c, b, count);
+      if constexpr (kPass == Pass::backward) store_tile(sums + c, load_tile<A, U>(sums + c, count) + v, count);
+      store_tile(out + offset + c, v, count);
     };
-    for (int64_t pixel = first; pixel < last; ++pixel) {
+    const int64_t run_end = (item + 1) * kPixelRun < all ? (item + 1) * kPixelRun * channels : all * channels;
+    for (int64_t offset = item * kPixelRun * channels; offset < run_end; offset += wide) {
+      const int64_t size = offset + wide < run_end ? wide : run_end - offset;
       int64_t c = 0;
-      for (; c + kCount <= channels; c += kCount) step(pixel, c, Whole{});
-      if (c < channels) step(pixel, c, static_cast<int>(channels - c));
+      for (; c + kCount <= size; c += kCount) step(offset, c, Whole{});
+      if (c < size) step(offset, c, static_cast<int>(size - c));
     }
+    if (kPass == Pass::backward && together > 1)
+      for (int64_t c = 0; c < channels; ++c) {
+        A total = 0;
+        for (int64_t i = c; i < wide; i += channels) total += sums[i];
+        item_sums[c] = total;
+      }
   }
 }
 

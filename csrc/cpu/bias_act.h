@@ -15,6 +15,8 @@ struct BiasAct {
   double slope, gain;
   void* out;         // [N, C, H, W]
   void* sums;        // backward: [items, C] (pixels) or [N, C] (planes), parts of the bias's gradient
+
+  int64_t neighbours() const { return layout == Layout::planes ? shape.hw() : shape.numel(); }
 };
 
 // An item is a plane, or a run of pixels of any samples.

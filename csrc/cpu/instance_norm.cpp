@@ -13,10 +13,10 @@ constexpr int64_t kChunk = 4096;
 // A tile's worth of one sample: in `planes` the pixels of one channel, in `pixels` some channels of every pixel.
 // Parameters and statistics are tiles as well: one value repeated, or one a channel. So each formula below is
 // written once for both layouts.
-template <Layout kLayout, bool kEpilogue, class T>
+template <Layout kLayout, bool kEpilogue, class T, int kVectors>
 struct Group {
   using A = Acc<T>;
-  static constexpr int U = kChannelBlock / 16;
+  static constexpr int U = kVectors;
   using Tile_ = Tile<A, U>;
   static constexpr int kCount = Tile_::kCount;
 
@@ -100,9 +100,9 @@ struct Group {
   }
 };
 
-template <Layout kLayout, bool kEpilogue, class T>
+template <Layout kLayout, bool kEpilogue, class T, int U>
 void forward(const InstanceNorm& a, int64_t n, int64_t c, int channels) {
-  using G = Group<kLayout, kEpilogue, T>;
+  using G = Group<kLayout, kEpilogue, T, U>;
   using A = typename G::A;
   using Tile_ = typename G::Tile_;
   const G group(a, n, c, channels);
@@ -140,9 +140,9 @@ void forward(const InstanceNorm& a, int64_t n, int64_t c, int channels) {
   });
 }
 
-template <Layout kLayout, bool kEpilogue, class T>
+template <Layout kLayout, bool kEpilogue, class T, int U>
 void backward(const InstanceNormBackward& b, int64_t n, int64_t c, int channels) {
-  using G = Group<kLayout, kEpilogue, T>;
+  using G = Group<kLayout, kEpilogue, T, U>;
   using A = typename G::A;
   using Tile_ = typename G::Tile_;
   const InstanceNorm& a = b.forward;
@@ -196,30 +196,48 @@ void backward(const InstanceNormBackward& b, int64_t n, int64_t c, int channels)
   }
 }
 
-// The items of instance_norm.h, cut into groups of at most one tile of channels.
-template <class F>
-void for_groups(const InstanceNorm& a, int tile, int64_t begin, int64_t end, F f) {
+// Cuts items into groups of at most one tile, of 4, 2 or 1 vectors: the most that the channels (or, in `planes`, the
+// pixels) that are left fill. f(n, c, channels, tile), the tile's size as a type.
+template <int U>
+struct Vectors {
+  static constexpr int value = U;
+};
+
+template <class A, class F>
+void for_groups(const InstanceNorm& a, int64_t begin, int64_t end, F f) {
+  constexpr int L = kLanes<A>;
+  const auto sized = [&](int64_t n, int64_t c, int channels, int64_t room) {
+    if (room >= 4 * L) return f(n, c, channels, Vectors<4>{});
+    if (room >= 2 * L) return f(n, c, channels, Vectors<2>{});
+    f(n, c, channels, Vectors<1>{});
+  };
   if (a.layout == Layout::planes) {
-    for (int64_t item = begin; item < end; ++item) f(item / a.shape.c, item % a.shape.c, 1);
+    for (int64_t item = begin; item < end; ++item) sized(item / a.shape.c, item % a.shape.c, 1, a.shape.hw());
     return;
   }
   const int64_t blocks = (a.shape.c + kChannelBlock - 1) / kChannelBlock;
   for (int64_t item = begin; item < end; ++item) {
     const int64_t first = item % blocks * kChannelBlock;
     const int64_t last = first + kChannelBlock < a.shape.c ? first + kChannelBlock : a.shape.c;
-    for (int64_t c = first; c < last; c += tile) f(item / blocks, c, static_cast<int>(last - c < tile ? last - c : tile));
+    for (int64_t c = first; c < last;) {
+      const int64_t left = last - c, tile = left >= 4 * L ? 4 * L : left >= 2 * L ? 2 * L : left >= L ? L : left;
+      sized(item / blocks, c, static_cast<int>(tile), tile);
+      c += tile;
+    }
   }
 }
 
 template <Layout kLayout, bool kEpilogue, class T>
 void forward_items(const InstanceNorm& a, int64_t begin, int64_t end) {
-  for_groups(a, Group<kLayout, kEpilogue, T>::kCount, begin, end,
-             [&](int64_t n, int64_t c, int channels) { forward<kLayout, kEpilogue, T>(a, n, c, channels); });
+  for_groups<Acc<T>>(a, begin, end, [&](int64_t n, int64_t c, int channels, auto vectors) {
+    forward<kLayout, kEpilogue, T, decltype(vectors)::value>(a, n, c, channels);
+  });
 }
 template <Layout kLayout, bool kEpilogue, class T>
 void backward_items(const InstanceNormBackward& b, int64_t begin, int64_t end) {
-  for_groups(b.forward, Group<kLayout, kEpilogue, T>::kCount, begin, end,
-             [&](int64_t n, int64_t c, int channels) { backward<kLayout, kEpilogue, T>(b, n, c, channels); });
+  for_groups<Acc<T>>(b.forward, begin, end, [&](int64_t n, int64_t c, int channels, auto vectors) {
+    backward<kLayout, kEpilogue, T, decltype(vectors)::value>(b, n, c, channels);
+  });
 }
 
 template <class T>

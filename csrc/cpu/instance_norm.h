@@ -18,6 +18,8 @@ struct InstanceNorm {
   double slope, eps;
   void* y;                // [N, C, H, W]
   void *mean, *rstd;      // [N, C]
+
+  int64_t neighbours() const { return layout == Layout::planes ? shape.hw() : shape.c; }
 };
 
 struct InstanceNormBackward {
@@ -26,6 +28,8 @@ struct InstanceNormBackward {
   void* dx;
   void *dscale, *dshift;    // [N, C]
   void *dstrength, *dbias;  // [N, C]: each sample's part
+
+  int64_t neighbours() const { return forward.neighbours(); }
 };
 
 // Channels that one item of a channels_last sample covers: enough for whole cache lines.

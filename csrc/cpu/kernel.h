@@ -25,7 +25,11 @@ enum class Isa : int8_t { base, avx2, avx512 };
 Isa isa();
 const char* isa_name();
 
-// Work is cut into items; a kernel does items [begin, end). FASTGAN_KERNEL declares it in every instruction set's
+// The one to run values on that lie side by side in groups of `neighbours`: the best, or the widest narrower one whose
+// vectors such a group fills, since a part of a vector costs many whole ones (a channels_last layer of 8 channels).
+Isa isa_for(int64_t neighbours);
+
+// Work is cut into items; a kernel does items [begin, end). Args says how many `neighbours()` it has. FASTGAN_KERNEL declares it in every instruction set's
 // namespace and defines the function that picks one.
 #ifdef FASTGAN_X86
 #define FASTGAN_KERNEL(name, Args)                             \
@@ -39,7 +43,7 @@ const char* isa_name();
   void name(const Args&, int64_t begin, int64_t end);          \
   }                                                            \
   inline void name(const Args& a, int64_t begin, int64_t end) { \
-    switch (isa()) {                                           \
+    switch (isa_for(a.neighbours())) {                         \
       case Isa::avx512: return avx512::name(a, begin, end);    \
       case Isa::avx2: return avx2::name(a, begin, end);        \
       default: return base::name(a, begin, end);               \

@@ -11,12 +11,16 @@ struct Interpolate {
   const void *real, *fake;
   const void* t;  // [N]
   void* out;
+
+  int64_t neighbours() const { return sample; }
 };
 struct SquaredNorms {
   DType dtype;
   int64_t sample;
   const void* in;
   double* out;  // [items]: an item is a piece of kPiece values of a sample
+
+  int64_t neighbours() const { return sample; }
 };
 struct Scale {
   DType dtype;
@@ -24,6 +28,8 @@ struct Scale {
   const void* in;
   const double* weight;  // [N]
   void* out;
+
+  int64_t neighbours() const { return sample; }
 };
 
 // Samples are cut into pieces, so that a batch of one still uses every thread.

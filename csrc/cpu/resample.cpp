@@ -6,7 +6,7 @@ namespace fastgan {
 namespace FASTGAN_ISA {
 namespace {
 
-constexpr int U = 2;
+constexpr int U = 1;  // rows are long and values independent: one vector a step is enough, and suits narrow layers
 
 // Calls f(offset, count) for every tile of a row of `size` values.
 template <class A, class F>
@@ -39,18 +39,18 @@ FASTGAN_INLINE void blend_rows(A* out, const T* const (&rows)[K], const A (&weig
   blend([&] { return count_present; });
 }
 
-// Even outputs from `even` and `odd`, interleaved: out[2j] = even[j], out[2j+1] = odd[j].
+// out[2j] = even[j], out[2j+1] = odd[j]
 template <class A, class T>
 FASTGAN_INLINE void store_interleaved(T* out, Vec<A> even, Vec<A> odd) {
   constexpr int L = kLanes<A>;
-  A values[2 * L];
-#pragma GCC unroll 16
-  for (int i = 0; i < L; ++i) {
-    values[2 * i] = even[i];
-    values[2 * i + 1] = odd[i];
-  }
-  store(out, load(values));
-  store(out + L, load(values + L));
+  store(out, shuffle<A>(even, odd, [](int i) { return i % 2 * L + i / 2; }));
+  store(out + L, shuffle<A>(even, odd, [](int i) { return i % 2 * L + L / 2 + i / 2; }));
+}
+
+// v[0], v[2], v[4], ...
+template <class A>
+FASTGAN_INLINE Vec<A> load_every_second(const A* v) {
+  return shuffle<A>(load(v), load(v + kLanes<A>), [](int i) { return 2 * i; });
 }
 
 template <class T>
@@ -111,7 +111,14 @@ void downsample_as(T* out, const Resample& a, int64_t begin, int64_t end) {
 
     out = static_cast<T*>(a.out) + item * out_row;
     if (step == 1) {
-      for (int64_t j = 0; j < a.out_w; ++j)
+      constexpr int L = kLanes<A>;
+      int64_t j = 0;
+      for (; j + L <= a.out_w && 2 * (j + L) + 1 <= a.in_w; j += L) {
+        const A* at = v + 2 * j;
+        store(out + j, t[0] * load_every_second(at - 1) + t[1] * load_every_second(at) +
+                           t[2] * load_every_second(at + 1) + t[3] * load_every_second(at + 2));
+      }
+      for (; j < a.out_w; ++j)
         store_one(out + j, t[0] * v[2 * j - 1] + t[1] * v[2 * j] + t[2] * v[2 * j + 1] + t[3] * v[2 * j + 2]);
       continue;
     }

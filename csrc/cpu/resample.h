@@ -15,6 +15,8 @@ struct Resample {
   const void* in;
   void* out;
   void* scratch;  // resample_scratch() values of the accumulation type for the calling thread
+
+  int64_t neighbours() const { return step == 1 ? in_w : step; }
 };
 
 // One row of scratch with a pixel of zeros before and two after it.

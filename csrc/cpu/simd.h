@@ -29,6 +29,15 @@ using Vec __attribute__((vector_size(FASTGAN_VECTOR_BYTES))) = A;
 template <class A>
 constexpr int kLanes = FASTGAN_VECTOR_BYTES / sizeof(A);
 
+// Integers as wide as A, which name lanes.
+template <class A>
+struct LaneOf {
+  using Vector __attribute__((vector_size(FASTGAN_VECTOR_BYTES))) = int32_t;
+};
+template <>
+struct LaneOf<double> {
+  using Vector __attribute__((vector_size(FASTGAN_VECTOR_BYTES))) = int64_t;
+};
 using U32 __attribute__((vector_size(FASTGAN_VECTOR_BYTES))) = uint32_t;
 using U16 __attribute__((vector_size(FASTGAN_VECTOR_BYTES / 2))) = uint16_t;
 
@@ -94,6 +103,21 @@ FASTGAN_INLINE void store_one(bf16* p, float value) {
 template <class A>
 FASTGAN_INLINE Vec<A> broadcast(A a) {
   return a - Vec<A>{};
+}
+
+// Lane i of the result is lane pick(i) of a and b laid end to end.
+template <class A, class F>
+FASTGAN_INLINE Vec<A> shuffle(Vec<A> a, Vec<A> b, F pick) {
+#ifdef __clang__  // its shuffle takes literal lanes only
+  Vec<A> v;
+  for (int i = 0; i < kLanes<A>; ++i) v[i] = pick(i) < kLanes<A> ? a[pick(i)] : b[pick(i) - kLanes<A>];
+  return v;
+#else
+  typename LaneOf<A>::Vector lanes;
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes<A>; ++i) lanes[i] = pick(i);
+  return __builtin_shuffle(a, b, lanes);
+#endif
 }
 
 // --- a tile: U vectors, with as many of their U * lanes values in use as `count` says ---------------------------------

@@ -170,7 +170,13 @@ def build_cuda(compiler: str, output: Path, temporary: Path) -> None:
         flags = ["-shared", "-fPIC", "-Wl,-soname,libtorch_cuda.so"]
         subprocess.run([cxx() or "c++", *flags, str(source), "-o", str(stub)], check=True)
     output.parent.mkdir(parents=True, exist_ok=True)
-    link = [compiler, "-shared", "-cudart=static", *map(str, objects), *(f"-L{folder}" for folder in libraries)]
+    link = [
+        compiler,
+        "-shared",
+        "-cudart=static",
+        *map(str, objects),
+        *(f"-L{folder}" for folder in libraries),
+    ]
     subprocess.run([*link, "-ltorch_cuda", "-ltorch_cpu", "-o", str(output)], check=True)
 
 

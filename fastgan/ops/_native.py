@@ -7,7 +7,7 @@ import importlib
 import os
 import platform
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,7 @@ class _Extension:
 
 _extension = _Extension()
 _reference_depth = 0
+_substitutes: dict[str, Callable[..., Tensor]] = {}
 _announced: set[str] = set()
 
 
@@ -94,15 +95,26 @@ def dense(x: Tensor) -> Tensor:
     return x.contiguous()
 
 
+def plain(reference: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """What runs in place of a kernel: the op's reference, or what `reference(...)` was given for that op."""
+    return _substitutes.get(reference.__name__.removesuffix("_reference"), reference)
+
+
 @contextmanager
-def reference() -> Iterator[None]:
-    """Within this context every op runs as plain torch, which exporters and tracers can see through."""
-    global _reference_depth  # noqa: PLW0603  a plain global is what torch.compile can guard on
+def reference(**substitutes: Callable[..., Tensor]) -> Iterator[None]:
+    """Within this context every op runs as plain torch, which exporters and tracers can see through.
+
+    `substitutes` names ops to run by other functions of the same signature: an exporter's own way to write them.
+    """
+    global _reference_depth, _substitutes  # noqa: PLW0603  plain globals are what torch.compile can guard on
+    before = _substitutes
     _reference_depth += 1
+    _substitutes = {**before, **substitutes}
     try:
         yield
     finally:
         _reference_depth -= 1
+        _substitutes = before
 
 
 def backend(device: str = "cpu") -> str:

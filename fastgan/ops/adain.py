@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops import _check
-from fastgan.ops._native import dense, has_op, is_native
+from fastgan.ops._native import dense, has_op, is_native, plain
 from fastgan.ops.cases import Case, Maker, accumulation_dtype
 
 
@@ -22,7 +22,7 @@ def adain(x: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5) -> Tensor:
     _check.shape("adain", "scale", scale, x.shape[:2])
     _check.shape("adain", "shift", shift, x.shape[:2])
     if not is_native(x):
-        return adain_reference(x, scale, shift, eps)
+        return plain(adain_reference)(x, scale, shift, eps)
     acc = accumulation_dtype(x.dtype)
     return torch.ops.fastgan.adain(dense(x), scale.to(acc), shift.to(acc), eps)[0]
 

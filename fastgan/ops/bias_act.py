@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan.ops import _check
-from fastgan.ops._native import dense, has_op, is_native
+from fastgan.ops._native import dense, has_op, is_native, plain
 from fastgan.ops.cases import Case, Maker, accumulation_dtype
 
 
@@ -24,7 +24,7 @@ def bias_act(x: Tensor, bias: Tensor, slope: float = 0.2, gain: float = 1.0) -> 
     if slope < 0 or gain <= 0:
         raise ValueError(f"bias_act: slope is {slope} and gain is {gain}; slope must be >= 0 and gain > 0.")
     if not is_native(x):
-        return bias_act_reference(x, bias, slope, gain)
+        return plain(bias_act_reference)(x, bias, slope, gain)
     return torch.ops.fastgan.bias_act(dense(x), bias.to(accumulation_dtype(x.dtype)), slope, gain)
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops import _check
-from fastgan.ops._native import dense, has_op, is_native
+from fastgan.ops._native import dense, has_op, is_native, plain
 from fastgan.ops.cases import Case, Maker, accumulation_dtype
 
 
@@ -20,7 +20,7 @@ def gradient_penalty(grad: Tensor, center: float = 1.0) -> Tensor:
     if grad.dim() == 0:
         raise ValueError("gradient_penalty: grad has no dimension; it must be [N, ...].")
     if not is_native(grad):
-        return gradient_penalty_reference(grad, center)
+        return plain(gradient_penalty_reference)(grad, center)
     return torch.ops.fastgan.gradient_penalty(dense(grad), center)[0]
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops import _check
-from fastgan.ops._native import dense, has_op, is_native
+from fastgan.ops._native import dense, has_op, is_native, plain
 from fastgan.ops.cases import Case, Maker, accumulation_dtype
 
 
@@ -21,7 +21,7 @@ def interpolate(real: Tensor, fake: Tensor, t: Tensor) -> Tensor:
     _check.shape("interpolate", "fake", fake, tuple(real.shape))
     _check.shape("interpolate", "t", t, (real.shape[0],))
     if not is_native(real):
-        return interpolate_reference(real, fake, t)
+        return plain(interpolate_reference)(real, fake, t)
     return torch.ops.fastgan.interpolate(dense(real), fake, t.to(accumulation_dtype(real.dtype)))
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan.ops import _check
-from fastgan.ops._native import dense, has_op, is_native
+from fastgan.ops._native import dense, has_op, is_native, plain
 from fastgan.ops.cases import Case, Maker, accumulation_dtype
 
 BLUR = (1.0, 3.0, 3.0, 1.0)
@@ -22,9 +22,9 @@ def upsample2x(x: Tensor, taps: Sequence[float] = BLUR) -> Tensor:
     differentiable to any order. Raises ValueError on a wrong shape or taps, TypeError on a wrong dtype.
     """
     _check.image("upsample2x", "x", x)
-    f = [2 * t for t in _normalised("upsample2x", taps)]
+    f = [2 * t for t in normalised_taps("upsample2x", taps)]
     if not is_native(x):
-        return _scatter(x, f)
+        return plain(upsample2x_reference)(x, taps)
     return torch.ops.fastgan.upsample2x(dense(x), *f, 2 * x.shape[2], 2 * x.shape[3])
 
 
@@ -38,13 +38,13 @@ def downsample2x(x: Tensor, taps: Sequence[float] = BLUR) -> Tensor:
     _check.image("downsample2x", "x", x)
     if min(x.shape[2:]) < 2:
         raise ValueError(f"downsample2x: x has shape {list(x.shape)}; height and width must be at least 2.")
-    f = _normalised("downsample2x", taps)
+    f = normalised_taps("downsample2x", taps)
     if not is_native(x):
-        return _gather(x, f)
+        return plain(downsample2x_reference)(x, taps)
     return torch.ops.fastgan.downsample2x(dense(x), *f)
 
 
-def _normalised(op: str, taps: Sequence[float]) -> list[float]:
+def normalised_taps(op: str, taps: Sequence[float]) -> list[float]:
     """Four taps with sum 1; two taps are the middle ones."""
     if len(taps) not in (2, 4) or not sum(taps):
         raise ValueError(f"{op}: taps is {tuple(taps)}; it must be 2 or 4 numbers with a non-zero sum.")
@@ -54,28 +54,20 @@ def _normalised(op: str, taps: Sequence[float]) -> list[float]:
 
 def upsample2x_reference(x: Tensor, taps: Sequence[float] = BLUR) -> Tensor:
     """`upsample2x` in plain torch."""
-    return _scatter(x, [2 * t for t in _normalised("upsample2x", taps)])
+    k = _kernel(x, [2 * t for t in normalised_taps("upsample2x", taps)])
+    return F.conv_transpose2d(x.to(k.dtype), k, stride=2, padding=1, groups=x.shape[1]).to(x.dtype)
 
 
 def downsample2x_reference(x: Tensor, taps: Sequence[float] = BLUR) -> Tensor:
     """`downsample2x` in plain torch."""
-    return _gather(x, _normalised("downsample2x", taps))
+    k = _kernel(x, normalised_taps("downsample2x", taps))
+    return F.conv2d(x.to(k.dtype), k, stride=2, padding=1, groups=x.shape[1]).to(x.dtype)
 
 
 def _kernel(x: Tensor, f: list[float]) -> Tensor:
     """The separable blur as a depthwise convolution weight [C, 1, 4, 4]."""
     axis = torch.tensor(f, dtype=accumulation_dtype(x.dtype), device=x.device)
     return torch.outer(axis, axis).expand(x.shape[1], 1, 4, 4)
-
-
-def _scatter(x: Tensor, f: list[float]) -> Tensor:
-    k = _kernel(x, f)
-    return F.conv_transpose2d(x.to(k.dtype), k, stride=2, padding=1, groups=x.shape[1]).to(x.dtype)
-
-
-def _gather(x: Tensor, f: list[float]) -> Tensor:
-    k = _kernel(x, f)
-    return F.conv2d(x.to(k.dtype), k, stride=2, padding=1, groups=x.shape[1]).to(x.dtype)
 
 
 # --- fake kernels ---------------------------------------------------------------------------------------------

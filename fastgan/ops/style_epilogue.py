@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan.ops import _check
-from fastgan.ops._native import dense, has_op, is_native
+from fastgan.ops._native import dense, has_op, is_native, plain
 from fastgan.ops.adain import adain_double_backward, adain_reference, planes, statistics_backward
 from fastgan.ops.cases import Case, Maker, accumulation_dtype
 
@@ -38,7 +38,7 @@ def style_epilogue(
     _check.shape("style_epilogue", "scale", scale, (n, c))
     _check.shape("style_epilogue", "shift", shift, (n, c))
     if not is_native(x):
-        return style_epilogue_reference(x, noise, strength, bias, scale, shift, slope, eps)
+        return plain(style_epilogue_reference)(x, noise, strength, bias, scale, shift, slope, eps)
     acc = accumulation_dtype(x.dtype)
     noise = None if noise is None else noise.to(x.dtype)
     return torch.ops.fastgan.style_epilogue(

@@ -51,6 +51,12 @@ def _initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 1.0, 0.02)
 
 
+def _initialise_without_norm(module: nn.Module) -> None:
+    """He's weights: N(0, 0.02) counts on batch norm, without which signals halve layer by layer and learning stalls."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, SLOPE)
+
+
 class _Projection(nn.ConvTranspose2d):
     """The 4x4 transposed convolution of a 1x1 image, [N, C, 1, 1] -> [N, out, 4, 4], as one matrix product."""
 
@@ -150,6 +156,8 @@ class Discriminator(nn.Module):
         )
         self.logit = nn.Linear(channels[-1] * 16, 1)
         self.apply(_initialise)
+        if not norm:
+            self.blocks.apply(_initialise_without_norm)
         nn.init.zeros_(self.logit.bias)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -136,7 +136,9 @@ class Generator(nn.Module):
         self.noise_shapes = [(1, 1, size, size) for size in sizes for _ in range(2)]
         channels = [config.channels(size) for size in sizes]
         self.mapping = Mapping(config, layers=len(self.noise_shapes))
-        self.const = nn.Parameter(torch.ones(1, channels[0], 4, 4))
+        # The paper starts from ones, a plane that instance norm turns to nothing: the first steps of the noise strength
+        # would then be all the structure there is. Normal values (Karras et al. 2020) give it some from the start.
+        self.const = nn.Parameter(torch.randn(1, channels[0], 4, 4))
         self.first = StyleEpilogue(channels[0], config.w_dim)
         self.convs = nn.ModuleList([StyledConv(channels[0], channels[0], config.w_dim)])
         for i, o in pairwise(channels):

@@ -1,7 +1,7 @@
 # make demo        train on cartoon faces, look at what comes out, export it, mass-produce with it
 # make test        the whole test suite, as CI runs it
 # make lint type   ruff; mypy
-# make bench       fastgan's kernels, training step and inference against their baselines, on this machine
+# make bench       kernels, a training step and inference against their baselines; writes benchmarks/results/
 # make gpu-check   on a machine with an NVIDIA GPU: build, test there, benchmark; no network needed
 # make cuda-compile  compile every .cu file; needs nvcc, but no GPU
 
@@ -43,7 +43,9 @@ type: $(VENV)/dev.installed
 	$(BIN)/mypy
 
 bench: $(VENV)/dev.installed
-	$(BIN)/fastgan bench all --json benchmarks/results/$$(hostname).json
+	$(BIN)/python -m benchmarks.ops --no-compile
+	$(BIN)/python -m benchmarks.train_step
+	$(BIN)/python -m benchmarks.inference
 
 gpu-check:
 	FASTGAN_CUDA=1 FASTGAN_CUDA_ARCHS=90 $(PYTHON) -m pip install --no-index --no-deps --no-build-isolation -q -e .

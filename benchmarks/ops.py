@@ -17,7 +17,7 @@ from fastgan.bench import suite
 @click.option("--compile/--no-compile", "compiled", default=True, show_default=True)
 def main(device: str, threads: int, compiled: bool) -> None:
     """Measure and write results/ops-<device>.json."""
-    request = suite.Request(sections=["ops"], device=device, threads=threads, compiled=compiled, budget_s=3)
+    request = suite.Request(sections=["ops"], device=device, threads=threads, compiled=compiled, budget_s=1)
     publish(request, "ops")
 
 

@@ -109,6 +109,11 @@ inline Layout layout_of(const Tensor& x) {
   return Layout::channels_last;
 }
 
+// x itself when its layout is one of the two, else a contiguous copy.
+inline Tensor dense(const Tensor& x) {
+  return x.is_contiguous() || is_channels_last(x) ? x : torch::stable::contiguous(x);
+}
+
 // g itself when its memory is ordered as x's is, else a copy that is.
 inline Tensor ordered_like(const Tensor& g, const Tensor& x) {
   STD_TORCH_CHECK(g.dim() == x.dim() && g.scalar_type() == x.scalar_type() && g.device() == x.device(),

@@ -210,7 +210,8 @@ void launch_resample(const Tensor& x, Arguments<T> a) {
 }
 
 template <bool UP>
-Tensor resample(const Tensor& x, double t0, double t1, double t2, double t3, int64_t height, int64_t width) {
+Tensor resample(const Tensor& x_any, double t0, double t1, double t2, double t3, int64_t height, int64_t width) {
+  const Tensor x = dense(x_any);  // the gradient of a sum, say, has no memory of its own
   const Layout layout = layout_of(x);
   const Shape s = shape_of(x);
   Tensor y = resized_like(x, layout, height, width);

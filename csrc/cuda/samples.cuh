@@ -11,10 +11,9 @@ constexpr int SAMPLE_ITEMS = V == 1 ? 8 : 4;
 template <int V>
 using SampleTile = Tile<Layout::contiguous, V, SAMPLE_ITEMS<V>>;  // a sample is a plane of the only channel
 
-// x itself when it is contiguous or channels_last, else a contiguous copy.
 inline Tensor by_sample(const Tensor& x) {
   STD_TORCH_CHECK(x.dim() >= 1, "fastgan: expected a tensor with a batch dimension");
-  return x.is_contiguous() || is_channels_last(x) ? x : torch::stable::contiguous(x);
+  return dense(x);
 }
 
 // Calls body(width tag, tiling).

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from fastgan.errors import ConfigError
+from fastgan.ops.cases import accumulation_dtype
 
 _REBUILD = "reinstall fastgan where a C++ compiler is found (`pip install --force-reinstall --no-deps .`)"
 
@@ -93,6 +94,11 @@ def dense(x: Tensor) -> Tensor:
     if x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)):
         return x
     return x.contiguous()
+
+
+def operand(values: Tensor, x: Tensor) -> Tensor:
+    """A small parameter as the kernels for `x` read it: contiguous, in the accumulation dtype."""
+    return values.to(accumulation_dtype(x.dtype)).contiguous()
 
 
 def plain(reference: Callable[..., Tensor]) -> Callable[..., Tensor]:

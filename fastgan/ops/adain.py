@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops import _check
-from fastgan.ops._native import dense, has_op, is_native, plain
+from fastgan.ops._native import dense, has_op, is_native, operand, plain
 from fastgan.ops.cases import Case, Maker, accumulation_dtype
 
 
@@ -23,8 +23,7 @@ def adain(x: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5) -> Tensor:
     _check.shape("adain", "shift", shift, x.shape[:2])
     if not is_native(x):
         return plain(adain_reference)(x, scale, shift, eps)
-    acc = accumulation_dtype(x.dtype)
-    return torch.ops.fastgan.adain(dense(x), scale.to(acc), shift.to(acc), eps)[0]
+    return torch.ops.fastgan.adain(dense(x), operand(scale, x), operand(shift, x), eps)[0]
 
 
 def adain_reference(x: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5) -> Tensor:

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan.ops import _check
-from fastgan.ops._native import dense, has_op, is_native, plain
+from fastgan.ops._native import dense, has_op, is_native, operand, plain
 from fastgan.ops.cases import Case, Maker, accumulation_dtype
 
 
@@ -25,7 +25,7 @@ def bias_act(x: Tensor, bias: Tensor, slope: float = 0.2, gain: float = 1.0) -> 
         raise ValueError(f"bias_act: slope is {slope} and gain is {gain}; slope must be >= 0 and gain > 0.")
     if not is_native(x):
         return plain(bias_act_reference)(x, bias, slope, gain)
-    return torch.ops.fastgan.bias_act(dense(x), bias.to(accumulation_dtype(x.dtype)), slope, gain)
+    return torch.ops.fastgan.bias_act(dense(x), operand(bias, x), slope, gain)
 
 
 def bias_act_reference(x: Tensor, bias: Tensor, slope: float = 0.2, gain: float = 1.0) -> Tensor:
@@ -74,7 +74,7 @@ def _setup_context_backward(ctx, inputs, output) -> None:  # type: ignore[no-unt
 
 def _backward_backward(ctx, u, u_bias):  # type: ignore[no-untyped-def]
     (y,) = ctx.saved_tensors
-    return torch.ops.fastgan.bias_act_tangent(u, u_bias, y, ctx.slope, ctx.gain), None, None, None
+    return torch.ops.fastgan.bias_act_tangent(u, operand(u_bias, y), y, ctx.slope, ctx.gain), None, None, None
 
 
 def _setup_context_tangent(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from fastgan.ops import _check
-from fastgan.ops._native import dense, has_op, is_native, plain
+from fastgan.ops._native import dense, has_op, is_native, operand, plain
 from fastgan.ops.cases import Case, Maker, accumulation_dtype
 
 
@@ -22,7 +22,7 @@ def interpolate(real: Tensor, fake: Tensor, t: Tensor) -> Tensor:
     _check.shape("interpolate", "t", t, (real.shape[0],))
     if not is_native(real):
         return plain(interpolate_reference)(real, fake, t)
-    return torch.ops.fastgan.interpolate(dense(real), fake, t.to(accumulation_dtype(real.dtype)))
+    return torch.ops.fastgan.interpolate(dense(real), fake, operand(t, real))
 
 
 def interpolate_reference(real: Tensor, fake: Tensor, t: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan.ops import _check
-from fastgan.ops._native import dense, has_op, is_native, plain
+from fastgan.ops._native import dense, has_op, is_native, operand, plain
 from fastgan.ops.adain import adain_double_backward, adain_reference, planes, statistics_backward
 from fastgan.ops.cases import Case, Maker, accumulation_dtype
 
@@ -39,10 +39,9 @@ def style_epilogue(
     _check.shape("style_epilogue", "shift", shift, (n, c))
     if not is_native(x):
         return plain(style_epilogue_reference)(x, noise, strength, bias, scale, shift, slope, eps)
-    acc = accumulation_dtype(x.dtype)
-    noise = None if noise is None else noise.to(x.dtype)
+    noise = None if noise is None else noise.to(x.dtype).contiguous()
     return torch.ops.fastgan.style_epilogue(
-        dense(x), noise, strength.to(acc), bias.to(acc), scale.to(acc), shift.to(acc), slope, eps
+        dense(x), noise, *(operand(p, x) for p in (strength, bias, scale, shift)), slope, eps
     )[0]
 
 

@@ -63,7 +63,8 @@ def _see_colours(first: nn.Module) -> None:
     It has as few channels as the image: random weights would mix colours away there, and dark ones would pass at a
     fifth of their strength, too faint to teach the generator.
     """
-    assert isinstance(first, _DownBlock) and first.bias is not None
+    assert isinstance(first, _DownBlock)
+    assert first.bias is not None
     nn.init.dirac_(first.conv.weight)
     nn.init.ones_(first.bias)
 

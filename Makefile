@@ -22,10 +22,10 @@ demo: $(VENV)/demo.installed
 	$(BIN)/fastgan data avatars -o $(DEMO)/avatars.fgd -n 6000 --size 64
 	$(BIN)/fastgan train $(DEMO)/avatars.fgd --preset demo --out $(DEMO)/run
 	$(BIN)/fastgan export $(DEMO)/run --onnx $(DEMO)/avatars.onnx
-	$(BIN)/fastgan generate $(DEMO)/run --grid -n 48 -o $(DEMO)/grid
+	$(BIN)/fastgan generate $(DEMO)/run --grid -n 49 -o $(DEMO)/grid
 	$(BIN)/fastgan generate $(DEMO)/avatars.onnx -n 1000 -o $(DEMO)/images
 	@echo
-	@echo "A grid of 48 new faces    $(DEMO)/grid/grid.png"
+	@echo "A grid of 49 new faces    $(DEMO)/grid/grid.png"
 	@echo "1,000 of them             $(DEMO)/images/"
 	@echo "How training went         $(DEMO)/run/grids/ (and $(BIN)/tensorboard --logdir $(DEMO)/run)"
 	@echo "The model for production  $(DEMO)/avatars.onnx"

@@ -196,7 +196,8 @@ def extension_build() -> dict[str, object]:
             super().build_extensions()
             compiler = nvcc()
             if compiler:
-                folder = Path(self.get_ext_fullpath("fastgan._C")).parent
+                beside_sources = self.inplace or getattr(self, "editable_mode", False)  # pip install -e
+                folder = ROOT / "fastgan" if beside_sources else Path(self.get_ext_fullpath("fastgan._C")).parent
                 build_cuda(compiler, folder / "_C_cuda.so", Path(self.build_temp) / "cuda")
 
     return {"ext_modules": [cpu_extension()], "cmdclass": {"build_ext": Build}}

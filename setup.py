@@ -197,7 +197,9 @@ def extension_build() -> dict[str, object]:
             compiler = nvcc()
             if compiler:
                 beside_sources = self.inplace or getattr(self, "editable_mode", False)  # pip install -e
-                folder = ROOT / "fastgan" if beside_sources else Path(self.get_ext_fullpath("fastgan._C")).parent
+                folder = (
+                    ROOT / "fastgan" if beside_sources else Path(self.get_ext_fullpath("fastgan._C")).parent
+                )
                 build_cuda(compiler, folder / "_C_cuda.so", Path(self.build_temp) / "cuda")
 
     return {"ext_modules": [cpu_extension()], "cmdclass": {"build_ext": Build}}

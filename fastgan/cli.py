@@ -71,6 +71,6 @@ def cli() -> None:
       fastgan doctor                                      what this machine can do
       fastgan data pack ./photos -o photos.fgd --size 64  any source to one checked file
       fastgan train photos.fgd --preset stylegan          one line to a trained model
-      fastgan generate runs/0000 -n 1000 -o out/          as many images as you like
-      fastgan export runs/0000 --onnx model.onnx          runs wherever ONNX Runtime does
+      fastgan generate runs/0001 -n 1000 -o out/          as many images as you like
+      fastgan export runs/0001 --onnx model.onnx          runs wherever ONNX Runtime does
     """

@@ -87,9 +87,9 @@ def cpu_extension() -> Extension:
         depends=[str(p.relative_to(ROOT)) for p in (ROOT / "csrc").rglob("*.[hc]*")],
         include_dirs=[
             str(ROOT / "csrc"),
+            pybind11.get_include(),  # before torch's copy, which torch 2.11 forbids on the stable ABI
             str(torch_folder / "include"),
             str(torch_folder / "include" / "torch" / "csrc" / "api" / "include"),
-            pybind11.get_include(),
         ],
         libraries=["torch_cpu"],
         library_dirs=[str(torch_folder / "lib")],

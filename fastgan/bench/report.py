@@ -29,6 +29,7 @@ def _versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
+    found["torch"] = torch.__version__  # with the build, as in 2.11.0+cu130, which the metadata may leave out
     return found
 
 

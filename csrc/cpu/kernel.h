@@ -29,8 +29,8 @@ const char* isa_name();
 // vectors such a group fills, since a part of a vector costs many whole ones (a channels_last layer of 8 channels).
 Isa isa_for(int64_t neighbours);
 
-// Work is cut into items; a kernel does items [begin, end). Args says how many `neighbours()` it has. FASTGAN_KERNEL declares it in every instruction set's
-// namespace and defines the function that picks one.
+// Work is cut into items; a kernel does items [begin, end). Args says how many `neighbours()` it has. FASTGAN_KERNEL
+// declares the kernel in every instruction set's namespace and defines the function that picks one.
 #ifdef FASTGAN_X86
 #define FASTGAN_KERNEL(name, Args)                             \
   namespace base {                                             \

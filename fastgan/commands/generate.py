@@ -8,7 +8,6 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.progress import Progress
 
 EXAMPLES = """\b
 Examples:
@@ -122,11 +121,12 @@ def _write(
     """Write what was asked for, with a progress bar, and say in one sentence what is where."""
     import time
 
+    from fastgan.commands._bars import bars
     from fastgan.inference.pipeline import write_grid, write_images, write_npz
 
     said = []
     begun = time.monotonic()
-    with _progress() as progress:
+    with bars() as progress:
         if image_format == "npz":
             task = progress.add_task("images.npz", total=len(seeds))
             made = write_npz(
@@ -165,30 +165,3 @@ def _heading(model: Any) -> str:
         f"{facts.model} {facts.resolution} px{trained}, {model.name} on {model.device}, "
         f"{model.precision}, batch {model.batch}"
     )
-
-
-def _progress() -> "Progress":
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:.1f} images/s" if task.speed else "")
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Rate(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=Console(stderr=True))

@@ -140,7 +140,7 @@ def _slopes(p: Tensor, slope: float) -> Tensor:
 def _to_noise(per_channel: Tensor, noise: Tensor) -> Tensor:
     """Sum [N, C, H, W] over channels, and over samples where they share one noise image."""
     over = (0, 1) if noise.shape[0] == 1 else (1,)
-    return per_channel.sum(over, dtype=None).reshape(noise.shape).to(noise.dtype)
+    return per_channel.sum(over).reshape(noise.shape).to(noise.dtype)
 
 
 def _setup_context_backward(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]

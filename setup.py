@@ -26,6 +26,7 @@ INSTRUCTION_SETS = {  # name: (the compiler's target, vector bytes)
     "base": (None, 16),
     "avx2": ("arch=x86-64-v3", 32),
     "avx512": ("arch=x86-64-v4,prefer-vector-width=512", 64),
+    "avx512bf16": ("arch=x86-64-v4,avx512bf16,prefer-vector-width=512", 64),
 }
 IS_X86 = platform.machine() in ("x86_64", "AMD64")
 
@@ -49,10 +50,11 @@ def units_per_instruction_set() -> list[str]:
                 continue
             lines = [
                 "#include <cstdint>  // standard headers first: nothing of theirs may be compiled for this target",
+                *(["#include <immintrin.h>"] if IS_X86 else []),
                 f"#define FASTGAN_ISA {isa}",
                 f"#define FASTGAN_VECTOR_BYTES {vector_bytes}",
             ]
-            clang_target = target and target.split(",")[0]
+            clang_target = target and target.removesuffix(",prefer-vector-width=512")
             if target:
                 lines += [
                     "#ifdef __clang__",

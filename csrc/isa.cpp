@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -6,44 +7,42 @@
 namespace fastgan {
 namespace {
 
-Isa detect() {
-  Isa best = Isa::base;
+constexpr const char* kNames[] = {"base", "avx2", "avx512", "avx512bf16"};  // by Isa
+
+Isa best() {
 #ifdef FASTGAN_X86
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) {
-    best = Isa::avx2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-      best = Isa::avx512;
-  }
-  if (const char* wanted = std::getenv("FASTGAN_ISA")) {
-    if (std::strcmp(wanted, "base") == 0) return Isa::base;
-    if (std::strcmp(wanted, "avx2") == 0 && best == Isa::avx512) return Isa::avx2;
-  }
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2"))
+    return Isa::base;
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512cd") ||
+      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
+    return Isa::avx2;
+  return __builtin_cpu_supports("avx512bf16") ? Isa::avx512bf16 : Isa::avx512;
+#else
+  return Isa::base;
 #endif
-  return best;
+}
+
+Isa wanted() {
+  const char* name = std::getenv("FASTGAN_ISA");
+  for (Isa isa : {Isa::base, Isa::avx2, Isa::avx512})
+    if (name && std::strcmp(name, kNames[static_cast<int>(isa)]) == 0) return isa;
+  return Isa::avx512bf16;
 }
 
 }  // namespace
 
 Isa isa() {
-  static const Isa chosen = detect();
+  static const Isa chosen = std::min(best(), wanted());
   return chosen;
 }
 
 Isa isa_for(int64_t neighbours) {
-  const bool narrow = neighbours < 256;
-  if (narrow && isa() == Isa::avx512 && neighbours % 16 && neighbours % 8 == 0) return Isa::avx2;
-  if (narrow && isa() != Isa::base && neighbours % 8 && neighbours % 4 == 0) return Isa::base;
+  // Under a mask, part of an AVX-512 vector costs what a whole one does; narrower sets have to copy it.
+  if (isa() == Isa::avx2 && neighbours < 256 && neighbours % 8 && neighbours % 4 == 0) return Isa::base;
   return isa();
 }
 
-const char* isa_name() {
-  switch (isa()) {
-    case Isa::avx512: return "avx512";
-    case Isa::avx2: return "avx2";
-    default: return "base";
-  }
-}
+const char* isa_name() { return kNames[static_cast<int>(isa())]; }
 
 }  // namespace fastgan

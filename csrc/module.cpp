@@ -13,7 +13,7 @@ PYBIND11_MODULE(_C, m) {
     facts["compiler"] = __VERSION__;
     facts["isa"] = fastgan::isa_name();
 #ifdef FASTGAN_X86
-    facts["isa_built"] = "avx512 avx2 base";
+    facts["isa_built"] = "avx512bf16 avx512 avx2 base";
 #else
     facts["isa_built"] = "base";
 #endif

@@ -19,14 +19,14 @@ struct Shape {
   int64_t numel() const { return n * c * h * w; }
 };
 
-enum class Isa : int8_t { base, avx2, avx512 };
+enum class Isa : int8_t { base, avx2, avx512, avx512bf16 };
 
 // The best instruction set that this processor has and this build holds (FASTGAN_ISA=base|avx2|avx512 lowers it).
 Isa isa();
 const char* isa_name();
 
-// The one to run values on that lie side by side in groups of `neighbours`: the best, or the widest narrower one whose
-// vectors such a group fills, since a part of a vector costs many whole ones (a channels_last layer of 8 channels).
+// The one to run values on that lie side by side in groups of `neighbours`: the best, or a narrower one whose vectors
+// such a group fills where part of a vector costs many whole ones (a channels_last layer of 4 channels).
 Isa isa_for(int64_t neighbours);
 
 // Work is cut into items; a kernel does items [begin, end). Args says how many `neighbours()` it has. FASTGAN_KERNEL
@@ -42,8 +42,12 @@ Isa isa_for(int64_t neighbours);
   namespace avx512 {                                           \
   void name(const Args&, int64_t begin, int64_t end);          \
   }                                                            \
+  namespace avx512bf16 {                                       \
+  void name(const Args&, int64_t begin, int64_t end);          \
+  }                                                            \
   inline void name(const Args& a, int64_t begin, int64_t end) { \
     switch (isa_for(a.neighbours())) {                         \
+      case Isa::avx512bf16: return avx512bf16::name(a, begin, end); \
       case Isa::avx512: return avx512::name(a, begin, end);    \
       case Isa::avx2: return avx2::name(a, begin, end);        \
       default: return base::name(a, begin, end);               \

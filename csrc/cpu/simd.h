@@ -1,8 +1,13 @@
-// Vectors of one instruction set, from the compiler's own vector types: nothing here names an instruction.
+// Vectors of one instruction set, from the compiler's own vector types. Instructions are named (under `#ifdef`) only
+// where the compiler does not find them: 16-bit conversions, and parts of a vector under a mask.
 // A unit of one instruction set includes this after FASTGAN_ISA and FASTGAN_VECTOR_BYTES are defined.
 #pragma once
 
 #include "kernel.h"
+
+#ifdef FASTGAN_X86
+#include <immintrin.h>
+#endif
 
 namespace fastgan {
 namespace FASTGAN_ISA {
@@ -45,21 +50,46 @@ using U16 __attribute__((vector_size(FASTGAN_VECTOR_BYTES / 2))) = uint16_t;
 
 // --- one vector ---------------------------------------------------------------------------------------------------
 
-template <class A>
-FASTGAN_INLINE Vec<A> load(const A* p) {
-  Vec<A> v;
+FASTGAN_INLINE Vec<float> widen(U16 bf16_bits) { return (Vec<float>)(__builtin_convertvector(bf16_bits, U32) << 16); }
+
+// The bits of bf16 in the upper halves, rounded to nearest, ties to even (the lower halves are noise); NaN stays NaN.
+FASTGAN_INLINE U32 round_to_bf16(Vec<float> v) {
+  const U32 u = (U32)v, is_nan = (U32)(v != v);
+  return ((u + 0x7fffu + ((u >> 16) & 1u)) & ~is_nan) | (0x7fc00000u & is_nan);
+}
+FASTGAN_INLINE U16 narrow(Vec<float> v) {
+#ifdef __AVX512BF16__
+  return (U16)_mm512_cvtneps_pbh((__m512)v);  // takes and gives zero for subnormal values, as oneDNN's kernels do
+#else
+  return __builtin_convertvector(round_to_bf16(v) >> 16, U16);
+#endif
+}
+
+FASTGAN_INLINE Vec<float> load(const float* p) {
+  Vec<float> v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+FASTGAN_INLINE Vec<double> load(const double* p) {
+  Vec<double> v;
   __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
 FASTGAN_INLINE Vec<float> load(const bf16* p) {
   U16 bits;
   __builtin_memcpy(&bits, p, sizeof bits);
-  return (Vec<float>)(__builtin_convertvector(bits, U32) << 16);
+  return widen(bits);
 }
 FASTGAN_INLINE Vec<float> load(const f16* p) {
+#if defined(__AVX512F__)
+  return (Vec<float>)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+#elif defined(__F16C__)
+  return (Vec<float>)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#else
   Vec<float> v;
   for (int i = 0; i < kLanes<float>; ++i) v[i] = static_cast<float>(p[i]);
   return v;
+#endif
 }
 
 // One value.
@@ -77,16 +107,18 @@ FASTGAN_INLINE float load_one(const bf16* p) {
 
 FASTGAN_INLINE void store(float* p, Vec<float> v) { __builtin_memcpy(p, &v, sizeof v); }
 FASTGAN_INLINE void store(double* p, Vec<double> v) { __builtin_memcpy(p, &v, sizeof v); }
-// Round to nearest, ties to even; NaN stays NaN.
 FASTGAN_INLINE void store(bf16* p, Vec<float> v) {
-  const U32 u = (U32)v;
-  const U32 rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
-  const U32 is_nan = (U32)(v != v);
-  const U16 bits = __builtin_convertvector((rounded & ~is_nan) | (0x7fc0u & is_nan), U16);
+  const U16 bits = narrow(v);
   __builtin_memcpy(p, &bits, sizeof bits);
 }
 FASTGAN_INLINE void store(f16* p, Vec<float> v) {
+#if defined(__AVX512F__)
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT));
+#elif defined(__F16C__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
+#else
   for (int i = 0; i < kLanes<float>; ++i) p[i] = static_cast<f16>(v[i]);
+#endif
 }
 
 template <class A>
@@ -120,6 +152,96 @@ FASTGAN_INLINE Vec<A> shuffle(Vec<A> a, Vec<A> b, F pick) {
 #endif
 }
 
+// Neighbours apart: p[0], p[2], ... and p[1], p[3], ...: 2 * lanes values.
+template <class A>
+struct Pairs {
+  Vec<A> even, odd;
+};
+template <class A, class T>
+FASTGAN_INLINE Pairs<A> load_pairs(const T* p) {
+  const Vec<A> low = load(p), high = load(p + kLanes<A>);
+  return {shuffle<A>(low, high, [](int i) { return 2 * i; }), shuffle<A>(low, high, [](int i) { return 2 * i + 1; })};
+}
+template <class A, class T>
+FASTGAN_INLINE void store_pairs(T* p, Pairs<A> v) {
+  constexpr int L = kLanes<A>;
+  store(p, shuffle<A>(v.even, v.odd, [](int i) { return i % 2 * L + i / 2; }));
+  store(p + L, shuffle<A>(v.even, v.odd, [](int i) { return i % 2 * L + L / 2 + i / 2; }));
+}
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__  // two bf16 are the halves of one 32-bit lane: no shuffle
+template <>
+FASTGAN_INLINE Pairs<float> load_pairs<float, bf16>(const bf16* p) {
+  U32 bits;
+  __builtin_memcpy(&bits, p, sizeof bits);
+  return {(Vec<float>)(bits << 16), (Vec<float>)(bits & 0xffff0000u)};
+}
+template <>
+FASTGAN_INLINE void store_pairs<float, bf16>(bf16* p, Pairs<float> v) {
+#ifdef __AVX512BF16__
+  using Halves __attribute__((vector_size(64))) = uint16_t;
+  Halves lanes;
+#pragma GCC unroll 32
+  for (int i = 0; i < 32; ++i) lanes[i] = i % 2 * 16 + i / 2;
+  const __m512i bits =
+      _mm512_permutexvar_epi16((__m512i)lanes, (__m512i)_mm512_cvtne2ps_pbh((__m512)v.odd, (__m512)v.even));
+#else
+  const U32 bits = (round_to_bf16(v.even) >> 16) | (round_to_bf16(v.odd) & 0xffff0000u);
+#endif
+  __builtin_memcpy(p, &bits, sizeof bits);
+}
+#endif
+
+template <class A>
+FASTGAN_INLINE A sum_lanes(Vec<A> v) {
+  constexpr int L = kLanes<A>;
+#pragma GCC unroll 4
+  for (int half = L / 2; half > 0; half /= 2) v += shuffle<A>(v, v, [half](int i) { return (i + half) % L; });
+  return v[0];
+}
+
+// The first `count` values, 0 <= count <= lanes; those past them read as zero and are not written.
+template <class A, class T>
+FASTGAN_INLINE Vec<A> load_part(const T* p, int count) {
+#ifdef __AVX512BW__
+  const uint32_t mask = (1u << count) - 1;
+  if constexpr (sizeof(T) == 8) return (Vec<A>)_mm512_maskz_loadu_pd(mask, p);
+  if constexpr (sizeof(T) == 4) return (Vec<A>)_mm512_maskz_loadu_ps(mask, p);
+  if constexpr (sizeof(T) == 2) {
+    const __m256i bits = _mm256_maskz_loadu_epi16(mask, p);
+    if constexpr (__is_same(T, bf16)) return widen((U16)bits);
+    else return (Vec<float>)_mm512_cvtph_ps(bits);
+  }
+#else
+  T padded[kLanes<A>] = {};
+  __builtin_memcpy(padded, p, count * sizeof(T));
+  return load(padded);
+#endif
+}
+template <class A, class T>
+FASTGAN_INLINE void store_part(T* p, Vec<A> v, int count) {
+#ifdef __AVX512BW__
+  const uint32_t mask = (1u << count) - 1;
+  if constexpr (sizeof(T) == 8) _mm512_mask_storeu_pd(p, mask, (__m512d)v);
+  if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, mask, (__m512)v);
+  if constexpr (__is_same(T, bf16)) _mm256_mask_storeu_epi16(p, mask, (__m256i)narrow(v));
+  if constexpr (__is_same(T, f16))
+    _mm256_mask_storeu_epi16(p, mask, _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT));
+#else
+  T padded[kLanes<A>];
+  store(padded, v);
+  __builtin_memcpy(p, padded, count * sizeof(T));
+#endif
+}
+// Zero the values past `count`.
+template <class A>
+FASTGAN_INLINE Vec<A> keep_part(Vec<A> v, int count) {
+  using Lane = typename LaneOf<A>::Vector;
+  Lane lanes;
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes<A>; ++i) lanes[i] = i;
+  return (Vec<A>)((Lane)v & (lanes < count));
+}
+
 // --- a tile: U vectors, with as many of their U * lanes values in use as `count` says ---------------------------------
 
 // `count` when the whole tile is in use: a type, so that the common path has no tests.
@@ -139,12 +261,18 @@ FASTGAN_INLINE Tile<A, U> load_tile(const T* p, Whole) {
   FASTGAN_EACH(u, U) t.v[u] = load(p + u * kLanes<A>);
   return t;
 }
+// How many values of vector u are among the first `count` of a tile.
+template <class A>
+FASTGAN_INLINE int part(int u, int count) {
+  const int left = count - u * kLanes<A>;
+  return left < 0 ? 0 : left < kLanes<A> ? left : kLanes<A>;
+}
 // The values past `count` read as zero.
 template <class A, int U, class T>
 FASTGAN_INLINE Tile<A, U> load_tile(const T* p, int count) {
-  T padded[Tile<A, U>::kCount] = {};
-  __builtin_memcpy(padded, p, count * sizeof(T));
-  return load_tile<A, U>(padded, Whole{});
+  Tile<A, U> t;
+  FASTGAN_EACH(u, U) t.v[u] = load_part<A>(p + u * kLanes<A>, part<A>(u, count));
+  return t;
 }
 
 template <class A, int U, class T>
@@ -153,9 +281,7 @@ FASTGAN_INLINE void store_tile(T* p, const Tile<A, U>& t, Whole) {
 }
 template <class A, int U, class T>
 FASTGAN_INLINE void store_tile(T* p, const Tile<A, U>& t, int count) {
-  T padded[Tile<A, U>::kCount];
-  store_tile(padded, t, Whole{});
-  __builtin_memcpy(p, padded, count * sizeof(T));
+  FASTGAN_EACH(u, U) store_part<A>(p + u * kLanes<A>, t.v[u], part<A>(u, count));
 }
 
 template <class A, int U>
@@ -199,18 +325,16 @@ FASTGAN_INLINE Tile<A, U> keep(const Tile<A, U>& t, Whole) {
 }
 template <class A, int U>
 FASTGAN_INLINE Tile<A, U> keep(const Tile<A, U>& t, int count) {
-  A values[Tile<A, U>::kCount];
-  store_tile(values, t, Whole{});
-  return load_tile<A, U>(values, count);
+  Tile<A, U> kept;
+  FASTGAN_EACH(u, U) kept.v[u] = keep_part<A>(t.v[u], part<A>(u, count));
+  return kept;
 }
 
 template <class A, int U>
-FASTGAN_INLINE double sum(const Tile<A, U>& t) {
+FASTGAN_INLINE A sum(const Tile<A, U>& t) {
   Vec<A> v = t.v[0];
   for (int u = 1; u < U; ++u) v += t.v[u];
-  double s = 0;
-  for (int i = 0; i < kLanes<A>; ++i) s += v[i];
-  return s;
+  return sum_lanes<A>(v);
 }
 
 // --- dtypes -------------------------------------------------------------------------------------------------------

@@ -45,13 +45,14 @@ def units_per_instruction_set() -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     units = []
     for kernel in sorted((ROOT / "csrc" / "cpu").glob("*.cpp")):
-        for isa, (target, vector_bytes) in INSTRUCTION_SETS.items():
+        for level, (isa, (target, vector_bytes)) in enumerate(INSTRUCTION_SETS.items()):
             if target and not IS_X86:
                 continue
             lines = [
                 "#include <cstdint>  // standard headers first: nothing of theirs may be compiled for this target",
                 *(["#include <immintrin.h>"] if IS_X86 else []),
                 f"#define FASTGAN_ISA {isa}",
+                f"#define FASTGAN_ISA_LEVEL {level}",
                 f"#define FASTGAN_VECTOR_BYTES {vector_bytes}",
             ]
             clang_target = target and target.removesuffix(",prefer-vector-width=512")

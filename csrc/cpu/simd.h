@@ -1,6 +1,7 @@
-// Vectors of one instruction set, from the compiler's own vector types. Instructions are named (under `#ifdef`) only
+// Vectors of one instruction set, from the compiler's own vector types. Instructions are named (under `#if`) only
 // where the compiler does not find them: 16-bit conversions, and parts of a vector under a mask.
-// A unit of one instruction set includes this after FASTGAN_ISA and FASTGAN_VECTOR_BYTES are defined.
+// A unit of one instruction set includes this after it has defined FASTGAN_ISA, FASTGAN_ISA_LEVEL (its place in the enum
+// Isa; GCC 12 does not define macros such as __AVX2__ after a target pragma) and FASTGAN_VECTOR_BYTES.
 #pragma once
 
 #include "kernel.h"
@@ -58,7 +59,7 @@ FASTGAN_INLINE U32 round_to_bf16(Vec<float> v) {
   return ((u + 0x7fffu + ((u >> 16) & 1u)) & ~is_nan) | (0x7fc00000u & is_nan);
 }
 FASTGAN_INLINE U16 narrow(Vec<float> v) {
-#ifdef __AVX512BF16__
+#if FASTGAN_ISA_LEVEL >= 3
   return (U16)_mm512_cvtneps_pbh((__m512)v);  // takes and gives zero for subnormal values, as oneDNN's kernels do
 #else
   return __builtin_convertvector(round_to_bf16(v) >> 16, U16);
@@ -81,9 +82,9 @@ FASTGAN_INLINE Vec<float> load(const bf16* p) {
   return widen(bits);
 }
 FASTGAN_INLINE Vec<float> load(const f16* p) {
-#if defined(__AVX512F__)
+#if FASTGAN_ISA_LEVEL >= 2
   return (Vec<float>)_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-#elif defined(__F16C__)
+#elif FASTGAN_ISA_LEVEL >= 1
   return (Vec<float>)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 #else
   Vec<float> v;
@@ -112,9 +113,9 @@ FASTGAN_INLINE void store(bf16* p, Vec<float> v) {
   __builtin_memcpy(p, &bits, sizeof bits);
 }
 FASTGAN_INLINE void store(f16* p, Vec<float> v) {
-#if defined(__AVX512F__)
+#if FASTGAN_ISA_LEVEL >= 2
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT));
-#elif defined(__F16C__)
+#elif FASTGAN_ISA_LEVEL >= 1
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
 #else
   for (int i = 0; i < kLanes<float>; ++i) p[i] = static_cast<f16>(v[i]);
@@ -177,7 +178,7 @@ FASTGAN_INLINE Pairs<float> load_pairs<float, bf16>(const bf16* p) {
 }
 template <>
 FASTGAN_INLINE void store_pairs<float, bf16>(bf16* p, Pairs<float> v) {
-#ifdef __AVX512BF16__
+#if FASTGAN_ISA_LEVEL >= 3
   using Halves __attribute__((vector_size(64))) = uint16_t;
   Halves lanes;
 #pragma GCC unroll 32
@@ -202,7 +203,7 @@ FASTGAN_INLINE A sum_lanes(Vec<A> v) {
 // The first `count` values, 0 <= count <= lanes; those past them read as zero and are not written.
 template <class A, class T>
 FASTGAN_INLINE Vec<A> load_part(const T* p, int count) {
-#ifdef __AVX512BW__
+#if FASTGAN_ISA_LEVEL >= 2
   const uint32_t mask = (1u << count) - 1;
   if constexpr (sizeof(T) == 8) return (Vec<A>)_mm512_maskz_loadu_pd(mask, p);
   if constexpr (sizeof(T) == 4) return (Vec<A>)_mm512_maskz_loadu_ps(mask, p);
@@ -219,7 +220,7 @@ FASTGAN_INLINE Vec<A> load_part(const T* p, int count) {
 }
 template <class A, class T>
 FASTGAN_INLINE void store_part(T* p, Vec<A> v, int count) {
-#ifdef __AVX512BW__
+#if FASTGAN_ISA_LEVEL >= 2
   const uint32_t mask = (1u << count) - 1;
   if constexpr (sizeof(T) == 8) _mm512_mask_storeu_pd(p, mask, (__m512d)v);
   if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, mask, (__m512)v);

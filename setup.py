@@ -49,7 +49,9 @@ def units_per_instruction_set() -> list[str]:
             if target and not IS_X86:
                 continue
             lines = [
-                "#include <cstdint>  // standard headers first: nothing of theirs may be compiled for this target",
+                "// Standard headers first: nothing of theirs may be compiled for this target.",
+                "#include <cstdint>",
+                "#include <utility>",
                 *(["#include <immintrin.h>"] if IS_X86 else []),
                 f"#define FASTGAN_ISA {isa}",
                 f"#define FASTGAN_ISA_LEVEL {level}",

@@ -4,6 +4,8 @@
 // Isa; GCC 12 does not define macros such as __AVX2__ after a target pragma) and FASTGAN_VECTOR_BYTES.
 #pragma once
 
+#include <utility>
+
 #include "kernel.h"
 
 #ifdef FASTGAN_X86
@@ -51,7 +53,13 @@ using U16 __attribute__((vector_size(FASTGAN_VECTOR_BYTES / 2))) = uint16_t;
 
 // --- one vector ---------------------------------------------------------------------------------------------------
 
-FASTGAN_INLINE Vec<float> widen(U16 bf16_bits) { return (Vec<float>)(__builtin_convertvector(bf16_bits, U32) << 16); }
+FASTGAN_INLINE Vec<float> widen(U16 bf16_bits) {
+#if FASTGAN_ISA_LEVEL >= 2
+  return (Vec<float>)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)bf16_bits), 16);
+#else
+  return (Vec<float>)(__builtin_convertvector(bf16_bits, U32) << 16);
+#endif
+}
 
 // The bits of bf16 in the upper halves, rounded to nearest, ties to even (the lower halves are noise); NaN stays NaN.
 FASTGAN_INLINE U32 round_to_bf16(Vec<float> v) {
@@ -138,6 +146,16 @@ FASTGAN_INLINE Vec<A> broadcast(A a) {
   return a - Vec<A>{};
 }
 
+// {f(0), f(1), ...}: written as one list, which the compiler folds into a constant.
+template <class A, class F, int... I>
+FASTGAN_INLINE typename LaneOf<A>::Vector lanes(F f, std::integer_sequence<int, I...>) {
+  return typename LaneOf<A>::Vector{f(I)...};
+}
+template <class A, class F>
+FASTGAN_INLINE typename LaneOf<A>::Vector lanes(F f) {
+  return lanes<A>(f, std::make_integer_sequence<int, kLanes<A>>{});
+}
+
 // Lane i of the result is lane pick(i) of a and b laid end to end.
 template <class A, class F>
 FASTGAN_INLINE Vec<A> shuffle(Vec<A> a, Vec<A> b, F pick) {
@@ -146,10 +164,7 @@ FASTGAN_INLINE Vec<A> shuffle(Vec<A> a, Vec<A> b, F pick) {
   for (int i = 0; i < kLanes<A>; ++i) v[i] = pick(i) < kLanes<A> ? a[pick(i)] : b[pick(i) - kLanes<A>];
   return v;
 #else
-  typename LaneOf<A>::Vector lanes;
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes<A>; ++i) lanes[i] = pick(i);
-  return __builtin_shuffle(a, b, lanes);
+  return __builtin_shuffle(a, b, lanes<A>(pick));
 #endif
 }
 
@@ -180,11 +195,10 @@ template <>
 FASTGAN_INLINE void store_pairs<float, bf16>(bf16* p, Pairs<float> v) {
 #if FASTGAN_ISA_LEVEL >= 3
   using Halves __attribute__((vector_size(64))) = uint16_t;
-  Halves lanes;
-#pragma GCC unroll 32
-  for (int i = 0; i < 32; ++i) lanes[i] = i % 2 * 16 + i / 2;
+  constexpr Halves kInterleave = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                  8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
   const __m512i bits =
-      _mm512_permutexvar_epi16((__m512i)lanes, (__m512i)_mm512_cvtne2ps_pbh((__m512)v.odd, (__m512)v.even));
+      _mm512_permutexvar_epi16((__m512i)kInterleave, (__m512i)_mm512_cvtne2ps_pbh((__m512)v.odd, (__m512)v.even));
 #else
   const U32 bits = (round_to_bf16(v.even) >> 16) | (round_to_bf16(v.odd) & 0xffff0000u);
 #endif
@@ -192,12 +206,10 @@ FASTGAN_INLINE void store_pairs<float, bf16>(bf16* p, Pairs<float> v) {
 }
 #endif
 
-template <class A>
+template <class A, int kHalf = kLanes<A> / 2>
 FASTGAN_INLINE A sum_lanes(Vec<A> v) {
-  constexpr int L = kLanes<A>;
-#pragma GCC unroll 4
-  for (int half = L / 2; half > 0; half /= 2) v += shuffle<A>(v, v, [half](int i) { return (i + half) % L; });
-  return v[0];
+  if constexpr (kHalf == 0) return v[0];
+  else return sum_lanes<A, kHalf / 2>(v + shuffle<A>(v, v, [](int i) { return i ^ kHalf; }));
 }
 
 // The first `count` values, 0 <= count <= lanes; those past them read as zero and are not written.
@@ -237,10 +249,7 @@ FASTGAN_INLINE void store_part(T* p, Vec<A> v, int count) {
 template <class A>
 FASTGAN_INLINE Vec<A> keep_part(Vec<A> v, int count) {
   using Lane = typename LaneOf<A>::Vector;
-  Lane lanes;
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes<A>; ++i) lanes[i] = i;
-  return (Vec<A>)((Lane)v & (lanes < count));
+  return (Vec<A>)((Lane)v & (lanes<A>([](int i) { return i; }) < count));
 }
 
 // --- a tile: U vectors, with as many of their U * lanes values in use as `count` says ---------------------------------

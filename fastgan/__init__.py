@@ -11,16 +11,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastgan.allocator import keep_memory
     from fastgan.data import open_dataset
     from fastgan.errors import FastganError
     from fastgan.inference import latents
     from fastgan.inference import open_generator as load
 
 __version__ = "0.1.0"
-__all__ = ["FastganError", "__version__", "latents", "load", "open_dataset"]
+__all__ = ["FastganError", "__version__", "keep_memory", "latents", "load", "open_dataset"]
 
 _HOMES = {
     "FastganError": ("fastgan.errors", "FastganError"),
+    "keep_memory": ("fastgan.allocator", "keep_memory"),
     "latents": ("fastgan.inference", "latents"),
     "load": ("fastgan.inference", "open_generator"),
     "open_dataset": ("fastgan.data", "open_dataset"),

@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BASE = {"errors", "files", "config"}
 CORE = BASE | {"ops", "nn", "models", "losses", "diffaug", "data"}
 TRAINED = BASE | {"ops", "nn", "models", "data", "training.checkpoint", "inference", "export"}
-EVERYTHING = CORE | TRAINED | {"machine", "training", "metrics", "study"}
+EVERYTHING = CORE | TRAINED | {"machine", "training", "metrics", "study", "allocator"}
 
 # Who may import whom: a name covers what is below it. Nothing may import commands, cli, tools or benchmarks.
 MAY_IMPORT = {
@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "files": {"errors"},
     "config": {"errors"},
     "machine": set(),
+    "allocator": set(),
     "onnx_probe": set(),
     "doctor": {"machine", "ops", "onnx_probe"},
     "ops": {"errors"},
@@ -38,9 +39,9 @@ MAY_IMPORT = {
     "commands": EVERYTHING | {"bench", "doctor"},
     "cli": {"errors", "commands"},
     "__main__": {"errors", "cli"},
-    "__init__": {"errors", "inference", "data"},  # inside functions, when a name is first used
+    "__init__": {"errors", "inference", "data", "allocator"},  # inside functions, when a name is first used
 }
-STDLIB_ONLY = ("errors", "files", "config", "machine")
+STDLIB_ONLY = ("errors", "files", "config", "machine", "allocator")
 LIGHT = ("__init__", "__main__", "cli", "commands", *STDLIB_ONLY)  # no heavy module at the top
 HEAVY = {"torch", "numpy", "onnx", "onnxruntime", "PIL", "rich", "safetensors", "scipy", "tensorboard"}
 

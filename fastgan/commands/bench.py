@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from fastgan import allocator
 from fastgan.errors import OutputError
 
 SECTIONS = ("ops", "train", "inference")
@@ -56,6 +57,8 @@ def command(
     Contenders take turns within one process; times are medians, ratios are taken round by round and shown with
     their quartiles. On a CPU with one thread the clock is CPU time, so that other programs disturb little.
     """
+    allocator.keep_memory()
+
     from rich.console import Console
 
     from fastgan.bench import report, suite

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastgan import allocator
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -68,6 +70,8 @@ def command(
     The image of a seed depends on that seed alone. A run that was stopped goes on when the same command is
     given again: images that are there are not made twice. OUT/manifest.jsonl lists seed, file and SHA-256.
     """
+    allocator.keep_memory()
+
     from fastgan import __version__
     from fastgan.inference import open_generator
     from fastgan.inference.folder import OutputFolder

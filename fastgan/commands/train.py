@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastgan import allocator
+
 if TYPE_CHECKING:
     from fastgan.training.session import Outcome, Session
     from fastgan.training.settings import RunConfig
@@ -47,6 +49,8 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
 
     Settings come from the preset, then --config, then the options here. Ctrl-C saves, and --resume goes on.
     """
+    allocator.keep_memory()
+
     from fastgan.commands._progress import display
     from fastgan.config import to_mapping, to_toml
     from fastgan.training import folder

@@ -4,7 +4,6 @@ import re
 import sys
 from pathlib import Path
 
-from fastgan import allocator
 from fastgan.bench import report, suite
 from fastgan.files import write_json
 
@@ -18,7 +17,6 @@ def slug(device: str) -> str:
 
 def publish(request: suite.Request, name: str, folder: Path = RESULTS) -> Path:
     """Measure `request` (one section) and write it; threads other than one become part of the name."""
-    allocator.keep_memory()  # as `fastgan bench` does
     document = suite.run(request, progress=lambda what: print(f"\r\033[K{what}", end="", file=sys.stderr))
     print("\r\033[K", end="", file=sys.stderr)
     threads = f"-{document['threads']}threads" if document["threads"] != 1 else ""

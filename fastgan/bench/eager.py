@@ -2,8 +2,8 @@
 
 A speed-up over a naive composition says nothing, so every op has the fastest one known here, and several
 where which is fastest depends on shape, dtype or layout (the benchmark takes the fastest of them each time).
-All are differentiable, keep the dtype of x, and have their op's own signature. A new one is a new function
-here, named `<op>_<composition>`.
+All are differentiable by torch's own autograd, keep the dtype and layout of x, and have their op's own signature. A
+new one is a new function here, named `<op>_<composition>`.
 """
 
 import time
@@ -25,41 +25,93 @@ def _planes(v: Tensor, like: Tensor) -> Tensor:
     return v.to(like.dtype)[..., None, None]
 
 
+def _laid_out_as(x: Tensor, y: Tensor) -> Tensor:
+    """`y` in the layout of `x`: the ops keep it, so a composition that loses it owes a copy."""
+    if x.is_contiguous() or not x.is_contiguous(memory_format=torch.channels_last):
+        return y
+    return y.contiguous(memory_format=torch.channels_last)
+
+
 def adain_instance_norm(x: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5) -> Tensor:
     """torch's own instance norm, then one fused multiply-add."""
-    return torch.addcmul(_planes(shift, x), F.instance_norm(x, eps=eps), 1 + _planes(scale, x))
+    y = torch.addcmul(_planes(shift, x), F.instance_norm(x, eps=eps), 1 + _planes(scale, x))
+    return _laid_out_as(x, y)
 
 
-def adain_var_mean(x: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5) -> Tensor:
-    """Statistics folded into one scale and one shift a plane: x is read twice, written once."""
-    var, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
-    factor = (1 + _planes(scale, x)) * (var + eps).rsqrt()
-    return torch.addcmul(_planes(shift, x) - mean * factor, x, factor)
+def adain_one_group_a_plane(x: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5) -> Tensor:
+    """All planes as the channels of one sample: group norm applies the style as its weight and bias."""
+    n, c, h, w = x.shape
+    weight, bias = (1 + scale).flatten(), shift.flatten()
+    return _laid_out_as(x, F.group_norm(x.reshape(1, n * c, h, w), n * c, weight, bias, eps).view(x.shape))
+
+
+def adain_group_norm(x: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5) -> Tensor:
+    """Group norm, which reads channels_last as it is, then one fused multiply-add."""
+    y = F.group_norm(x, x.shape[1], eps=eps)
+    return torch.addcmul(_planes(shift, x), y, 1 + _planes(scale, x))
+
+
+def adain_batch_norm_a_sample(x: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5) -> Tensor:
+    """Batch norm of one sample at a time, whose weight and bias are that sample's style."""
+    normed = (
+        F.batch_norm(one, None, None, weight, bias, training=True, eps=eps)
+        for one, weight, bias in zip(x.split(1), 1 + scale, shift, strict=True)
+    )
+    return torch.cat(list(normed))
+
+
+def adain_matmul(x: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5) -> Tensor:
+    """Means as products with a row of ones, in channels_last: the fastest sums there, the backward pass's too."""
+    n, c, h, w = x.shape
+    pixels = x.permute(0, 2, 3, 1).reshape(n, h * w, c)
+    average = torch.full((1, 1, 1), 1 / (h * w), dtype=x.dtype, device=x.device).expand(n, 1, h * w)
+    centred = pixels - average @ pixels
+    factor = (1 + scale[:, None].to(x.dtype)) * (average @ centred.square() + eps).rsqrt()
+    y = torch.addcmul(shift[:, None].to(x.dtype), centred, factor)
+    y = y.view(n, h, w, c).permute(0, 3, 1, 2)
+    return y.contiguous() if x.is_contiguous() else y
 
 
 def _activate(x: Tensor, noise: Tensor | None, strength: Tensor, bias: Tensor, slope: float) -> Tensor:
-    h = (
-        x + _planes(bias, x)
-        if noise is None
-        else x.addcmul(_planes(strength, x), noise).add_(_planes(bias, x))
-    )
-    return F.leaky_relu_(h, slope)
+    """Noise, bias, activation: the last two in place."""
+    if noise is None:
+        return F.leaky_relu_(x + _planes(bias, x), slope)
+    return F.leaky_relu_(x.addcmul(_planes(strength, x), noise).add_(_planes(bias, x)), slope)
 
 
-def style_epilogue_instance_norm(
-    x: Tensor, noise: Tensor | None, strength: Tensor, bias: Tensor, scale: Tensor, shift: Tensor,
-    slope: float = 0.2, eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
-    """In-place bias and activation, then `adain_instance_norm`."""
-    return adain_instance_norm(_activate(x, noise, strength, bias, slope), scale, shift, eps)
+def _activate_matmul(x: Tensor, noise: Tensor | None, strength: Tensor, bias: Tensor, slope: float) -> Tensor:
+    """Noise and bias as one product of rank 2, added by the product itself; activation in place."""
+    if noise is None:
+        return _activate(x, noise, strength, bias, slope)
+    n, c, h, w = x.shape
+    left = torch.stack((strength, bias), 1).to(x.dtype).expand(n, c, 2)
+    row = noise.reshape(-1, 1, h * w).expand(n, 1, h * w)
+    right = torch.cat((row, torch.ones_like(row)), 1)  # [N, 2, HW]
+    if x.is_contiguous():
+        return F.leaky_relu_(torch.baddbmm(x.view(n, c, h * w), left, right).view(x.shape), slope)
+    pixels = torch.baddbmm(x.permute(0, 2, 3, 1).reshape(n, h * w, c), right.mT, left.mT)
+    return F.leaky_relu_(pixels.view(n, h, w, c).permute(0, 3, 1, 2), slope)
 
 
-def style_epilogue_var_mean(
-    x: Tensor, noise: Tensor | None, strength: Tensor, bias: Tensor, scale: Tensor, shift: Tensor,
-    slope: float = 0.2, eps: float = 1e-5,
-) -> Tensor:  # fmt: skip
-    """In-place bias and activation, then `adain_var_mean`."""
-    return adain_var_mean(_activate(x, noise, strength, bias, slope), scale, shift, eps)
+def _styled(activate: Callable[..., Tensor], norm: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """`style_epilogue` out of a way to activate and a way to normalise."""
+
+    def composition(
+        x: Tensor, noise: Tensor | None, strength: Tensor, bias: Tensor, scale: Tensor, shift: Tensor,
+        slope: float = 0.2, eps: float = 1e-5,
+    ) -> Tensor:  # fmt: skip
+        return norm(activate(x, noise, strength, bias, slope), scale, shift, eps)
+
+    return composition
+
+
+style_epilogue_instance_norm = _styled(_activate, adain_instance_norm)
+style_epilogue_one_group_a_plane = _styled(_activate, adain_one_group_a_plane)
+style_epilogue_group_norm = _styled(_activate, adain_group_norm)
+style_epilogue_batch_norm_a_sample = _styled(_activate, adain_batch_norm_a_sample)
+style_epilogue_matmul = _styled(_activate, adain_matmul)
+style_epilogue_rank2_one_group_a_plane = _styled(_activate_matmul, adain_one_group_a_plane)
+style_epilogue_rank2_batch_norm_a_sample = _styled(_activate_matmul, adain_batch_norm_a_sample)
 
 
 def bias_act_inplace(x: Tensor, bias: Tensor, slope: float = 0.2, gain: float = 1.0) -> Tensor:
@@ -118,13 +170,13 @@ def upsample2x_bilinear(x: Tensor, taps: tuple[float, ...] = (1, 3, 3, 1)) -> Te
 def upsample2x_matmul(x: Tensor, taps: tuple[float, ...] = (1, 3, 3, 1)) -> Tensor:
     """Each axis as a product with a banded matrix."""
     up_h, up_w = (_band(size, tuple(taps), 2.0, x.dtype, x.device) for size in x.shape[2:])
-    return up_h @ (x @ up_w.mT)
+    return _laid_out_as(x, up_h @ (x @ up_w.mT))
 
 
 def downsample2x_matmul(x: Tensor, taps: tuple[float, ...] = (1, 3, 3, 1)) -> Tensor:
     """Each axis as a product with the transposed matrix of `upsample2x_matmul`."""
     down_h, down_w = (_band(size // 2, tuple(taps), 1.0, x.dtype, x.device) for size in x.shape[2:])
-    return down_h.mT @ (x @ down_w)
+    return _laid_out_as(x, down_h.mT @ (x @ down_w))
 
 
 def downsample2x_conv(x: Tensor, taps: tuple[float, ...] = (1, 3, 3, 1)) -> Tensor:
@@ -158,6 +210,15 @@ def gradient_penalty_norm(grad: Tensor, center: float = 1.0) -> Tensor:
     """One norm a sample, then small arithmetic."""
     norms = torch.linalg.vector_norm(grad.flatten(1), dim=1, dtype=accumulation_dtype(grad.dtype))
     return (norms - center).square().mean()
+
+
+# What one finds in other people's code, and what targets are usually stated against: always measured.
+USUAL = {
+    "adain": ("instance_norm",),
+    "style_epilogue": ("instance_norm",),
+    "upsample2x": ("conv_transpose", "nearest_blur"),
+    "downsample2x": ("conv", "blur_mean"),
+}
 
 
 def compositions(op: str) -> dict[str, Callable[..., Any]]:
@@ -208,9 +269,9 @@ _FASTEST: dict[str, _Fastest] = {}
 
 
 @contextmanager
-def as_ops() -> Iterator[None]:
-    """Within this context every op of `fastgan.ops` is its fastest eager composition: models run as plain torch."""
-    ours = {op.name: op.public for op in ops.discover()}
+def as_ops(*names: str) -> Iterator[None]:
+    """Within this context every op of `fastgan.ops`, or each of `names`, is its fastest eager composition."""
+    ours = {op.name: op.public for op in ops.discover() if not names or op.name in names}
     try:
         for name in ours:
             if compositions(name):

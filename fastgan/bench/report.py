@@ -82,16 +82,17 @@ def _times(spread: Row | None) -> str:
 
 def ops_table(rows: Sequence[Row]) -> Table:
     """One line an op, shape, dtype, layout and pass."""
-    compiled = any("compile" in row["speedup"] for row in rows)
-    head = ["op", "shape", "dtype", "layout", "pass", "ours", "best eager", "vs eager"]
-    head += ["vs compile"] * compiled + ["time / floor"]
+    compiled = any("compile_s" in row for row in rows)
+    head = ["op", "shape", "dtype", "layout", "pass", "threads", "ours", "vs usual eager", "vs best eager"]
+    head += ["the best eager"] + ["vs compile"] * compiled + ["time / floor"]
     lines = []
     for row in rows:
         line = [row["op"], "x".join(map(str, row["shape"])), row["dtype"], row["layout"]]
-        line += ["fwd+bwd" if row["pass"] == "both" else "fwd", seconds(row["seconds"]["ours"]["median"])]
-        line += [row["best_eager"], _times(row["speedup"]["eager"])]
-        line += [_times(row["speedup"].get("compile"))] * compiled
-        lines.append([*line, f"{row['over_floor']['median']:.2f}x"])
+        line += ["fwd+bwd" if row["pass"] == "both" else "fwd", str(row["threads"])]
+        line += [seconds(row["seconds"]["ours"]["median"]), _times(row["speedup"].get("usual"))]
+        line += [_times(row["speedup"]["eager"]), row["best_eager"].replace("_", " ")]
+        line += ["failed" if "compile_error" in row else _times(row["speedup"].get("compile"))] * compiled
+        lines.append([*line, _times(row["over_floor"])])
     return head, lines
 
 
@@ -137,7 +138,8 @@ def describe(header_: Row) -> str:
     """One line above a table: where, on what, with which versions."""
     versions, processor = header_["versions"], header_["processor"]
     gpu = f"{header_['gpu']['name']}, " if "gpu" in header_ else ""
-    threads = f"{header_['threads']} of {processor['cores']} threads"
+    counts = header_["threads"] if isinstance(header_["threads"], list) else [header_["threads"]]
+    threads = f"{' and '.join(map(str, counts))} of {processor['cores']} threads"
     return (
         f"{gpu}{processor['name']}, {threads}; torch {versions['torch']}, fastgan {header_['backend']} ops"
         f" ({header_['ops'].get('isa') or 'no ISA'}), commit {header_['commit'] or 'unknown'}, {header_['date'][:10]}"

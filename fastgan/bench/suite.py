@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from fastgan import ops
+from fastgan import allocator, ops
 from fastgan.bench import ops as bench_ops
-from fastgan.bench import report
+from fastgan.bench import questions, report
 from fastgan.bench.timing import Settings
 from fastgan.errors import ConfigError
 
@@ -21,8 +21,8 @@ SECTIONS = ("ops", "train", "inference")
 class Request:
     """What to measure; an empty choice means everything.
 
-    names, shapes, dtypes and layouts narrow the ops, models narrow training and inference. `budget_s` is the
-    time for one row; None takes the usual one (less with `quick`).
+    names, shapes, dtypes, layouts and passes narrow the ops, models narrow training and inference. `budget_s` is
+    the time for one row; None takes the usual one (less with `quick`).
     """
 
     sections: Sequence[str] = SECTIONS
@@ -34,6 +34,7 @@ class Request:
     shapes: Sequence[tuple[int, ...]] = ()
     dtypes: Sequence[str] = ()
     layouts: Sequence[str] = ()
+    passes: Sequence[str] = ()
     models: Sequence[str] = ()
     budget_s: float | None = None
 
@@ -67,42 +68,58 @@ def timing(request: Request, device: str, *, section: str) -> Settings:
     if cuda and section == "ops":
         clock = "device"
     budget = request.budget_s or (0.3 if request.quick else 1.0) * (1 if section == "ops" else 8)
-    rounds = 5 if request.quick else 11
+    rounds = 5 if request.quick else 7 if section == "ops" else 11
     block = 0.002 if cuda and section == "ops" else 0.02
     return Settings(clock=clock, device=device, budget_s=budget, min_rounds=rounds, block_s=block)
 
 
-def _ops_plan(request: Request, device: str) -> bench_ops.Plan:
+def ops_plan(request: Request, device: str) -> questions.Plan:
+    """What the ops section asks; ConfigError for an op that there is not."""
     known = [op.name for op in ops.discover()]
     for name in request.names:
         if name not in known:
             raise ConfigError(f"there is no op {name!r}: choose from {', '.join(known)}.")
-    dtypes = request.dtypes or ("fp32", "bf16")
-    layouts = request.layouts or ("nchw", "nhwc")
-    return bench_ops.Plan(
+    return questions.Plan(
         device=device,
         names=request.names,
         shapes=request.shapes,
         most_shapes=1 if request.quick else None,
-        dtypes=dtypes,
-        layouts=layouts,
+        dtypes=request.dtypes or ("fp32", "bf16"),
+        layouts=request.layouts or ("nchw", "nhwc"),
+        passes=request.passes or questions.PASSES,
         compiled=request.compiled,
         timing=timing(request, device, section="ops"),
     )
 
 
-def run(request: Request, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
-    """Measure the sections; `progress` hears what is being measured. The result goes into a JSON file as it is."""
+def run(
+    request: Request,
+    progress: Callable[[str], None] = lambda _: None,
+    keep: Callable[[dict[str, Any]], None] = lambda _: None,
+    skip: Callable[[questions.Question], bool] = lambda _: False,
+) -> dict[str, Any]:
+    """Measure the sections; `progress` hears what is being measured. The result goes into a JSON file as it is.
+
+    keep: is given the document so far after each row of the ops; skip: says which of their rows to leave out.
+    """
+    # Large results would be mapped anew at each call, and both sides of every ratio drown in the page faults.
+    kept_memory = "tuned" if allocator.keep_memory() else "default"
     device = resolve_device(request.device)
     document: dict[str, Any] = {"sections": {}}
     with _threads(request.threads):
-        document = {**report.header(device), "sections": {}}
+        document = {**report.header(device), "allocator": kept_memory, "sections": {}}
         for section in request.sections:
             settings = timing(request, device, section=section)
+            content = {"clock": settings.clock, "quick": request.quick, "rows": []}
+            document["sections"][section] = content
             if section == "ops":
-                rows = bench_ops.run(_ops_plan(request, device), progress)
+
+                def kept(row: dict[str, Any], content: dict[str, Any] = content) -> None:
+                    content["rows"].append(row)
+                    keep(document)
+
+                bench_ops.run(ops_plan(request, device), progress, kept, skip)
             else:
                 module = importlib.import_module(f"fastgan.bench.{section}")
-                rows = module.run(request, device, settings, progress)
-            document["sections"][section] = {"clock": settings.clock, "quick": request.quick, "rows": rows}
+                content["rows"] = module.run(request, device, settings, progress)
     return document

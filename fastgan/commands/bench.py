@@ -5,10 +5,24 @@ from pathlib import Path
 
 import click
 
-from fastgan import allocator
 from fastgan.errors import OutputError
 
 SECTIONS = ("ops", "train", "inference")
+
+
+def _shapes(
+    _: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[int, ...], ...]:
+    """`16,256,64,64` -> (16, 256, 64, 64)."""
+    shapes = []
+    for value in values:
+        sizes = value.replace("x", ",").split(",")
+        if len(sizes) != 4 or not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
+            raise click.BadParameter(
+                f"{value!r} is no shape: give four sizes as in 16,256,64,64.", param=option
+            )
+        shapes.append(tuple(map(int, sizes)))
+    return tuple(shapes)
 
 
 @click.command(
@@ -20,8 +34,18 @@ SECTIONS = ("ops", "train", "inference")
 )
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
 @click.option("--quick", is_flag=True, help="Few shapes and rounds: a look, not a result.")
-@click.option("--compile", "compiled", is_flag=True, help="Measure torch.compile too (slow to start).")
+@click.option(
+    "--compile/--no-compile", "compiled", default=False, help="Measure torch.compile too (slow to start)."
+)
 @click.option("--op", "names", multiple=True, metavar="NAME", help="ops: only this op (repeatable).")
+@click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    callback=_shapes,
+    metavar="N,C,H,W",
+    help="ops: this shape in place of the usual ones (repeatable).",
+)
 @click.option(
     "--dtype",
     "dtypes",
@@ -31,6 +55,13 @@ SECTIONS = ("ops", "train", "inference")
 )
 @click.option(
     "--layout", "layouts", multiple=True, type=click.Choice(["nchw", "nhwc"]), help="ops: only this layout."
+)
+@click.option(
+    "--pass",
+    "passes",
+    multiple=True,
+    type=click.Choice(["forward", "both"]),
+    help="ops: only forward, or only forward and backward together.",
 )
 @click.option(
     "--model", "models", multiple=True, metavar="NAME", help="train, inference: only this model (repeatable)."
@@ -46,8 +77,10 @@ def command(
     quick: bool,
     compiled: bool,
     names: tuple[str, ...],
+    shapes: tuple[tuple[int, ...], ...],
     dtypes: tuple[str, ...],
     layouts: tuple[str, ...],
+    passes: tuple[str, ...],
     models: tuple[str, ...],
     json_path: str | None,
     markdown: bool,
@@ -57,8 +90,6 @@ def command(
     Contenders take turns within one process; times are medians, ratios are taken round by round and shown with
     their quartiles. On a CPU with one thread the clock is CPU time, so that other programs disturb little.
     """
-    allocator.keep_memory()
-
     from rich.console import Console
 
     from fastgan.bench import report, suite
@@ -71,8 +102,10 @@ def command(
         quick=quick,
         compiled=compiled,
         names=names,
+        shapes=shapes,
         dtypes=dtypes,
         layouts=layouts,
+        passes=passes,
         models=models,
     )
     if json_path:

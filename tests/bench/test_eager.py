@@ -6,15 +6,14 @@ import pytest
 import torch
 
 from fastgan import ops
-from fastgan.bench import eager
-from fastgan.bench import ops as bench_ops
+from fastgan.bench import eager, questions
 
 OPS = {op.name: op for op in ops.discover()}
 CASES = [(op, name) for op in OPS for name in eager.compositions(op)]
 
 
-def question(op: str, pass_: str = "both") -> bench_ops.Question:
-    return bench_ops.Question(op=OPS[op], shape=(2, 5, 6, 8), dtype="fp32", layout="nchw", pass_=pass_)
+def question(op: str, pass_: str = "both") -> questions.Question:
+    return questions.Question(op=OPS[op], shape=(2, 5, 6, 8), dtype="fp32", layout="nchw", pass_=pass_)
 
 
 @pytest.mark.parametrize("op", OPS)
@@ -38,6 +37,30 @@ def test_composition_equals_the_reference_in_value_and_gradient(
 
     for ours, theirs in zip(results(OPS[op].reference), results(eager.compositions(op)[name]), strict=True):
         torch.testing.assert_close(theirs, ours, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("op", "name"), CASES)
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_composition_keeps_layout_and_dtype(op: str, name: str, layout: str) -> None:
+    inputs = replace(question(op), layout=layout, dtype="bf16").inputs("cpu", seed=1)
+    ours, theirs = OPS[op].public(*inputs), eager.compositions(op)[name](*inputs)
+    assert theirs.shape == ours.shape
+    if ours.dim() == 4:
+        assert theirs.dtype == ours.dtype
+        assert (theirs.stride(1) == 1) == (ours.stride(1) == 1)
+
+
+def test_usual_compositions_exist() -> None:
+    for op, names in eager.USUAL.items():
+        assert set(names) <= eager.compositions(op).keys()
+
+
+def test_as_ops_can_be_narrowed() -> None:
+    ours = ops.upsample2x, ops.adain
+    with eager.as_ops("adain"):
+        assert ops.upsample2x is ours[0]
+        assert ops.adain is not ours[1]
+    assert (ops.upsample2x, ops.adain) == ours
 
 
 def test_no_noise_is_a_case_too() -> None:

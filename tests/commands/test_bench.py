@@ -1,20 +1,22 @@
 """`fastgan bench`: arguments in, a table and whole JSON out."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from fastgan.__main__ import run
-from fastgan.bench import ops as bench_ops
-from fastgan.bench import suite
+from fastgan.bench import questions, suite
 from fastgan.bench.timing import Settings
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_ops, "ACTIVATIONS", ((2, 8, 6, 6), (1, 4, 5, 7)))
+    monkeypatch.setattr(questions, "ACTIVATIONS", ((2, 8, 6, 6), (1, 4, 5, 7)))
     timing = suite.timing
 
     def short(request: suite.Request, device: str, *, section: str) -> Settings:
@@ -63,6 +65,38 @@ def test_quick_takes_one_shape(tmp_path: Path, device: torch.device) -> None:
     section = json.loads(path.read_text())["sections"]["ops"]
     assert section["quick"] is True
     assert {tuple(row["shape"]) for row in section["rows"]} == {(2, 8, 6, 6)}
+
+
+def test_a_process_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "ops.json"
+    arguments = [
+        "--device",
+        "cpu",
+        "--op",
+        "upsample2x",
+        "--shape",
+        "1,4,8,8",
+        "--pass",
+        "forward",
+        "--quick",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "fastgan", "bench", "ops", *arguments, "--layout", "nhwc", "--json", str(path)],
+        capture_output=True, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    document = json.loads(path.read_text())
+    rows = document["sections"]["ops"]["rows"]
+    assert [(row["shape"], row["pass"], row["dtype"]) for row in rows] == [
+        ([1, 4, 8, 8], "forward", dtype) for dtype in ("fp32", "bf16")
+    ]
+    assert document["allocator"] in ("tuned", "default")
+    assert "time / floor" in done.stdout
+
+
+@pytest.mark.parametrize("shape", ["4,8,8", "1,4,8,x", "1,0,8,8", ""])
+def test_no_shape(shape: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "ops", "--device", "cpu", "--shape", shape]) == 2
+    assert "16,256,64,64" in capsys.readouterr().err
 
 
 def test_json_that_cannot_be_written_is_known_before_measuring(

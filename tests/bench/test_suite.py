@@ -102,9 +102,40 @@ def test_gpu_check_without_a_gpu_fails_with_a_sentence(monkeypatch: pytest.Monke
 def test_gpu_check_asks_questions_that_the_suite_can_answer(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without a GPU: only that every request is well formed."""
+    """Without a GPU: only that every request is well formed, and what comes first."""
     asked: list[suite.Request] = []
     monkeypatch.setattr(gpu_check, "publish", lambda request, name, folder: asked.append(request) or tmp_path)
+    monkeypatch.setattr(gpu_check.Chunk, "run", lambda self, request: asked.append(request))
+    monkeypatch.setattr(gpu_check.Chunk, "path", lambda self, request: tmp_path / "ops.json")
     for _, measure in gpu_check.benchmarks(tmp_path):
         measure()
     assert {section for request in asked for section in request.sections} == set(suite.SECTIONS)
+    plans = [suite.ops_plan(request, "cuda") for request in asked if request.sections == ["ops"]]
+    for plan in plans[:2]:
+        assert {shape[2] for shape in plan.shapes} == {16, 32, 64, 128, 256, 512, 1024}
+        assert set(plan.dtypes) == {"fp32", "bf16"}
+        assert set(plan.layouts) == {"nchw", "nhwc"}
+    assert [name for plan in plans[:2] for name in plan.names] == ["style_epilogue", "upsample2x"]
+
+
+def test_gpu_check_ops_end_within_their_share() -> None:
+    """Every op question has a time of its own, and together they leave room for training and inference."""
+    shares: list[float] = []
+    chunk = gpu_check.Chunk
+
+    class Recorded(chunk):  # type: ignore[misc, valid-type]
+        def __init__(self, folder: Path, *, missing: bool, seconds: float) -> None:
+            shares.append(seconds)
+
+        def run(self, request: suite.Request) -> int:
+            return 0
+
+        def path(self, request: suite.Request) -> Path:
+            return Path()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu_check, "Chunk", Recorded)
+        for name, measure in gpu_check.benchmarks(Path()):
+            if name not in ("train", "inference"):
+                measure()
+    assert sum(shares) <= gpu_check.BENCH_SECONDS - 30

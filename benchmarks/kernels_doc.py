@@ -1,0 +1,104 @@
+"""Puts the measured tables into docs/kernels.md, between its markers.
+
+    python -m benchmarks.kernels_doc [--check]
+
+A block begins with `<!-- measured: NAME -->` and ends with `<!-- end -->`; what is between them is made from
+results/*.json. `--check` changes nothing and exits with 1 if the document is not what the results make of it.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import targets
+from benchmarks.publish import RESULTS
+from fastgan.bench import report
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "kernels.md"
+_BLOCK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+Document = Mapping[str, Any]
+
+
+def _documents(folder: Path, question: str) -> list[Document]:
+    return [
+        json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{question}-*.json"))
+    ]
+
+
+def _shapes(rows: list[Any]) -> list[tuple[int, ...]]:
+    found = {tuple(row["shape"]) for row in rows if row["op"] in targets.IN_LAYERS}
+    return sorted(found, key=lambda shape: (shape[2] * shape[3], shape))
+
+
+def _targets(folder: Path) -> str:
+    parts = []
+    for document in _documents(folder, "ops"):
+        goals = targets.GPU if "gpu" in document else targets.CPU
+        table = targets.verdicts(document["sections"]["ops"]["rows"], goals)
+        parts.append(f"{report.describe(document)}\n\n{report.markdown(table)}")
+    return "\n\n".join(parts)
+
+
+def _standing(folder: Path) -> str:
+    parts = []
+    for document in _documents(folder, "ops"):
+        rows, gpu = document["sections"]["ops"]["rows"], "gpu" in document
+        parts.append(f"### {document['device']}")
+        for threads in sorted({row["threads"] for row in rows}):
+            chosen = [row for row in rows if row["threads"] == threads and row["op"] in targets.IN_LAYERS]
+            shapes = _shapes(chosen)
+            at = ", ".join(str(list(shape)) for shape in shapes)
+            count = "" if gpu else f"{threads} thread{'s' if threads > 1 else ''}; "
+            parts.append(f"{count}the numbers of a cell are at {at}.")
+            parts.append(report.markdown(targets.standing(chosen, shapes, gpu)))
+    return "\n\n".join(parts)
+
+
+def _penalty_ops(folder: Path) -> str:
+    rows = [
+        row
+        for document in _documents(folder, "ops")
+        for row in document["sections"]["ops"]["rows"]
+        if row["op"] not in targets.IN_LAYERS
+    ]
+    parts = [report.markdown(report.ops_table(rows))] if rows else []
+    for document in _documents(folder, "penalty"):
+        for row in document["sections"]["penalty"]["rows"]:
+            share, step = row["share_of_step"], row["step_speedup"]
+            parts.append(
+                f"In a penalised discriminator step ({row['model']}, batch {row['batch']}, {row['precision']};"
+                f" {report.describe(document)}) the two take {100 * share['median']:.2g}% of the time with eager ops."
+                f" The step with ours is {step['median']:.3f}x as fast (quartiles {step['q1']:.3f}-{step['q3']:.3f})."
+            )
+    return "\n\n".join(parts)
+
+
+BLOCKS = {"targets": _targets, "standing": _standing, "penalty": _penalty_ops}
+
+
+def rendered(text: str, folder: Path = RESULTS) -> str:
+    """`text` with every block made anew from the results in `folder`."""
+    return _BLOCK.sub(lambda block: f"{block[1]}\n{BLOCKS[block[2]](folder)}\n\n{block[3]}", text)
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Change nothing; exit with 1 if the tables are not up to date.")
+def main(check: bool) -> None:
+    """Bring the tables of docs/kernels.md up to date."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    new = rendered(text)
+    if check and new != text:
+        sys.exit(
+            "docs/kernels.md is not what benchmarks/results make of it: run python -m benchmarks.kernels_doc."
+        )
+    DOCUMENT.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

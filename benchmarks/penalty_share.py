@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.publish import RESULTS, slug
-from fastgan import ops
+from fastgan import allocator, ops
 from fastgan.bench import eager, report, suite, train
 from fastgan.bench.timing import Contender, Settings, measure
 from fastgan.data.feed import Feed
@@ -77,13 +77,14 @@ def ask(case: train.Case, device: torch.device, timing: Settings) -> dict[str, A
 
 def publish(device: str, threads: int, budget_s: float, folder: Path = RESULTS) -> Path:
     """Measure and write results/penalty-<device>.json."""
+    kept = "tuned" if allocator.keep_memory() else "default"  # as `fastgan train` does
     device = suite.resolve_device(device)
     request = suite.Request(sections=["train"], device=device, threads=threads, budget_s=budget_s)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     case = train.Case(name="dcgan-64 width 32, wgan-gp", preset="wgan-gp", batch=32, model={"width": 32})
     row = ask(case, torch.device(device), suite.timing(request, device, section="train"))
-    document = {**report.header(device), "sections": {"penalty": {"rows": [row]}}}
+    document = {**report.header(device), "allocator": kept, "sections": {"penalty": {"rows": [row]}}}
     torch.set_num_threads(before)
     path = folder / f"penalty-{slug(document['device'])}.json"
     write_json(path, document)
@@ -95,7 +96,7 @@ def publish(device: str, threads: int, budget_s: float, folder: Path = RESULTS) 
 @click.option("--threads", default=1, show_default=True)
 def main(device: str, threads: int) -> None:
     """Measure and write results/penalty-<device>.json."""
-    print(publish(device, threads, budget_s=20))
+    print(publish(device, threads, budget_s=12))
 
 
 if __name__ == "__main__":

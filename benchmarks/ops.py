@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from benchmarks.merge import key, merged, rows_of
+from benchmarks.merge import Key, Row, key, merged, rows_of
 from benchmarks.publish import RESULTS, slug
 from fastgan.bench import report, suite
 from fastgan.bench.questions import Question, questions
@@ -40,19 +40,14 @@ class Chunk:
         path = self.path(request)
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
-    def _is_missing(self, request: suite.Request, question: Question) -> bool:
-        wanted = (question.op.name, question.shape, question.dtype, question.layout, question.pass_)
-        rows = {key(row): row for row in rows_of(self._before(request))}
-        row = rows.get((*wanted, request.threads))
-        return row is None or (request.compiled and "compile_s" not in row)
-
     def run(self, request: suite.Request) -> int:
         """Measure and write row by row; returns how many rows are still missing from the file."""
         before = self._before(request)
+        there = _there(before, request)
 
         def skip(question: Question) -> bool:
             late = time.monotonic() > self._until
-            return late or (self._missing and not self._is_missing(request, question))
+            return late or (self._missing and _about(question, request) in there)
 
         suite.run(
             request,
@@ -61,8 +56,20 @@ class Chunk:
             skip=skip,
         )
         print("\r\033[K", end="", file=sys.stderr)
+        there = _there(self._before(request), request)
         plan = suite.ops_plan(request, suite.resolve_device(request.device))
-        return sum(self._is_missing(request, question) for question in questions(plan))
+        return sum(_about(question, request) not in there for question in questions(plan))
+
+
+def _about(question: Question, request: suite.Request) -> Key:
+    """The key of the row that answers `question`."""
+    of = question
+    return (of.op.name, of.shape, of.dtype, of.layout, of.pass_, request.threads)
+
+
+def _there(document: Row | None, request: suite.Request) -> set[Key]:
+    """The rows that need not be measured: those of the file, with torch.compile if the request wants it."""
+    return {key(row) for row in rows_of(document) if "compile_s" in row or not request.compiled}
 
 
 @click.command()

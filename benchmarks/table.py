@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.publish import RESULTS
-from fastgan.bench import report
+from fastgan.bench import report, suite
 
 
 def tables(paths: list[Path]) -> str:
@@ -17,6 +17,8 @@ def tables(paths: list[Path]) -> str:
     for path in paths:
         document = json.loads(path.read_text(encoding="utf-8"))
         for section, content in document["sections"].items():
+            if section not in suite.SECTIONS:  # what a script asked for itself has a form of its own
+                continue
             quick = " (quick)" if content["quick"] else ""
             parts.append(f"## {section}: {document['device']}{quick}\n\n{report.describe(document)}")
             parts.append(report.markdown(report.table(section, content["rows"])))

@@ -9,6 +9,7 @@ import pytest
 from benchmarks import kernels_doc, targets
 from benchmarks import ops as script
 from benchmarks.merge import merged, rows_of
+from benchmarks.table import tables
 from fastgan.bench import report
 
 
@@ -124,3 +125,9 @@ def test_committed_rows_are_of_one_kind_and_complete(path: Path) -> None:
             "error",
             "commit",
         } <= one.keys()
+
+
+def test_every_committed_result_can_be_drawn() -> None:
+    drawn = tables(sorted(script.RESULTS.glob("*.json")))
+    assert "## train: " in drawn
+    assert "## inference: " in drawn

@@ -95,6 +95,16 @@ def test_the_table_has_one_number_for_each_shape() -> None:
     assert line[:5] == ["`adain`", "fp32", "nchw", "fwd+bwd", "1.25 1.5 - -"]
 
 
+def test_a_share_of_the_step_is_the_most_that_can_be_saved(tmp_path: Path) -> None:
+    shares = {"share_of_step": spread(0.01), "ends_speedup": spread(4.0), "step_speedup": spread(1.02)}
+    step = {"model": "tiny", "batch": 2, "precision": "bf16", **shares}
+    penalty = document() | {"sections": {"penalty": {"rows": [step]}}}
+    (tmp_path / "penalty-cpu.json").write_text(json.dumps(penalty))
+    text = kernels_doc.rendered("<!-- measured: penalty -->\n<!-- end -->", tmp_path)
+    assert "take 1% of the time" in text
+    assert "save **0.75% of the step**" in text
+
+
 def test_only_what_is_between_the_markers_is_made(tmp_path: Path) -> None:
     (tmp_path / "ops-cpu.json").write_text(json.dumps(merged(None, document(row(), row(threads=2)))))
     text = "before\n<!-- measured: standing -->\nold\n<!-- end -->\nafter\n"

@@ -22,10 +22,10 @@ def rows_of(document: Row | None) -> list[dict[str, Any]]:
 def merged(before: Row | None, document: Row) -> dict[str, Any]:
     """`document` with the rows of `before` that it does not have.
 
-    The header is that of `document`; every row names the commit, the date and the allocator that it was measured
-    with, and `threads` of the header becomes the list of what there is.
+    The header is that of `document`; every row names the commit, the build of the kernels, the date and the
+    allocator that it was measured with, and `threads` of the header becomes the list of what there is.
     """
-    stamp = {name: document[name] for name in ("commit", "date", "allocator")}
+    stamp = {name: document[name] for name in ("commit", "kernels", "date", "allocator")}
     found = {key(row): row for row in rows_of(before)}
     found |= {key(row): {**stamp, **row} for row in rows_of(document)}
     rows = sorted(found.values(), key=_order)

@@ -4,7 +4,8 @@
 
 fp32 and bf16, NCHW and channels_last, forward alone and with backward, at the shapes of a StyleGAN's layers, with one
 thread and with all. Rows are merged into results/ops-<device>.json as they are measured, so the whole matrix can be
-taken in pieces: `--missing --seconds 120`, again and again until it says that nothing is left.
+taken in pieces: `--missing --seconds 120`, again and again until it says that nothing is left. A row of kernels that
+have been built anew since is missing, too.
 """
 
 import json
@@ -68,8 +69,10 @@ def _about(question: Question, request: suite.Request) -> Key:
 
 
 def _there(document: Row | None, request: suite.Request) -> set[Key]:
-    """The rows that need not be measured: those of the file, with torch.compile if the request wants it."""
-    return {key(row) for row in rows_of(document) if "compile_s" in row or not request.compiled}
+    """The rows that need not be measured: of these very kernels, with torch.compile if the request wants it."""
+    build = report.kernels()
+    rows = (row for row in rows_of(document) if row.get("kernels") == build)
+    return {key(row) for row in rows if "compile_s" in row or not request.compiled}
 
 
 @click.command()
@@ -82,7 +85,7 @@ def _there(document: Row | None, request: suite.Request) -> set[Key]:
 @click.option("--dtype", "dtypes", multiple=True)
 @click.option("--layout", "layouts", multiple=True)
 @click.option("--pass", "passes", multiple=True)
-@click.option("--missing", is_flag=True, help="Only rows that the file does not have.")
+@click.option("--missing", is_flag=True, help="Only rows that the file does not have of these kernels.")
 @click.option("--seconds", type=float, help="Begin no row after this time.")
 @click.option("--budget", "budget_s", type=float, default=1.0, show_default=True, help="Seconds a row.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=RESULTS)

@@ -1,11 +1,13 @@
 """Results as JSON (with the machine and the versions they belong to) and as plain Markdown tables."""
 
 import datetime
+import hashlib
 import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,6 +35,15 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def kernels() -> str:
+    """A short hash of the compiled kernels: rows of two builds are not one result. Empty where there are none."""
+    digest = hashlib.sha256()
+    built = [path for path in sorted(Path(ops.__file__).parents[1].glob("_C*")) if path.is_file()]
+    for path in built:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12] if built else ""
+
+
 def header(device: str) -> dict[str, Any]:
     """What the numbers belong to: the machine, versions, build, commit and time."""
     processor = machine.processor()
@@ -47,6 +58,7 @@ def header(device: str) -> dict[str, Any]:
         "ops": ops.build_info(),
         "backend": ops.backend("cuda" if device.startswith("cuda") else "cpu"),
         "commit": machine.git_commit(),
+        "kernels": kernels(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     if device.startswith("cuda"):

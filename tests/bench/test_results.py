@@ -54,7 +54,9 @@ def test_the_order_does_not_depend_on_when_a_row_was_measured() -> None:
     assert rows_of(one) == rows_of(merged(None, document(*rows[::-1])))
 
 
-def test_the_script_measures_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
+def test_the_script_measures_what_is_missing_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def ask(**narrowed: Any) -> int:
         chunk = script.Chunk(tmp_path, missing=True, seconds=narrowed.pop("seconds", None))
         request = script.suite.Request(
@@ -71,6 +73,8 @@ def test_the_script_measures_what_is_missing_and_nothing_else(tmp_path: Path) ->
     assert ask(layouts=["nchw"]) == 0
     assert ask(layouts=["nchw", "nhwc"]) == 0
     nothing, first, both = measured
+    monkeypatch.setattr(script.report, "kernels", lambda: "another build")
+    assert ask(layouts=["nchw"], seconds=1e-9) == 2
     assert nothing == []
     assert [(layout, pass_) for layout, pass_, _ in both] == [
         (layout, pass_) for layout in ("nchw", "nhwc") for pass_ in ("forward", "both")

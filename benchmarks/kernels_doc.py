@@ -18,6 +18,7 @@ import click
 from benchmarks import targets
 from benchmarks.publish import RESULTS
 from fastgan.bench import report
+from fastgan.bench.questions import ACTIVATIONS, Plan, questions
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "kernels.md"
 _BLOCK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -40,9 +41,20 @@ def _targets(folder: Path) -> str:
     parts = []
     for document in _documents(folder, "ops"):
         goals = targets.GPU if "gpu" in document else targets.CPU
-        table = targets.verdicts(document["sections"]["ops"]["rows"], goals)
-        parts.append(f"{report.describe(document)}\n\n{report.markdown(table)}")
+        rows = document["sections"]["ops"]["rows"]
+        share = "" if "gpu" in document else f" {_measured(document, rows)}"
+        parts.append(
+            f"{report.describe(document)}.{share}\n\n{report.markdown(targets.verdicts(rows, goals))}"
+        )
     return "\n\n".join(parts)
+
+
+def _measured(document: Document, rows: list[Any]) -> str:
+    """How much of the whole matrix the rows are."""
+    threads = {1, document["processor"]["cores"]}
+    cases = len(list(questions(Plan(names=targets.IN_LAYERS)))) * len(threads)
+    here = [row for row in rows if row["op"] in targets.IN_LAYERS and tuple(row["shape"]) in ACTIVATIONS]
+    return f"Measured: {len(here)} of {cases} cases."
 
 
 def _standing(folder: Path) -> str:

@@ -99,6 +99,13 @@ def test_the_table_has_one_number_for_each_shape() -> None:
     assert line[:5] == ["`adain`", "fp32", "nchw", "fwd+bwd", "1.25 1.5 - -"]
 
 
+def test_a_partial_matrix_says_so(tmp_path: Path) -> None:
+    (tmp_path / "ops-cpu.json").write_text(json.dumps(merged(None, document(row(), row("interpolate")))))
+    text = kernels_doc.rendered("<!-- measured: targets -->\n<!-- end -->", tmp_path)
+    threads = len({1, document()["processor"]["cores"]})
+    assert f"Measured: 1 of {160 * threads} cases." in text
+
+
 def test_a_share_of_the_step_is_the_most_that_can_be_saved(tmp_path: Path) -> None:
     shares = {"share_of_step": spread(0.01), "ends_speedup": spread(4.0), "step_speedup": spread(1.02)}
     step = {"model": "tiny", "batch": 2, "precision": "bf16", **shares}

@@ -17,9 +17,10 @@ Three adain(const Tensor& x_, const Tensor& scale_, const Tensor& shift_, double
 
   InstanceNorm a{};
   a.dtype = dtype_of(x), a.layout = layout_of(x), a.shape = s, a.epilogue = false;
+  a.block = channels_per_item(s, torch::stable::get_num_threads());
   a.x = x.const_data_ptr(), a.scale = scale.const_data_ptr(), a.shift = shift.const_data_ptr(), a.eps = eps;
   a.y = y.mutable_data_ptr(), a.mean = mean.mutable_data_ptr(), a.rstd = rstd.mutable_data_ptr();
-  const int64_t items = instance_norm_items(s, a.layout);
+  const int64_t items = instance_norm_items(a);
   if (s.numel() > 0) parallel(items, s.numel() / items, [&](int64_t b, int64_t e) { instance_norm(a, b, e); });
   return {y, mean, rstd};
 }
@@ -38,11 +39,12 @@ Three adain_backward(const Tensor& g_, const Tensor& x_, const Tensor& scale_, c
   InstanceNormBackward b{};
   InstanceNorm& a = b.forward;
   a.dtype = dtype_of(x), a.layout = layout_of(x), a.shape = s, a.epilogue = false;
+  a.block = channels_per_item(s, torch::stable::get_num_threads());
   a.x = x.const_data_ptr(), a.scale = scale.const_data_ptr();
   a.mean = mean.data_ptr(), a.rstd = rstd.data_ptr();
   b.g = g.const_data_ptr(), b.dx = dx.mutable_data_ptr();
   b.dscale = dscale.mutable_data_ptr(), b.dshift = dshift.mutable_data_ptr();
-  const int64_t items = instance_norm_items(s, a.layout);
+  const int64_t items = instance_norm_items(a);
   if (s.numel() > 0)
     parallel(items, s.numel() / items, [&](int64_t i, int64_t e) { instance_norm_backward(b, i, e); });
   return {dx, dscale, dshift};

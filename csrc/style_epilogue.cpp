@@ -40,11 +40,12 @@ std::tuple<Tensor, Tensor, Tensor> style_epilogue(const Tensor& x_, const std::o
 
   InstanceNorm a{};
   a.dtype = dtype_of(x), a.layout = layout_of(x), a.shape = s, a.epilogue = true;
+  a.block = channels_per_item(s, torch::stable::get_num_threads());
   a.x = x.const_data_ptr(), a.strength = strength.const_data_ptr(), a.bias = bias.const_data_ptr();
   a.scale = scale.const_data_ptr(), a.shift = shift.const_data_ptr(), a.slope = slope, a.eps = eps;
   a.y = y.mutable_data_ptr(), a.mean = mean.mutable_data_ptr(), a.rstd = rstd.mutable_data_ptr();
   noise.give_to(a);
-  const int64_t items = instance_norm_items(s, a.layout);
+  const int64_t items = instance_norm_items(a);
   if (s.numel() > 0) parallel(items, s.numel() / items, [&](int64_t b, int64_t e) { instance_norm(a, b, e); });
   return {y, mean, rstd};
 }
@@ -70,13 +71,14 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> style_epilogue_backward(
   InstanceNormBackward b{};
   InstanceNorm& a = b.forward;
   a.dtype = dtype_of(x), a.layout = layout_of(x), a.shape = s, a.epilogue = true;
+  a.block = channels_per_item(s, torch::stable::get_num_threads());
   a.x = x.const_data_ptr(), a.strength = strength.const_data_ptr(), a.bias = bias.const_data_ptr();
   a.scale = scale.const_data_ptr(), a.slope = slope, a.mean = mean.data_ptr(), a.rstd = rstd.data_ptr();
   noise.give_to(a);
   b.g = g.const_data_ptr(), b.dx = dx.mutable_data_ptr();
   b.dscale = dscale.mutable_data_ptr(), b.dshift = dshift.mutable_data_ptr();
   b.dstrength = strength_parts.mutable_data_ptr(), b.dbias = bias_parts.mutable_data_ptr();
-  const int64_t items = instance_norm_items(s, a.layout);
+  const int64_t items = instance_norm_items(a);
   if (s.numel() > 0)
     parallel(items, s.numel() / items, [&](int64_t i, int64_t e) { instance_norm_backward(b, i, e); });
   return {dx, sum_rows(strength_parts, s.n, s.c), sum_rows(bias_parts, s.n, s.c), dscale, dshift};

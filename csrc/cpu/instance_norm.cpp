@@ -1,267 +1,289 @@
 #include "instance_norm.h"
 
-#include "simd.h"
+#include "moments.h"
+#include "style_group.h"
 
 namespace fastgan {
 namespace FASTGAN_ISA {
 namespace {
 
-// Statistics are taken over chunks that stay in the first-level cache and combined (Chan et al. 1979), so that
-// memory is read once and nothing cancels. Sums go chunk by chunk too: two short sums round less than a long one.
-constexpr int64_t kChunk = 4096;
+// How many vectors wide a group of channels may be is for its parameters and sums to fit the registers.
+constexpr int kRegisters = FASTGAN_VECTOR_BYTES == 64 ? 32 : 16;
 
-// A tile's worth of one sample: in `planes` the pixels of one channel, in `pixels` some channels of every pixel.
-// Parameters and statistics are tiles as well: one value repeated, or one a channel. So each formula below is
-// written once for both layouts.
-template <Layout kLayout, bool kEpilogue, class T, int kVectors>
-struct Group {
-  using A = Acc<T>;
-  static constexpr int U = kVectors;
-  using Tile_ = Tile<A, U>;
-  static constexpr int kCount = Tile_::kCount;
+// Pixels of small planes that are measured before they are written.
+constexpr int64_t kBatch = 1024;
 
-  const InstanceNorm& a;
-  int64_t n, c;   // the sample and the first channel
-  int channels;   // how many channels: 1 in planes, at most kCount in pixels
-  const T* noise = nullptr;
-  Tile_ strength, bias;
-  A slope;
+// f(begin, end) for each run of the steps [0, steps): at least once, for the tail's sake.
+template <class F>
+FASTGAN_INLINE void for_runs(int64_t steps, F f) {
+  const int64_t run = run_of(steps);
+  int64_t begin = 0;
+  do {
+    const int64_t end = begin + run < steps ? begin + run : steps;
+    f(begin, end);
+    begin = end;
+  } while (begin < steps);
+}
 
-  Group(const InstanceNorm& args, int64_t n_, int64_t c_, int channels_)
-      : a(args), n(n_), c(c_), channels(channels_), slope(static_cast<A>(args.slope)) {
-    if constexpr (kEpilogue) {
-      bias = parameter(a.bias, c);
-      strength = parameter(a.strength, c);
-      if (a.noise) noise = static_cast<const T*>(a.noise) + n * a.noise_stride;
-    }
-  }
+// A pass measures its steps (in parts), finishes what it measured, and writes (in runs). Between parts its states say
+// all that it needs to go on.
+template <class G>
+struct Forward : G {
+  using typename G::A;
+  using typename G::Per;
+  using typename G::Tile_;
+  static constexpr int kStates = 3, kPixelVectors = kRegisters / 8;
+  using Args = InstanceNorm;
+  Moments<A, G::U> moments;
 
-  int64_t nc() const { return n * a.shape.c + c; }
+  FASTGAN_INLINE Forward(const InstanceNorm& a, int64_t n, int64_t c, typename G::Count channels)
+      : G(a, n, c, channels) {}
+  static const InstanceNorm& norm(const Args& a) { return a; }
 
-  // Calls f(offset, pixel, count) for every tile of pixels [begin, end).
+  FASTGAN_INLINE Tile_& state(int i) { return i == 0 ? moments.pivot : i == 1 ? moments.sum : moments.squares; }
+
   template <class F>
-  FASTGAN_INLINE void visit(int64_t begin, int64_t end, F f) const {
-    if constexpr (kLayout == Layout::planes) {
-      const int64_t base = nc() * a.shape.hw();
-      int64_t p = begin;
-      for (; p + kCount <= end; p += kCount) f(base + p, p, Whole{});
-      if (p < end) f(base + p, p, static_cast<int>(end - p));
+  static void for_parts(int64_t steps, F f) {
+    for_chunks(steps, f);
+  }
+  FASTGAN_INLINE void start() {
+    if constexpr (G::kPlanes) {
+      if (this->whole_steps()) moments.start(this->activation(0, Whole{}));
+      else moments.start(this->activation(0, this->tail()));
     } else {
-      const int64_t stride = a.shape.c, base = n * a.shape.hw() * stride + c;
-      if (channels == kCount) {
-        for (int64_t p = begin; p < end; ++p) f(base + p * stride, p, Whole{});
+      moments.start(this->activation(0, this->channels));
+    }
+  }
+  FASTGAN_INLINE void measure(int64_t begin, int64_t end) {
+    if (begin > 1) moments.move_pivot(static_cast<A>(begin));
+    Tile_ sum = fill<A, G::U>(0), squares = sum;
+    this->visit(begin, end, [&](int64_t step, auto count) {
+      const Tile_ d = this->activation(step, count) - moments.pivot;
+      sum = sum + d;
+      squares = squares + d * d;
+    });
+    moments.add(sum, squares);
+  }
+  FASTGAN_INLINE void finish() {
+    Per mean, deviations, rstd;
+    const A steps = static_cast<A>(this->whole_steps());
+    if constexpr (G::kPlanes) {
+      const A total = static_cast<A>(this->a.shape.hw());
+      const int tail = this->tail();
+      if (tail) {
+        if (steps > 0) {
+          const Tile_ d = keep(this->activation(this->whole_steps(), tail) - moments.pivot, tail);
+          moments.add(d, d * d);
+        }
+        moments.finish_together(steps, tail, total, mean, deviations);
       } else {
-        for (int64_t p = begin; p < end; ++p) f(base + p * stride, p, channels);
+        moments.finish_together(steps, Whole{}, total, mean, deviations);
       }
-    }
-  }
-
-  // Sum over pixels of each channel's values in `t`.
-  FASTGAN_INLINE Tile_ over_pixels(const Tile_& t) const {
-    if constexpr (kLayout == Layout::planes) return fill<A, U>(static_cast<A>(sum(t)));
-    return t;
-  }
-
-  Tile_ parameter(const void* values, int64_t at) const {
-    const A* p = static_cast<const A*>(values) + at;
-    if constexpr (kLayout == Layout::planes) return fill<A, U>(*p);
-    return load_tile<A, U>(p, channels);
-  }
-  void put(void* values, const Tile_& t) const {
-    A* p = static_cast<A*>(values) + nc();
-    if constexpr (kLayout == Layout::planes) {
-      *p = t.v[0][0];
+      rstd = rstd_of(deviations);
     } else {
-      store_tile(p, t, channels);
+      moments.finish(steps, mean, deviations);
+      FASTGAN_EACH(u, G::U)
+      for (int i = 0; i < kLanes<A>; ++i) rstd.v[u][i] = rstd_of(deviations.v[u][i]);
     }
+    this->put(this->a.mean, mean);
+    this->put(this->a.rstd, rstd);
+  }
+  FASTGAN_INLINE A rstd_of(A deviations) const {
+    return static_cast<A>(1 / __builtin_sqrt(deviations / static_cast<double>(this->a.shape.hw()) + this->a.eps));
   }
 
-  template <class Count>
-  FASTGAN_INLINE Tile_ noise_at(int64_t pixel, Count count) const {
-    if constexpr (kLayout == Layout::planes) return load_tile<A, U>(noise + pixel, count);
-    return fill<A, U>(load_one(noise + pixel));
+  FASTGAN_INLINE void write(int64_t begin, int64_t end) const {
+    const Per mean = this->parameter(this->a.mean, this->nc());
+    const Per gain = (A(1) + this->parameter(this->a.scale, this->nc())) * this->parameter(this->a.rstd, this->nc());
+    const Per shift = this->parameter(this->a.shift, this->nc());
+    const auto step = [&](int64_t step, auto count) {
+      this->store(this->a.y, step, (this->activation(step, count) - mean) * gain + shift, count);
+    };
+    this->visit(begin, end, step);
+    if (end == this->whole_steps()) this->visit_tail(step);
+  }
+  FASTGAN_INLINE void start_write() {}
+  FASTGAN_INLINE void finish_write() {}
+};
+
+template <class G>
+struct Backward : G {
+  using typename G::A;
+  using typename G::Per;
+  using typename G::Tile_;
+  static constexpr int kStates = 2, kPixelVectors = kRegisters / 16;
+  using Args = InstanceNormBackward;
+  const InstanceNormBackward& b;
+  Per mean, rstd;
+  Tile_ sums[2];  // of g and g * (h - mean); then of dx and dx * noise
+
+  FASTGAN_INLINE Backward(const InstanceNormBackward& b_, int64_t n, int64_t c, typename G::Count channels)
+      : G(b_.forward, n, c, channels), b(b_) {
+    mean = this->parameter(this->a.mean, this->nc());
+    rstd = this->parameter(this->a.rstd, this->nc());
+  }
+  static const InstanceNorm& norm(const Args& b) { return b.forward; }
+
+  FASTGAN_INLINE Tile_& state(int i) { return sums[i]; }
+
+  template <class F>
+  static void for_parts(int64_t steps, F f) {
+    for_runs(steps, f);
+  }
+  FASTGAN_INLINE void start() { sums[0] = sums[1] = fill<A, G::U>(0); }
+
+  FASTGAN_INLINE void measure(int64_t begin, int64_t end) {
+    Tile_ sum_g = fill<A, G::U>(0), sum_g_h = sum_g;
+    const auto step = [&](int64_t step, auto count) {
+      const Tile_ g = this->load(b.g, step, count);  // zero past count, so both sums are right there
+      sum_g = sum_g + g;
+      sum_g_h = sum_g_h + g * (this->activation(step, count) - mean);
+    };
+    this->visit(begin, end, step);
+    if (end == this->whole_steps()) this->visit_tail(step);
+    sums[0] = sums[0] + sum_g;
+    sums[1] = sums[1] + sum_g_h;
+  }
+  FASTGAN_INLINE void finish() {
+    this->put(b.dshift, this->over_pixels(sums[0]));
+    this->put(b.dscale, rstd * this->over_pixels(sums[1]));
   }
 
-  // x + strength * noise + bias
-  template <class Count>
-  FASTGAN_INLINE Tile_ preactivation(int64_t offset, int64_t pixel, Count count) const {
-    Tile_ p = load_tile<A, U>(static_cast<const T*>(a.x) + offset, count);
-    if constexpr (kEpilogue) {
-      p = p + bias;
-      if (noise) p = p + strength * noise_at(pixel, count);
-    }
-    return p;
+  FASTGAN_INLINE void start_write() { start(); }
+  FASTGAN_INLINE void write(int64_t begin, int64_t end) {
+    const Per gain = (A(1) + this->parameter(this->a.scale, this->nc())) * rstd;
+    const A share = A(1) / static_cast<A>(this->a.shape.hw());
+    const Per mean_g = share * this->parameter(b.dshift, this->nc());
+    const Per slope_h = share * (rstd * this->parameter(b.dscale, this->nc()));
+    Tile_ sum_dx = fill<A, G::U>(0), sum_dx_noise = sum_dx;
+    const auto step = [&](int64_t step, auto count) {
+      const Tile_ p = this->preactivation(step, count);
+      const Tile_ h = G::kEpilogue ? leaky_relu(p, this->slope) : p;
+      Tile_ d = gain * (this->load(b.g, step, count) - mean_g - (h - mean) * slope_h);
+      if constexpr (G::kEpilogue) {
+        d = this->kept(if_positive(p, d, this->slope * d), count);
+        sum_dx = sum_dx + d;
+        if (this->noise) sum_dx_noise = sum_dx_noise + d * this->noise_at(step, count);
+      }
+      this->store(b.dx, step, d, count);
+    };
+    this->visit(begin, end, step);
+    if (end == this->whole_steps()) this->visit_tail(step);
+    sums[0] = sums[0] + sum_dx;
+    sums[1] = sums[1] + sum_dx_noise;
   }
-  template <class Count>
-  FASTGAN_INLINE Tile_ activation(int64_t offset, int64_t pixel, Count count) const {
-    const Tile_ p = preactivation(offset, pixel, count);
-    if constexpr (kEpilogue) return leaky_relu(p, slope);
-    return p;
+  FASTGAN_INLINE void finish_write() {
+    if constexpr (G::kEpilogue) {
+      this->put(b.dbias, this->over_pixels(sums[0]));
+      this->put(b.dstrength, this->over_pixels(sums[1]));
+    }
   }
 };
 
-template <Layout kLayout, bool kEpilogue, class T, int U>
-void forward(const InstanceNorm& a, int64_t n, int64_t c, int channels) {
-  using G = Group<kLayout, kEpilogue, T, U>;
-  using A = typename G::A;
-  using Tile_ = typename G::Tile_;
-  const G group(a, n, c, channels);
-  const int64_t hw = a.shape.hw(), chunk = kLayout == Layout::planes ? kChunk : kChunk / kChannelBlock;
-
-  Tile_ mean = fill<A, G::U>(0), squares = mean;
-  for (int64_t begin = 0; begin < hw; begin += chunk) {
-    const int64_t end = begin + chunk < hw ? begin + chunk : hw;
-    Tile_ total = fill<A, G::U>(0), centred = total;
-    group.visit(begin, end, [&](int64_t offset, int64_t pixel, auto count) {
-      total = total + keep(group.activation(offset, pixel, count), count);
-    });
-    const Tile_ chunk_mean = (A(1) / A(end - begin)) * group.over_pixels(total);
-    group.visit(begin, end, [&](int64_t offset, int64_t pixel, auto count) {
-      const Tile_ d = keep(group.activation(offset, pixel, count) - chunk_mean, count);
-      centred = centred + d * d;
-    });
-    const Tile_ delta = chunk_mean - mean;
-    mean = mean + (A(end - begin) / A(end)) * delta;
-    squares = squares + group.over_pixels(centred) + (A(begin) * A(end - begin) / A(end)) * (delta * delta);
-  }
-
-  Tile_ rstd;
-  for (int u = 0; u < G::U; ++u)
-    for (int i = 0; i < kLanes<A>; ++i)
-      rstd.v[u][i] = static_cast<A>(1 / __builtin_sqrt(squares.v[u][i] / static_cast<double>(hw) + a.eps));
-  group.put(a.mean, mean);
-  group.put(a.rstd, rstd);
-
-  const Tile_ gain = (A(1) + group.parameter(a.scale, group.nc())) * rstd;
-  const Tile_ shift = group.parameter(a.shift, group.nc());
-  T* y = static_cast<T*>(a.y);
-  group.visit(0, hw, [&](int64_t offset, int64_t pixel, auto count) {
-    store_tile(y + offset, gain * (group.activation(offset, pixel, count) - mean) + shift, count);
-  });
-}
-
-template <Layout kLayout, bool kEpilogue, class T, int U>
-void backward(const InstanceNormBackward& b, int64_t n, int64_t c, int channels) {
-  using G = Group<kLayout, kEpilogue, T, U>;
-  using A = typename G::A;
-  using Tile_ = typename G::Tile_;
-  const InstanceNorm& a = b.forward;
-  const G group(a, n, c, channels);
-  const int64_t hw = a.shape.hw(), chunk = kLayout == Layout::planes ? kChunk : kChunk / kChannelBlock;
-  const Tile_ mean = group.parameter(a.mean, group.nc()), rstd = group.parameter(a.rstd, group.nc());
-  const Tile_ zero = fill<A, G::U>(0);
-  const T* g = static_cast<const T*>(b.g);
-  T* dx = static_cast<T*>(b.dx);
-
-  Tile_ sum_g = zero, sum_g_xhat = zero;
-  for (int64_t begin = 0; begin < hw; begin += chunk) {
-    const int64_t end = begin + chunk < hw ? begin + chunk : hw;
-    Tile_ part_g = zero, part_g_xhat = zero;
-    group.visit(begin, end, [&](int64_t offset, int64_t pixel, auto count) {
-      const Tile_ g_ = load_tile<A, G::U>(g + offset, count);  // zero past count, so both sums are right there
-      part_g = part_g + g_;
-      part_g_xhat = part_g_xhat + g_ * (group.activation(offset, pixel, count) - mean);
-    });
-    sum_g = sum_g + group.over_pixels(part_g);
-    sum_g_xhat = sum_g_xhat + group.over_pixels(part_g_xhat);
-  }
-  sum_g_xhat = sum_g_xhat * rstd;
-  group.put(b.dshift, sum_g);
-  group.put(b.dscale, sum_g_xhat);
-
-  const Tile_ gain = (A(1) + group.parameter(a.scale, group.nc())) * rstd;
-  const Tile_ mean_g = (A(1) / A(hw)) * sum_g;
-  const Tile_ slope_xhat = (A(1) / A(hw)) * (sum_g_xhat * rstd);
-  Tile_ sum_dx = zero, sum_dx_noise = zero;
-  for (int64_t begin = 0; begin < hw; begin += chunk) {
-    const int64_t end = begin + chunk < hw ? begin + chunk : hw;
-    Tile_ part_dx = zero, part_dx_noise = zero;
-    group.visit(begin, end, [&](int64_t offset, int64_t pixel, auto count) {
-      const Tile_ p = group.preactivation(offset, pixel, count);
-      const Tile_ h = kEpilogue ? leaky_relu(p, group.slope) : p;
-      Tile_ d = gain * (load_tile<A, G::U>(g + offset, count) - mean_g - (h - mean) * slope_xhat);
-      if constexpr (kEpilogue) {
-        d = keep(if_positive(p, d, group.slope * d), count);
-        part_dx = part_dx + d;
-        if (group.noise) part_dx_noise = part_dx_noise + d * group.noise_at(pixel, count);
-      }
-      store_tile(dx + offset, d, count);
-    });
-    sum_dx = sum_dx + part_dx;
-    sum_dx_noise = sum_dx_noise + part_dx_noise;
-  }
-  if constexpr (kEpilogue) {
-    group.put(b.dbias, group.over_pixels(sum_dx));
-    group.put(b.dstrength, group.over_pixels(sum_dx_noise));
-  }
-}
-
-// Cuts items into groups of at most one tile, of 4, 2 or 1 vectors: the most that the channels (or, in `planes`, the
-// pixels) that are left fill. f(n, c, channels, tile), the tile's size as a type.
 template <int U>
 struct Vectors {
   static constexpr int value = U;
 };
 
-template <class A, class F>
-void for_groups(const InstanceNorm& a, int64_t begin, int64_t end, F f) {
-  constexpr int L = kLanes<A>;
-  const auto sized = [&](int64_t n, int64_t c, int channels, int64_t room) {
-    if (room >= 4 * L) return f(n, c, channels, Vectors<4>{});
-    if (room >= 2 * L) return f(n, c, channels, Vectors<2>{});
-    f(n, c, channels, Vectors<1>{});
-  };
-  if (a.layout == Layout::planes) {
-    for (int64_t item = begin; item < end; ++item) sized(item / a.shape.c, item % a.shape.c, 1, a.shape.hw());
-    return;
-  }
-  const int64_t blocks = (a.shape.c + kChannelBlock - 1) / kChannelBlock;
-  for (int64_t item = begin; item < end; ++item) {
-    const int64_t first = item % blocks * kChannelBlock;
-    const int64_t last = first + kChannelBlock < a.shape.c ? first + kChannelBlock : a.shape.c;
-    for (int64_t c = first; c < last;) {
-      const int64_t left = last - c, tile = left >= 4 * L ? 4 * L : left >= 2 * L ? 2 * L : left >= L ? L : left;
-      sized(item / blocks, c, static_cast<int>(tile), tile);
-      c += tile;
+// Planes [begin, end), some at a time where they are small: a plane's sums and root take long to come, and the next
+// plane's values can be read meanwhile.
+template <class P>
+void planes(const typename P::Args& args, int64_t begin, int64_t end) {
+  const Shape& shape = P::norm(args).shape;
+  const int64_t together = shape.hw() < kBatch ? kBatch / shape.hw() : 1;
+  for (int64_t first = begin; first < end; first += together) {
+    const int64_t last = first + together < end ? first + together : end;
+    for (int64_t item = first; item < last; ++item) {
+      P pass(args, item / shape.c, item % shape.c, Whole{});
+      pass.start();
+      P::for_parts(pass.whole_steps(), [&](int64_t from, int64_t to) { pass.measure(from, to); });
+      pass.finish();
+    }
+    for (int64_t item = first; item < last; ++item) {
+      P pass(args, item / shape.c, item % shape.c, Whole{});
+      pass.start_write();
+      for_runs(pass.whole_steps(), [&](int64_t from, int64_t to) { pass.write(from, to); });
+      pass.finish_write();
     }
   }
 }
 
-template <Layout kLayout, bool kEpilogue, class T>
-void forward_items(const InstanceNorm& a, int64_t begin, int64_t end) {
-  for_groups<Acc<T>>(a, begin, end, [&](int64_t n, int64_t c, int channels, auto vectors) {
-    forward<kLayout, kEpilogue, T, decltype(vectors)::value>(a, n, c, channels);
-  });
-}
-template <Layout kLayout, bool kEpilogue, class T>
-void backward_items(const InstanceNormBackward& b, int64_t begin, int64_t end) {
-  for_groups<Acc<T>>(b.forward, begin, end, [&](int64_t n, int64_t c, int channels, auto vectors) {
-    backward<kLayout, kEpilogue, T, decltype(vectors)::value>(b, n, c, channels);
-  });
+// Some channels of every pixel of a sample, a run of pixels after the other and all groups of channels in each, so that
+// memory is walked in order. Between runs a group's sums stand aside.
+template <template <class> class Pass, bool kEpilogue, class T>
+struct PixelBlock {
+  using A = Acc<T>;
+  template <int U, class Count>
+  using PassOf = Pass<Group<Layout::pixels, kEpilogue, T, U, Count>>;
+  using Args = typename PassOf<1, Whole>::Args;
+  static constexpr int U = PassOf<1, Whole>::kPixelVectors;
+  static constexpr int64_t L = kLanes<A>;
+
+  const Args& args;
+  int64_t n, first, last;
+  A states[PassOf<1, Whole>::kStates][kMostChannels];
+
+  // f(pass) for the pass of each group of channels.
+  template <bool kWithState, class F>
+  FASTGAN_INLINE void each(F f) {
+    const auto one = [&](int64_t c, auto vectors, auto count) {
+      using P = PassOf<decltype(vectors)::value, decltype(count)>;
+      P pass(args, n, c, count);
+      if constexpr (kWithState)
+        for (int i = 0; i < P::kStates; ++i) pass.state(i) = load_tile<A, P::U>(states[i] + c - first, count);
+      f(pass);
+      if constexpr (kWithState)
+        for (int i = 0; i < P::kStates; ++i) store_tile(states[i] + c - first, pass.state(i), count);
+    };
+    int64_t c = first;
+    for (; c + U * L <= last; c += U * L) one(c, Vectors<U>{}, Whole{});
+    for (; c + L <= last; c += L) one(c, Vectors<1>{}, Whole{});
+    if (c < last) one(c, Vectors<1>{}, static_cast<int>(last - c));
+  }
+
+  void run() {
+    const int64_t hw = PassOf<1, Whole>::norm(args).shape.hw();
+    each<true>([](auto& pass) { pass.start(); });
+    PassOf<1, Whole>::for_parts(hw, [&](int64_t begin, int64_t end) {
+      each<true>([&](auto& pass) { pass.measure(begin, end); });
+    });
+    each<true>([](auto& pass) {
+      pass.finish();
+      pass.start_write();
+    });
+    for_runs(hw, [&](int64_t begin, int64_t end) { each<true>([&](auto& pass) { pass.write(begin, end); }); });
+    each<true>([](auto& pass) { pass.finish_write(); });
+  }
+};
+
+template <template <class> class Pass, bool kEpilogue, class T, class Args>
+void run_items(T*, const Args& args, const InstanceNorm& a, int64_t begin, int64_t end) {
+  constexpr int64_t L = kLanes<Acc<T>>;
+  if (a.layout == Layout::planes) {
+    if (a.shape.hw() >= 4 * L) return planes<Pass<Group<Layout::planes, kEpilogue, T, 4, Whole>>>(args, begin, end);
+    return planes<Pass<Group<Layout::planes, kEpilogue, T, 1, Whole>>>(args, begin, end);
+  }
+  const int64_t blocks = (a.shape.c + a.block - 1) / a.block;
+  for (int64_t item = begin; item < end; ++item) {
+    const int64_t first = item % blocks * a.block;
+    const int64_t last = first + a.block < a.shape.c ? first + a.block : a.shape.c;
+    PixelBlock<Pass, kEpilogue, T>{args, item / blocks, first, last, {}}.run();
+  }
 }
 
-template <class T>
-void forward_of(T*, const InstanceNorm& a, int64_t begin, int64_t end) {
-  const bool planes = a.layout == Layout::planes;
-  auto items = planes ? (a.epilogue ? forward_items<Layout::planes, true, T> : forward_items<Layout::planes, false, T>)
-                      : (a.epilogue ? forward_items<Layout::pixels, true, T> : forward_items<Layout::pixels, false, T>);
-  items(a, begin, end);
-}
-template <class T>
-void backward_of(T*, const InstanceNormBackward& b, int64_t begin, int64_t end) {
-  const bool planes = b.forward.layout == Layout::planes, epilogue = b.forward.epilogue;
-  auto items = planes ? (epilogue ? backward_items<Layout::planes, true, T> : backward_items<Layout::planes, false, T>)
-                      : (epilogue ? backward_items<Layout::pixels, true, T> : backward_items<Layout::pixels, false, T>);
-  items(b, begin, end);
+template <template <class> class Pass, class Args>
+void run(const Args& args, const InstanceNorm& a, int64_t begin, int64_t end) {
+  for_dtype(a.dtype, [&](auto* storage) {
+    if (a.epilogue) run_items<Pass, true>(storage, args, a, begin, end);
+    else run_items<Pass, false>(storage, args, a, begin, end);
+  });
 }
 
 }  // namespace
 
-void instance_norm(const InstanceNorm& a, int64_t begin, int64_t end) {
-  for_dtype(a.dtype, [&](auto* storage) { forward_of(storage, a, begin, end); });
-}
+void instance_norm(const InstanceNorm& a, int64_t begin, int64_t end) { run<Forward>(a, a, begin, end); }
 void instance_norm_backward(const InstanceNormBackward& b, int64_t begin, int64_t end) {
-  for_dtype(b.forward.dtype, [&](auto* storage) { backward_of(storage, b, begin, end); });
+  run<Backward>(b, b.forward, begin, end);
 }
 
 }  // namespace FASTGAN_ISA

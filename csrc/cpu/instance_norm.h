@@ -18,6 +18,7 @@ struct InstanceNorm {
   double slope, eps;
   void* y;                // [N, C, H, W]
   void *mean, *rstd;      // [N, C]
+  int64_t block;          // `pixels`: channels of a sample that an item covers, at most kMostChannels
 
   int64_t neighbours() const { return layout == Layout::planes ? shape.hw() : shape.c; }
 };
@@ -32,12 +33,19 @@ struct InstanceNormBackward {
   int64_t neighbours() const { return forward.neighbours(); }
 };
 
-// Channels that one item of a channels_last sample covers: enough for whole cache lines.
-constexpr int64_t kChannelBlock = 64;
+constexpr int64_t kMostChannels = 512;
+
+// As many as there are, since memory is then walked in order; fewer where samples do not feed every thread. What is
+// computed does not depend on it.
+inline int64_t channels_per_item(const Shape& s, int64_t threads) {
+  const int64_t blocks = s.n % threads ? threads : 1, line = 32;
+  const int64_t channels = ((s.c + blocks - 1) / blocks + line - 1) / line * line;
+  return channels < kMostChannels ? channels : kMostChannels;
+}
 
 // An item is a plane, or a block of channels of a sample.
-inline int64_t instance_norm_items(const Shape& s, Layout layout) {
-  return s.n * (layout == Layout::planes ? s.c : (s.c + kChannelBlock - 1) / kChannelBlock);
+inline int64_t instance_norm_items(const InstanceNorm& a) {
+  return a.shape.n * (a.layout == Layout::planes ? a.shape.c : (a.shape.c + a.block - 1) / a.block);
 }
 
 FASTGAN_KERNEL(instance_norm, InstanceNorm)

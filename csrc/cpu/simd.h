@@ -311,6 +311,10 @@ FASTGAN_INLINE Tile<A, U> fill(A a) {
   template <class A, int U>                                                                  \
   FASTGAN_INLINE Tile<A, U> operator op(A a, const Tile<A, U>& b) {                          \
     return fill<A, U>(a) op b;                                                               \
+  }                                                                                          \
+  template <class A, int U>                                                                  \
+  FASTGAN_INLINE Tile<A, U> operator op(const Tile<A, U>& a, A b) {                          \
+    return a op fill<A, U>(b);                                                               \
   }
 FASTGAN_TILE_OPERATOR(+)
 FASTGAN_TILE_OPERATOR(-)

@@ -82,7 +82,9 @@ void downsample_pixels_as(T*, const Resample& a, int64_t begin, int64_t end) {
       for (int k = 1; k < 4; ++k) v = v + t[k] * load_wide(rows[k].at(j) + c, count);
       return v;
     };
-    each_channel<A>(a.step, [&](int64_t c, auto count) FASTGAN_INLINED { store_tile(waiting + c, t[1] * column(0, c, count), Whole{}); });
+    each_channel<A>(a.step, [&](int64_t c, auto count) FASTGAN_INLINED {
+      store_tile(waiting + c, t[1] * column(0, c, count), Whole{});
+    });
     T* out = static_cast<T*>(a.out) + item * a.out_w * a.step;
     for (int64_t j = 0; j < a.out_w; ++j, out += a.step) {
       each_channel<A>(a.step, [&](int64_t c, auto count) FASTGAN_INLINED {

@@ -52,8 +52,11 @@ FASTGAN_INLINE void upsample_rows(T* const (&out)[2], const T* const (&in)[3], i
                  below = load_some<A>(in[2] + j, count);
     return Both{{t[1] * here + t[3] * above, t[2] * here + t[0] * below}};
   };
-  const auto horizontal = [&](int64_t j, const Both& before, const Both& here, const Both& after, auto count) FASTGAN_INLINED {
-    _Pragma("GCC unroll 2") for (int r = 1; r >= 0; --r) {  // where the last row has no companion both pointers are its own, and row 0 stays
+  const auto horizontal = [&](int64_t j, const Both& before, const Both& here, const Both& after,
+                              auto count) FASTGAN_INLINED {
+    // Downwards: where the last row has no companion both pointers are its own, and row 0 stays.
+#pragma GCC unroll 2
+    for (int r = 1; r >= 0; --r) {
       const Vec<A> v = here.row[r];
       const Vec<A> even = t[1] * v + t[3] * left_of<A>(before.row[r], v);
       const Vec<A> odd = t[2] * v + t[0] * right_of<A>(v, after.row[r]);

@@ -5,7 +5,7 @@
 namespace fastgan {
 namespace {
 
-// `x` and `out` as rows of pixels (see cpu/resample.h).
+// `x` and `out` as pictures (see cpu/resample.h).
 Resample arguments(const Tensor& x, Tensor& out, double t0, double t1, double t2, double t3) {
   Resample a{};
   const bool planes = layout_of(x) == Layout::planes;
@@ -17,13 +17,14 @@ Resample arguments(const Tensor& x, Tensor& out, double t0, double t1, double t2
 }
 
 template <class Kernel>
-void run(const Resample& shared, Kernel kernel) {
-  const int64_t row = shared.in_w * shared.step + shared.out_w * shared.step;
-  if (shared.images * row == 0) return;
-  parallel(resample_items(shared), row, [&](int64_t begin, int64_t end) {
-    std::vector<double> scratch(resample_scratch(shared));  // doubles fit both accumulation types
+void run(const Resample& shared, int64_t items, Kernel kernel) {
+  const int64_t outside = shared.neighbours(), row = (2 * shared.in_w + shared.out_w) * shared.step;
+  if (shared.images * shared.step * shared.out_h * shared.out_w == 0) return;
+  const std::vector<double> zeros(outside);  // doubles fit every type
+  parallel(items, row, [&](int64_t begin, int64_t end) {
+    std::vector<double> scratch(resample_scratch(shared));
     Resample a = shared;
-    a.scratch = scratch.data();
+    a.zeros = zeros.data(), a.scratch = scratch.data();
     kernel(a, begin, end);
   });
 }
@@ -34,7 +35,9 @@ Tensor upsample2x_(const Tensor& x_, double t0, double t1, double t2, double t3,
   STD_TORCH_CHECK(height / 2 == x.size(2) && width / 2 == x.size(3),
                   "fastgan::upsample2x: the output's height and width must be twice the input's, or one more");
   Tensor y = empty_image(x, height, width);
-  run(arguments(x, y, t0, t1, t2, t3), upsample2x);
+  const Resample a = arguments(x, y, t0, t1, t2, t3);
+  if (layout_of(x) == Layout::planes) run(a, planes_items(a), upsample_planes);
+  else run(a, upsample_pixels_items(a), upsample_pixels);
   return y;
 }
 
@@ -42,7 +45,9 @@ Tensor downsample2x_(const Tensor& x_, double t0, double t1, double t2, double t
   check_image("downsample2x", x_);
   const Tensor x = dense(x_);
   Tensor y = empty_image(x, x.size(2) / 2, x.size(3) / 2);
-  run(arguments(x, y, t0, t1, t2, t3), downsample2x);
+  const Resample a = arguments(x, y, t0, t1, t2, t3);
+  if (layout_of(x) == Layout::planes) run(a, planes_items(a), downsample_planes);
+  else run(a, downsample_pixels_items(a), downsample_pixels);
   return y;
 }
 

@@ -4,6 +4,7 @@
   the generator parameter by parameter.
 - `eager`: fastgan's trainer (precision, channels_last, fused Adam, one-launch average) with the best eager
   compositions in the place of its kernels: what the kernels alone are worth.
+- `no graphs` (CUDA): the trainer with its kernels, launched one by one: what replaying CUDA graphs is worth.
 - `fastgan`: the trainer as `fastgan train` runs it.
 
 An iteration is a discriminator step and a generator step. A lazy penalty is counted with its share: iterations
@@ -141,8 +142,9 @@ def _steps(settings: RunConfig, device: torch.device) -> tuple[dict[str, Step], 
         "auto", device, lambda name: assemble.make_trainer(settings, feed, device, name), lambda _: None
     )
 
-    def trainer_step() -> Step:
-        trainer = assemble.make_trainer(settings, feed, device, chosen)
+    def trainer_step(cuda_graphs: str) -> Step:
+        how = config.merge(config.to_mapping(settings), {"train": {"cuda_graphs": cuda_graphs}})
+        trainer = assemble.make_trainer(config.build(RunConfig, how), feed, device, chosen)
 
         def step(penalise: bool) -> None:
             trainer.cur_nimg = (
@@ -154,8 +156,9 @@ def _steps(settings: RunConfig, device: torch.device) -> tuple[dict[str, Step], 
 
     steps = {
         "plain": _within(eager.as_ops, PlainLoop(settings, feed, device).step),
-        "eager": _within(eager.as_ops, trainer_step()),
-        "fastgan": _within(nullcontext, trainer_step()),
+        "eager": _within(eager.as_ops, trainer_step("off")),
+        **({"no graphs": _within(nullcontext, trainer_step("off"))} if device.type == "cuda" else {}),
+        "fastgan": _within(nullcontext, trainer_step("auto")),
     }
     return steps, chosen
 

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from fastgan.config import build, to_mapping
 from fastgan.data import Dataset, Feed
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
+from fastgan.training import graphs
 from fastgan.training.settings import LossConfig, RunConfig
 from fastgan.training.trainer import Penalty, Trainer
 
@@ -88,7 +90,7 @@ def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
 
 def make_trainer(config: RunConfig, feed: Feed, device: torch.device, precision: str) -> Trainer:
     """A trainer at cur_nimg 0 for a `config` that `resolve` has completed."""
-    return Trainer(
+    trainer = Trainer(
         **networks(config, device),
         feed=feed,
         loss=losses.load(config.loss.name),
@@ -97,3 +99,6 @@ def make_trainer(config: RunConfig, feed: Feed, device: torch.device, precision:
         device=device,
         precision=precision,
     )
+    if graphs.wanted(config.train.cuda_graphs, device):
+        trainer.graphs = graphs.StepGraphs(trainer, partial(graphs.Cuda, device))
+    return trainer

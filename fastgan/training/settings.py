@@ -81,6 +81,8 @@ class TrainConfig:
     """How often to write a line of the log; the only time that the losses are read back."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """bf16 is autocast over fp32 parameters; auto measures which is faster."""
+    cuda_graphs: Literal["auto", "on", "off"] = "auto"
+    """Replay steps as CUDA graphs; auto does with our kernels on CUDA. Means nothing on other devices."""
 
     def __post_init__(self) -> None:
         for key in ("batch", "d_steps", "keep_checkpoints", "grid_images"):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fastgan.data import Feed
 from fastgan.training import checkpoint, ema, schedule
+from fastgan.training.graphs import Losses, StepGraphs, Steps
 from fastgan.training.settings import RunConfig
 
 Penalty = Callable[[nn.Module, Tensor, Tensor], Tensor]
@@ -48,6 +49,8 @@ class Trainer:
         self.config, self.device, self.precision = config, device, precision
         self.z_dim = int(config.model["z_dim"])
         self.cur_nimg = 0
+        self.graphs: StepGraphs | None = None
+        """Runs the steps of `step` as graphs, where there is one."""
         self.g_named = {f"g.{name}": p for name, p in generator.named_parameters() if p.requires_grad}
         self.d_named = {f"d.{name}": p for name, p in discriminator.named_parameters() if p.requires_grad}
         interval = config.loss.penalty_interval if penalty is not None else 1
@@ -59,8 +62,15 @@ class Trainer:
     def _adam(self, named: dict[str, nn.Parameter], lr: float, interval: int) -> torch.optim.Adam:
         train = self.config.train
         lr, betas = schedule.lazy_adam(lr, (train.beta1, train.beta2), interval)
-        fused = self.device.type in ("cpu", "cuda")
-        return torch.optim.Adam(named.values(), lr=lr, betas=betas, eps=train.eps, fused=fused)
+        kind = self.device.type
+        return torch.optim.Adam(
+            named.values(),
+            lr=lr,
+            betas=betas,
+            eps=train.eps,
+            fused=kind in ("cpu", "cuda"),
+            capturable=kind == "cuda",
+        )
 
     @property
     def iteration_nimg(self) -> int:
@@ -72,17 +82,19 @@ class Trainer:
         train, interval = self.config.train, self.config.loss.penalty_interval
         torch.manual_seed(schedule.iteration_seed(train.seed, self.cur_nimg))
         penalise = self.penalty is not None and (self.cur_nimg // self.iteration_nimg) % interval == 0
+        steps: Steps = self.graphs or self
         for i in range(train.d_steps):
             real, _ = self.feed.batch(self.cur_nimg + i * train.batch, train.batch)  # [N, C, R, R]
-            self.step_d(real, penalise)
-        self.step_g(train.batch)
+            self._record(steps.step_d(real, penalise))
+        self._record(steps.step_g(train.batch))
         beta = schedule.ema_beta(self.cur_nimg, self.iteration_nimg, train.ema_kimg, train.ema_rampup)
         ema.update(self.average, self.generator, beta)
         self.cur_nimg += self.iteration_nimg
 
-    def step_d(self, real: Tensor, penalise: bool) -> None:
+    def step_d(self, real: Tensor, penalise: bool) -> Losses:
         """One discriminator step on `real` [N, C, R, R] and as many fakes; a lazy penalty is a step of its own."""
-        lazy = self.config.loss.penalty_interval > 1
+        interval = self.config.loss.penalty_interval
+        together, lazily = penalise and interval == 1, penalise and interval > 1
         with torch.no_grad(), self._autocast():
             fake = self.generator(self._latents(len(real)))
         fake = fake.to(real.dtype)
@@ -91,25 +103,25 @@ class Trainer:
             real_logits = self.discriminator(real).float()  # [N]
             fake_logits = self.discriminator(fake).float()  # [N]
             loss = self.loss.discriminator(real_logits, fake_logits)
-            total = loss + self._penalty(real, fake) if penalise and not lazy else loss
-        total.backward()
+            losses = {"loss_d": loss, "real": real_logits.mean(), "fake": fake_logits.mean()}
+            if together:
+                losses["penalty"] = self._penalty(real, fake)
+                loss = loss + losses["penalty"]
+        loss.backward()
         self.d_optimizer.step()
-        if penalise and lazy:
+        if lazily:
             self.d_optimizer.zero_grad()
             with self._autocast():
-                penalty = self._penalty(real, fake)
-            penalty.backward()
+                losses["penalty"] = self._penalty(real, fake)
+            (losses["penalty"] * interval).backward()  # its mean over iterations is then the paper's
             self.d_optimizer.step()
-        self._record(loss_d=loss, real=real_logits.mean(), fake=fake_logits.mean())
+        return _detached(losses)
 
     def _penalty(self, real: Tensor, fake: Tensor) -> Tensor:
-        """The penalty, times the interval so that its mean over iterations is the paper's."""
         assert self.penalty is not None
-        penalty = self.penalty(self.discriminator, real, fake)
-        self._record(penalty=penalty)
-        return penalty * self.config.loss.penalty_interval
+        return self.penalty(self.discriminator, real, fake)
 
-    def step_g(self, n: int) -> None:
+    def step_g(self, n: int) -> Losses:
         """One generator step on `n` fresh fakes."""
         for parameter in self.d_named.values():
             parameter.requires_grad_(False)  # their gradients would be computed and thrown away
@@ -121,7 +133,7 @@ class Trainer:
         self.g_optimizer.step()
         for parameter in self.d_named.values():
             parameter.requires_grad_(True)
-        self._record(loss_g=loss)
+        return _detached({"loss_g": loss})
 
     @torch.no_grad()
     def sample(self, z: Tensor) -> Tensor:
@@ -136,10 +148,9 @@ class Trainer:
         # A context for each forward pass: a cast cached under no_grad must not serve a pass that needs gradients.
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
-    def _record(self, **values: Tensor) -> None:
-        for name, tensor in values.items():
-            value = tensor.detach().float()
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+    def _record(self, losses: Losses) -> None:
+        for name, value in losses.items():  # a graph writes over its losses, so the first are copied
+            self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def take_losses(self) -> dict[str, float]:
@@ -177,9 +188,15 @@ class Trainer:
         ):
             own = {k: v for k, v in loaded.optimizer.items() if k.startswith(start)}
             checkpoint.restore_optimizer(optimizer, named, own, where)
+        if self.graphs is not None:
+            self.graphs.forget()
         self.cur_nimg = loaded.state["cur_nimg"]
         self._sums.clear()
         self._counts.clear()
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"g": self.generator, "d": self.discriminator, "g_ema": self.average}
+
+
+def _detached(losses: Losses) -> Losses:
+    return {name: value.detach().float() for name, value in losses.items()}

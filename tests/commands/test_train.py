@@ -311,6 +311,7 @@ grid_every = "1m"
 grid_images = 64
 log_every = "5s"
 precision = "auto"
+cuda_graphs = "auto"
 """
 
 

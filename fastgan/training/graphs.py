@@ -1,0 +1,129 @@
+"""The trainer's steps as CUDA graphs: forward, both backward passes and the optimiser in one launch.
+
+A GAN of this size keeps a GPU waiting for Python: hundreds of short kernels a step, thousands in a penalised one. Three
+graphs replace them: the discriminator's plain step, its penalised step (a lazy penalty's own pass and optimiser step
+included) and the generator's. They share one memory pool, for no tensor of one is read after another has run; what
+lasts (parameters, buffers, Adam's state) is made before, by plain runs on the side stream.
+
+What is random is drawn inside the graphs from torch's default generator. A replay reads the generator's seed and offset
+as they are then and advances the offset as the plain step does, so seeding every iteration gives the same numbers
+with and without graphs, and resumption stays exact. The average stays outside: its beta changes with every
+iteration, and its launch is queued while the replay still runs.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from fastgan import ops
+from fastgan.errors import FastganError
+
+Losses = dict[str, Tensor]
+"""Scalars by name, float32 and detached."""
+Step = Callable[[], Losses]
+WARM_UP = 2
+"""Plain runs before a capture: the first makes lasting tensors and picks algorithms, the second is as all others."""
+
+
+class Steps(Protocol):
+    """The two steps of an iteration; a trainer has them."""
+
+    def step_d(self, real: Tensor, penalise: bool) -> Losses:
+        """A discriminator step on `real` [N, C, R, R]."""
+
+    def step_g(self, n: int) -> Losses:
+        """A generator step on `n` fakes."""
+
+
+class Recorder(Protocol):
+    """What runs and records steps: CUDA here, a stand-in on machines without a GPU."""
+
+    def warm_up(self, step: Step) -> Losses:
+        """Run `step` in the place where it will be captured."""
+
+    def capture(self, step: Step) -> tuple[Callable[[], None], Losses]:
+        """Record `step` without running it: what runs it, and where it will leave its losses."""
+
+
+class Cuda:
+    """Captures on a side stream of `device`, all into one pool of memory."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.stream = torch.cuda.Stream(device)
+        self.pool = torch.cuda.graph_pool_handle()
+
+    def warm_up(self, step: Step) -> Losses:
+        """Run `step` on the side stream, between what the current stream has done and what it will do."""
+        current = torch.cuda.current_stream(self.device)
+        self.stream.wait_stream(current)
+        with torch.cuda.stream(self.stream):
+            losses = step()
+        current.wait_stream(self.stream)
+        return losses
+
+    def capture(self, step: Step) -> tuple[Callable[[], None], Losses]:
+        """Record `step`. Other threads may go on using CUDA: the feed's pins memory for the next batch."""
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
+            losses = step()
+        return graph.replay, losses
+
+
+class StepGraphs:
+    """The steps of `plain`, each run plainly `WARM_UP` times, then captured, and replayed from then on.
+
+    Real images go through one buffer of a fixed address. A replay overwrites the losses of the one before it.
+    """
+
+    def __init__(self, plain: Steps, make_recorder: Callable[[], Recorder]) -> None:
+        self._plain, self._make_recorder = plain, make_recorder
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: what the graphs read and write has been replaced, as by loading a checkpoint."""
+        self._recorder = self._make_recorder()
+        self._real: Tensor | None = None
+        self._warm: dict[Hashable, int] = {}
+        self._captured: dict[Hashable, tuple[Callable[[], None], Losses]] = {}
+
+    def step_d(self, real: Tensor, penalise: bool) -> Losses:
+        """As the trainer's; the batch must always be as large as the first."""
+        if self._real is None:
+            self._real = torch.empty_like(real)
+        buffer = self._real.copy_(real)
+        return self._run(("d", penalise), lambda: self._plain.step_d(buffer, penalise))
+
+    def step_g(self, n: int) -> Losses:
+        """As the trainer's."""
+        return self._run(("g", n), lambda: self._plain.step_g(n))
+
+    def _run(self, name: Hashable, step: Step) -> Losses:
+        runs = self._warm.get(name, 0)
+        if runs < WARM_UP:
+            self._warm[name] = runs + 1
+            return self._recorder.warm_up(step)
+        if name not in self._captured:
+            self._captured[name] = self._capture(step)
+        replay, losses = self._captured[name]
+        replay()
+        return losses
+
+    def _capture(self, step: Step) -> tuple[Callable[[], None], Losses]:
+        try:
+            return self._recorder.capture(step)
+        except RuntimeError as error:
+            first = error.__context__ or error  # ending a broken capture raises once more
+            raise FastganError(
+                f"this model's steps cannot be captured as CUDA graphs ({str(first).splitlines()[0]}): "
+                "switch them off with --set train.cuda_graphs=off"
+            ) from error
+
+
+def wanted(asked: str, device: torch.device) -> bool:
+    """Whether to capture: never off CUDA; "auto" only with our kernels, for plain torch in their place waits."""
+    if device.type != "cuda" or asked == "off":
+        return False
+    return asked == "on" or ops.backend("cuda") == "native"

@@ -11,6 +11,7 @@ with and without graphs, and resumption stays exact. The average stays outside: 
 iteration, and its launch is queued while the replay still runs.
 """
 
+from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
@@ -54,6 +55,7 @@ class Cuda:
         self.device = device
         self.stream = torch.cuda.Stream(device)
         self.pool = torch.cuda.graph_pool_handle()
+        self._ends = deque(torch.cuda.Event(blocking=True) for _ in range(2))
 
     def warm_up(self, step: Step) -> Losses:
         """Run `step` on the side stream, between what the current stream has done and what it will do."""
@@ -69,7 +71,14 @@ class Cuda:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
             losses = step()
-        return graph.replay, losses
+        return lambda: self._replay(graph), losses
+
+    def _replay(self, graph: torch.cuda.CUDAGraph) -> None:
+        """Replay once all replays but the last are done: else Python would queue seconds of work, and its batches."""
+        self._ends.rotate()
+        self._ends[0].synchronize()
+        graph.replay()
+        self._ends[0].record(torch.cuda.current_stream(self.device))
 
 
 class StepGraphs:

@@ -1,9 +1,9 @@
 """The C allocator of this process: memory that a training step frees stays, for the next step to take.
 
 glibc hands blocks above a threshold (32 MB at most) back to the kernel at once, and the top of its heap, too. A
-training step frees and takes the same blocks again and again, so every step pays for fresh pages and for zeroing
-them: on a CPU 3 to 12% of a training step and 14 to 20% of generation at 64 px. Peak memory stays within a few
-percent (12% more at stylegan's full width).
+training step frees and takes the same blocks again and again, so every step pays the kernel for fresh pages: 3 to 8%
+of a training step's time on a CPU, 12 to 16% of generation's, nearly all of which is saved here. Peak memory stays
+within a few percent (12% more at stylegan's full width).
 
 Standard library only, because it should run before torch takes its first memory.
 """

@@ -3,6 +3,7 @@
 # make lint type   ruff; mypy
 # make bench       kernels, a training step and inference against their baselines; writes benchmarks/results/
 # make gpu-check   on a machine with an NVIDIA GPU: build, test there, benchmark; no network needed
+# make sanitize    after gpu-check: the op tests under compute-sanitizer, memcheck and racecheck
 # make cuda-compile  compile every .cu file; needs nvcc, but no GPU
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 NATIVE := setup.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: demo test lint type bench gpu-check cuda-compile clean
+.PHONY: demo test lint type bench gpu-check sanitize cuda-compile clean
 
 demo: $(VENV)/demo.installed
 	rm -rf $(DEMO)
@@ -50,6 +51,16 @@ bench: $(VENV)/dev.installed
 gpu-check:
 	FASTGAN_CUDA=1 FASTGAN_CUDA_ARCHS=90 $(PYTHON) -m pip install --no-index --no-deps --no-build-isolation -q -e .
 	$(PYTHON) -m benchmarks.gpu_check
+
+# Without torch's caching allocator every tensor is an allocation of its own, whose end memcheck knows.
+sanitize: export FASTGAN_TEST_DEVICE := cuda
+sanitize: export FASTGAN_OPS := native
+sanitize: export PYTORCH_NO_CUDA_MEMORY_CACHING := 1
+sanitize:
+	for tool in memcheck racecheck; do \
+		compute-sanitizer --tool $$tool --error-exitcode 1 \
+			$(PYTHON) -m pytest -q -x -p no:cacheprovider -p no:xdist tests/ops || exit 1; \
+	done
 
 cuda-compile: $(VENV)/dev.installed
 	$(BIN)/python setup.py compile_cuda

@@ -3,7 +3,7 @@
 //   m(y) = y > 0 ? 1 : slope
 //   backward  dx = gain * m(y) * g, dbias = sum of dx over all but the channel
 //   tangent   gain * m(y) * (u + ubias)
-#include "tile.cuh"
+#include "reduce.cuh"
 
 #include <tuple>
 
@@ -34,13 +34,13 @@ __global__ void __launch_bounds__(MAX_THREADS, 1) bias_act_kernel(Arguments<T> a
 
   A bias[K] = {}, dbias[K] = {};
   if constexpr (MAP != Map::backward) load_channels(bias, a.bias + tile.channel, tile.active);
-  for (int64_t start = tile.first; start < tile.last; start += tile.round_size()) {
+  for (int start = tile.first; start < tile.last; start += tile.round_size()) {
     Vec<T, V> in[ITEMS<V>], y[ITEMS<V>];
     load_items(in, a.in, tile, start);
     if constexpr (MAP != Map::forward) load_items(y, a.y, tile, start);
 #pragma unroll
     for (int k = 0; k < ITEMS<V>; ++k) {
-      const int64_t i = start + int64_t(k) * tile.members;
+      const int i = start + k * tile.members;
       if (i >= tile.last) continue;
       A out[V];
 #pragma unroll
@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(MAX_THREADS, 1) bias_act_kernel(Arguments<T> a
         out[v] = a.gain * (positive ? before : a.slope * before);
         dbias[c] += out[v];
       }
-      store<V>(a.out + tile.base + i * tile.step, out);
+      store_vector<T, V>(a.out, out, tile, i);
     }
   }
   if constexpr (MAP == Map::backward) {
@@ -80,8 +80,7 @@ View view_of(const Tensor& x) {
 template <Map MAP, typename T>
 void launch_bias_act(const Tensor& x, Arguments<T> a, acc_t<T>* dbias) {
   const View view = view_of(x);
-  const bool is_aligned = aligned(a.in, a.bias, a.y, a.out);
-  dispatch_access<T>(view.layout, view.shape, is_aligned, [&](auto layout, auto width) {
+  dispatch_access<T>(view.layout, view.shape, true, [&](auto layout, auto width) {
     constexpr Layout LAYOUT = decltype(layout)::value;
     constexpr int V = decltype(width)::value;
     const Launcher launch(x);
@@ -94,7 +93,7 @@ void launch_bias_act(const Tensor& x, Arguments<T> a, acc_t<T>* dbias) {
     }
     launch(bias_act_kernel<MAP, LAYOUT, T, V>, tiling.grid(), tiling.block, a, tiling);
     if constexpr (MAP == Map::backward) {
-      fold<acc_t<T>>(launch, a.chunk_dbias, dbias, s.images, s.channels, tiling.chunks);
+      fold<acc_t<T>>(launch, a.chunk_dbias, s.images, s.channels, tiling.chunks, dbias);
     }
   });
 }
@@ -118,16 +117,18 @@ Tensor run(const Tensor& in, const Tensor* bias, const Tensor* y, double slope, 
 }
 
 Tensor bias_act_cuda(const Tensor& x, const Tensor& bias, double slope, double gain) {
-  return run<Map::forward>(x, &bias, nullptr, slope, gain, nullptr);
+  return run<Map::forward>(on_boundary(x), &bias, nullptr, slope, gain, nullptr);
 }
 
-std::tuple<Tensor, Tensor> bias_act_backward_cuda(const Tensor& g, const Tensor& y, double slope, double gain) {
+std::tuple<Tensor, Tensor> bias_act_backward_cuda(const Tensor& g, const Tensor& y_any, double slope, double gain) {
+  const Tensor y = on_boundary(y_any);
   Tensor dbias = new_empty(y, {y.size(1)}, acc_dtype(y));
   Tensor dx = run<Map::backward>(ordered_like(g, y), nullptr, &y, slope, gain, &dbias);
   return {dx, dbias};
 }
 
-Tensor bias_act_tangent_cuda(const Tensor& u, const Tensor& ubias, const Tensor& y, double slope, double gain) {
+Tensor bias_act_tangent_cuda(const Tensor& u, const Tensor& ubias, const Tensor& y_any, double slope, double gain) {
+  const Tensor y = on_boundary(y_any);
   return run<Map::tangent>(ordered_like(u, y), &ubias, &y, slope, gain, nullptr);
 }
 

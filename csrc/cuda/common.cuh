@@ -72,7 +72,7 @@ __device__ __forceinline__ void store(T* to, const acc_t<T> (&in)[V]) {
   *reinterpret_cast<Vec<T, V>*>(to) = raw;
 }
 
-// The bytes a vector path relies on: every pointer it touches lies on a 16-byte boundary (null is fine).
+// Whether every pointer lies on a 16-byte boundary (null does).
 template <typename... Pointers>
 bool aligned(Pointers... pointers) {
   return ((reinterpret_cast<std::uintptr_t>(pointers) % 16 == 0) && ...);
@@ -80,7 +80,8 @@ bool aligned(Pointers... pointers) {
 
 // ---------------------------------------------------------------- memory layout
 
-enum class Layout { contiguous, channels_last };
+// ragged: contiguous, but planes do not all start and end on the boundaries of vectors. Only kernels know it.
+enum class Layout { contiguous, channels_last, ragged };
 
 struct Shape {  // of x [images, channels, height, width]
   int64_t images, channels, height, width;
@@ -109,9 +110,18 @@ inline Layout layout_of(const Tensor& x) {
   return Layout::channels_last;
 }
 
+// x itself when it starts on a 16-byte boundary, else a copy in its layout, which does: an odd slice of a larger tensor
+// is not worth a kernel of its own.
+inline Tensor on_boundary(const Tensor& x) {
+  if (aligned(x.const_data_ptr())) return x;
+  Tensor copy = torch::stable::empty_like(x);
+  torch::stable::copy_(copy, x);
+  return copy;
+}
+
 // x itself when its layout is one of the two, else a contiguous copy.
 inline Tensor dense(const Tensor& x) {
-  return x.is_contiguous() || is_channels_last(x) ? x : torch::stable::contiguous(x);
+  return on_boundary(x.is_contiguous() || is_channels_last(x) ? x : torch::stable::contiguous(x));
 }
 
 // g itself when its memory is ordered as x's is, else a copy that is.
@@ -121,7 +131,7 @@ inline Tensor ordered_like(const Tensor& g, const Tensor& x) {
   for (int64_t d = 0; d < x.dim(); ++d) {
     STD_TORCH_CHECK(g.size(d) == x.size(d), "fastgan: expected a gradient of the input's shape, dtype and device");
   }
-  if (layout_of(x) == Layout::contiguous ? g.is_contiguous() : is_channels_last(g)) return g;
+  if (layout_of(x) == Layout::contiguous ? g.is_contiguous() : is_channels_last(g)) return on_boundary(g);
   Tensor copy = torch::stable::empty_like(x);
   torch::stable::copy_(copy, g);
   return copy;
@@ -169,12 +179,26 @@ class Launcher {
 
   template <typename... Parameters, typename... Arguments>
   void operator()(void (*kernel)(Parameters...), int64_t grid, dim3 block, Arguments... arguments) const {
+    clustered(kernel, grid, block, 1, 0, arguments...);
+  }
+
+  // Every `cluster` blocks in a row may read and write each other's shared memory; a block has `shared` dynamic bytes.
+  template <typename... Parameters, typename... Arguments>
+  void clustered(void (*kernel)(Parameters...), int64_t grid, dim3 block, int64_t cluster, int64_t shared,
+                 Arguments... arguments) const {
     if (grid == 0) return;
     STD_TORCH_CHECK(grid <= MAX_GRID, "fastgan: the tensor is too large for one launch");
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim.x = static_cast<unsigned>(cluster);
+    attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
     cudaLaunchConfig_t config{};
     config.gridDim = dim3(static_cast<unsigned>(grid));
     config.blockDim = block;
+    config.dynamicSmemBytes = static_cast<size_t>(shared);
     config.stream = stream_;
+    config.attrs = &attribute;
+    config.numAttrs = cluster > 1 ? 1 : 0;
     const cudaError_t status = cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
     STD_TORCH_CHECK(status == cudaSuccess, "fastgan: CUDA launch failed: ", cudaGetErrorString(status));
   }

@@ -1,5 +1,6 @@
 // gradient_penalty: mean over samples of (|grad_n| - center)^2, and its derivative. Center 1 is WGAN-GP (Gulrajani et
 // al. 2017, eq. 3); center 0 is the squared norm of R1 (Mescheder et al. 2018, eq. 9).
+#include "reduce.cuh"
 #include "samples.cuh"
 
 #include <tuple>
@@ -10,13 +11,13 @@ namespace {
 constexpr int FINISH_WARPS = 8;
 
 // chunk_squares[n, chunk] = sum of squares
-template <typename T, int V>
+template <Layout LAYOUT, typename T, int V>
 __global__ void __launch_bounds__(MAX_THREADS, 1)
     squares_kernel(const T* grad, acc_t<T>* chunk_squares, Tiling tiling) {
   using A = acc_t<T>;
-  const SampleTile<V> tile(tiling);
+  const SampleTile<LAYOUT, V> tile(tiling);
   A sum[1] = {0};
-  for (int64_t start = tile.first; start < tile.last; start += tile.round_size()) {
+  for (int start = tile.first; start < tile.last; start += tile.round_size()) {
     Vec<T, V> values[SAMPLE_ITEMS<V>];
     load_items(values, grad, tile, start);  // zeros beyond the end
 #pragma unroll
@@ -54,12 +55,12 @@ __global__ void __launch_bounds__(32 * FINISH_WARPS)
   *penalty = total / A(samples);
 }
 
-template <typename T, int V>
+template <Layout LAYOUT, typename T, int V>
 __global__ void __launch_bounds__(MAX_THREADS, 1) penalty_backward_kernel(const acc_t<T>* g, const T* grad,
                                                                        const acc_t<T>* norms, T* out,
                                                                        acc_t<T> center, Tiling tiling) {
   using A = acc_t<T>;
-  const SampleTile<V> tile(tiling);
+  const SampleTile<LAYOUT, V> tile(tiling);
   A factor = 0;
   if (tile.active) {
     const A norm = norms[tile.image];
@@ -67,17 +68,17 @@ __global__ void __launch_bounds__(MAX_THREADS, 1) penalty_backward_kernel(const 
     const A slope = center == 0 ? A(1) : norm == 0 ? A(0) : 1 - center / norm;
     factor = *g * 2 / A(tiling.images) * slope;
   }
-  for (int64_t start = tile.first; start < tile.last; start += tile.round_size()) {
+  for (int start = tile.first; start < tile.last; start += tile.round_size()) {
     Vec<T, V> values[SAMPLE_ITEMS<V>];
     load_items(values, grad, tile, start);
 #pragma unroll
     for (int k = 0; k < SAMPLE_ITEMS<V>; ++k) {
-      const int64_t i = start + int64_t(k) * tile.members;
+      const int i = start + k * tile.members;
       if (i >= tile.last) continue;
       A scaled[V];
 #pragma unroll
       for (int v = 0; v < V; ++v) scaled[v] = factor * static_cast<A>(values[k].value[v]);
-      store<V>(out + tile.base + i * tile.step, scaled);
+      store_vector<T, V>(out, scaled, tile, i);
     }
   }
 }
@@ -90,11 +91,12 @@ std::tuple<Tensor, Tensor> gradient_penalty_cuda(const Tensor& grad_any, double 
     using T = decltype(type);
     using A = acc_t<T>;
     const T* values = input<T>(grad);
-    dispatch_samples<T>(grad, aligned(values), [&](auto width, const Tiling& tiling) {
+    dispatch_samples<T>(grad, [&](auto layout, auto width, const Tiling& tiling) {
       const Launcher launch(grad);
       Tensor workspace = new_empty(grad, {samples, tiling.chunks}, acc_dtype(grad));
       A* squares = output<A>(workspace);
-      launch(squares_kernel<T, decltype(width)::value>, tiling.grid(), tiling.block, values, squares, tiling);
+      launch(squares_kernel<decltype(layout)::value, T, decltype(width)::value>, tiling.grid(), tiling.block, values,
+             squares, tiling);
       launch(penalty_kernel<A>, 1, dim3(32, FINISH_WARPS), squares, output<A>(norms), output<A>(penalty), samples,
              tiling.chunks, static_cast<A>(center));
     });
@@ -111,10 +113,10 @@ Tensor gradient_penalty_backward_cuda(const Tensor& g, const Tensor& grad_any, c
     const T* values = input<T>(grad);
     const A* upstream = operand<A>(g, 1, grad, acc_dtype(grad));
     const A* lengths = operand<A>(norms, grad.size(0), grad, acc_dtype(grad));
-    dispatch_samples<T>(grad, aligned(values), [&](auto width, const Tiling& tiling) {
+    dispatch_samples<T>(grad, [&](auto layout, auto width, const Tiling& tiling) {
       const Launcher launch(grad);
-      launch(penalty_backward_kernel<T, decltype(width)::value>, tiling.grid(), tiling.block, upstream, values, lengths,
-             output<T>(out), static_cast<A>(center), tiling);
+      launch(penalty_backward_kernel<decltype(layout)::value, T, decltype(width)::value>, tiling.grid(), tiling.block,
+             upstream, values, lengths, output<T>(out), static_cast<A>(center), tiling);
     });
   });
   return out;

@@ -4,19 +4,19 @@
 namespace fastgan::cuda {
 namespace {
 
-template <typename T, int V>
+template <Layout LAYOUT, typename T, int V>
 __global__ void __launch_bounds__(MAX_THREADS, 1)
     interpolate_kernel(const T* real, const T* fake, const acc_t<T>* t, T* out, Tiling tiling) {
   using A = acc_t<T>;
-  const SampleTile<V> tile(tiling);
+  const SampleTile<LAYOUT, V> tile(tiling);
   const A weight = tile.active ? t[tile.image] : A(0);
-  for (int64_t start = tile.first; start < tile.last; start += tile.round_size()) {
+  for (int start = tile.first; start < tile.last; start += tile.round_size()) {
     Vec<T, V> a[SAMPLE_ITEMS<V>], b[SAMPLE_ITEMS<V>];
     load_items(a, real, tile, start);
     load_items(b, fake, tile, start);
 #pragma unroll
     for (int k = 0; k < SAMPLE_ITEMS<V>; ++k) {
-      const int64_t i = start + int64_t(k) * tile.members;
+      const int i = start + k * tile.members;
       if (i >= tile.last) continue;
       A mixed[V];
 #pragma unroll
@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(MAX_THREADS, 1)
         const A from = static_cast<A>(a[k].value[v]), to = static_cast<A>(b[k].value[v]);
         mixed[v] = from + weight * (to - from);
       }
-      store<V>(out + tile.base + i * tile.step, mixed);
+      store_vector<T, V>(out, mixed, tile, i);
     }
   }
 }
@@ -36,10 +36,10 @@ Tensor interpolate_cuda(const Tensor& real_any, const Tensor& fake_any, const Te
     using T = decltype(type);
     const T *a = input<T>(real), *b = input<T>(fake);
     const acc_t<T>* weights = operand<acc_t<T>>(t, real.size(0), real, acc_dtype(real));
-    dispatch_samples<T>(real, aligned(a, b), [&](auto width, const Tiling& tiling) {
+    dispatch_samples<T>(real, [&](auto layout, auto width, const Tiling& tiling) {
       const Launcher launch(real);
-      launch(interpolate_kernel<T, decltype(width)::value>, tiling.grid(), tiling.block, a, b, weights, output<T>(out),
-             tiling);
+      launch(interpolate_kernel<decltype(layout)::value, T, decltype(width)::value>, tiling.grid(), tiling.block, a, b,
+             weights, output<T>(out), tiling);
     });
   });
   return out;

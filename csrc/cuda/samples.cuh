@@ -8,24 +8,25 @@ namespace fastgan::cuda {
 template <int V>
 constexpr int SAMPLE_ITEMS = V == 1 ? 8 : 4;
 
-template <int V>
-using SampleTile = Tile<Layout::contiguous, V, SAMPLE_ITEMS<V>>;  // a sample is a plane of the only channel
+template <Layout LAYOUT, int V>
+using SampleTile = Tile<LAYOUT, V, SAMPLE_ITEMS<V>>;  // a sample is a plane of the only channel
 
 inline Tensor by_sample(const Tensor& x) {
   STD_TORCH_CHECK(x.dim() >= 1, "fastgan: expected a tensor with a batch dimension");
   return dense(x);
 }
 
-// Calls body(width tag, tiling).
+// Calls body(layout tag, width tag, tiling).
 template <typename T, typename Body>
-void dispatch_samples(const Tensor& x, bool is_aligned, Body body) {
-  constexpr int W = WIDTH<T>;
+void dispatch_samples(const Tensor& x, Body body) {
   const int64_t samples = x.size(0), values = samples == 0 ? 0 : x.numel() / samples;
-  const auto tiling = [&](int width, int items) {
-    return make_tiling(Layout::contiguous, samples, 1, values, width, items);
-  };
-  if (W > 1 && is_aligned && values % W == 0) return body(std::integral_constant<int, W>{}, tiling(W, SAMPLE_ITEMS<W>));
-  return body(std::integral_constant<int, 1>{}, tiling(1, SAMPLE_ITEMS<1>));
+  dispatch_access<T>(Layout::contiguous, {samples, 1, 1, values}, true, [&](auto layout, auto width) {
+    constexpr Layout LAYOUT = decltype(layout)::value;
+    constexpr int V = decltype(width)::value;
+    if constexpr (LAYOUT != Layout::channels_last) {
+      body(layout, width, make_tiling(LAYOUT, samples, 1, values, V, SAMPLE_ITEMS<V>));
+    }
+  });
 }
 
 }  // namespace fastgan::cuda

@@ -6,38 +6,24 @@ blocks in opposite orders, and must give the same bits: a result that depends on
 
 from __future__ import annotations
 
-import ctypes
-import os
-import shutil
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
 import pytest
 import torch
 import torch.nn.functional as F
 
-HERE = Path(__file__).parent
-UNITS = [HERE / "emulation.cpp", *sorted((HERE.parents[1] / "csrc" / "cuda").glob("*.cu"))]
-SCHEMAS = """
-adain(Tensor x, Tensor scale, Tensor shift, float eps) -> (Tensor, Tensor, Tensor)
-adain_backward(Tensor g, Tensor x, Tensor scale, Tensor mean, Tensor rstd) -> (Tensor, Tensor, Tensor)
-style_epilogue(Tensor x, Tensor? noise, Tensor strength, Tensor bias, Tensor scale, Tensor shift, float slope, float eps) -> (Tensor, Tensor, Tensor)
-style_epilogue_backward(Tensor g, Tensor x, Tensor? noise, Tensor strength, Tensor bias, Tensor scale, Tensor mean, Tensor rstd, float slope) -> (Tensor, Tensor, Tensor, Tensor, Tensor)
-bias_act(Tensor x, Tensor bias, float slope, float gain) -> Tensor
-bias_act_backward(Tensor g, Tensor y, float slope, float gain) -> (Tensor, Tensor)
-bias_act_tangent(Tensor u, Tensor ubias, Tensor y, float slope, float gain) -> Tensor
-upsample2x(Tensor x, float t0, float t1, float t2, float t3, int height, int width) -> Tensor
-downsample2x(Tensor x, float t0, float t1, float t2, float t3) -> Tensor
-interpolate(Tensor real, Tensor fake, Tensor t) -> Tensor
-gradient_penalty(Tensor grad, float center) -> (Tensor, Tensor)
-gradient_penalty_backward(Tensor g, Tensor grad, Tensor norms, float center) -> Tensor
-""".strip().splitlines()  # noqa: E501
+from tests.cuda_emulation.harness import (
+    DEVICES,
+    DTYPES,
+    LAYOUTS,
+    Kernels,
+    Launches,
+    acc,
+    build,
+    close,
+    draw,
+    leaves,
+    same_memory,
+)
 
-TOLERANCE = {torch.float64: 1e-11, torch.float32: 3e-5, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
-DTYPES = list(TOLERANCE)
-LAYOUTS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 SHAPES = [
     (0, 3, 4, 4),
     (2, 0, 4, 4),
@@ -48,63 +34,19 @@ SHAPES = [
     (2, 32, 16, 16),
     (1, 7, 33, 31),
     (1, 72, 8, 24),
-    (1, 2, 144, 144),  # beyond one block in every dtype: chunks, and rounds within chunks
-    (1, 3, 101, 99),  # the same without vectors
-    (2, 8, 56, 64),  # the same for channels_last
 ]
+LARGE = [  # beyond the registers of one block: shared memory, clusters, chunks
+    (1, 2, 144, 144),
+    (1, 3, 101, 99),  # planes that start anywhere; 3 channels of a pixel make no vector
+    (2, 8, 56, 64),
+    (1, 12, 45, 61),  # half vectors of channels
+]
+NORM_CASES = [*((shape, "clusters") for shape in SHAPES), *((shape, d) for shape in LARGE for d in DEVICES)]
 
 
 @pytest.fixture(scope="module")
-def kernels(tmp_path_factory):
-    """The emulated ops: call(name, ...) runs in both orders and compares."""
-    compiler = os.environ.get("CXX", "g++")
-    if sys.platform != "linux" or shutil.which(compiler) is None:
-        pytest.skip("needs Linux and a C++ compiler")
-    folder = tmp_path_factory.mktemp("cuda_emulation")
-    root = Path(torch.__file__).parent
-    include = [f"-I{HERE}", f"-I{root}/include", f"-I{root}/include/torch/csrc/api/include"]
-    flags = ["-std=c++17", "-O1", "-fPIC", "-w", "-DUSE_CUDA", "-DTORCH_TARGET_VERSION=0x020a000000000000ULL"]
-
-    def compile_unit(unit: Path) -> str:
-        target = str(folder / f"{unit.name}.o")
-        command = [
-            compiler,
-            "-x",
-            "c++",
-            *flags,
-            "-DFASTGAN_WANTED_BLOCKS=4",
-            *include,
-            "-c",
-            str(unit),
-            "-o",
-            target,
-        ]
-        subprocess.run(command, check=True)
-        return target
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compile_unit, UNITS))
-    library = str(folder / "emulation.so")
-    # -Bsymbolic: the emulation's own device guard, not torch's.
-    libraries = [f"-L{root}/lib", "-ltorch_cpu", "-lc10"]
-    subprocess.run([compiler, "-shared", "-Wl,-Bsymbolic", *objects, "-o", library, *libraries], check=True)
-
-    for schema in SCHEMAS:
-        torch.library.define(f"fastgan_emulated::{schema.split('(')[0]}", schema[schema.index("(") :])
-    torch.ops.load_library(library)
-    reverse = ctypes.CDLL(library).emulation_reverse_order
-
-    def call(name: str, *arguments):
-        op = getattr(torch.ops.fastgan_emulated, name)
-        reverse(False)
-        forward = op(*arguments)
-        reverse(True)
-        backward = op(*arguments)
-        for a, b in zip(*((r,) if torch.is_tensor(r) else r for r in (forward, backward)), strict=True):
-            assert torch.equal(a.nan_to_num(), b.nan_to_num()), f"{name} depends on the order of threads"
-        return forward
-
-    return call
+def kernels(tmp_path_factory) -> Kernels:
+    return build(tmp_path_factory.mktemp("cuda_emulation"))
 
 
 @pytest.fixture(autouse=True)
@@ -116,32 +58,6 @@ def poisoned_memory():
     torch.use_deterministic_algorithms(before)
 
 
-def acc(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype == torch.float64 else torch.float32
-
-
-def draw(*shape: int, dtype: torch.dtype, layout: str = "nchw", mean: float = 0.0) -> torch.Tensor:
-    values = (torch.randn(shape) + mean).to(dtype)
-    return values.to(memory_format=LAYOUTS[layout]) if len(shape) == 4 else values
-
-
-def close(actual: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype, terms: int = 1) -> None:
-    """Equal up to the dtype's rounding of the largest value, or of `terms` cancelling values of about 1."""
-    largest = float(expected.abs().max()) if expected.numel() else 0.0
-    scale = max(largest, terms**0.5 if terms > 1 else 1e-3)
-    tolerance = TOLERANCE[dtype]
-    torch.testing.assert_close(actual.double(), expected, rtol=tolerance, atol=tolerance * scale)
-
-
-def same_memory(actual: torch.Tensor, x: torch.Tensor) -> None:
-    assert actual.dtype == x.dtype
-    assert actual.stride() == torch.empty_like(x).stride()
-
-
-def leaves(*tensors: torch.Tensor) -> list[torch.Tensor]:
-    return [t.double().requires_grad_() for t in tensors]
-
-
 def adain_reference(x, scale, shift, eps):
     mean = x.mean(dim=(2, 3), keepdim=True)
     var = (x - mean).square().mean(dim=(2, 3), keepdim=True)
@@ -150,18 +66,18 @@ def adain_reference(x, scale, shift, eps):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_adain(kernels, shape, dtype, layout):
+@pytest.mark.parametrize(("shape", "device"), NORM_CASES, ids=str)
+def test_adain(kernels, shape, device, dtype, layout):
     n, c, h, w = shape
     x, g = draw(*shape, dtype=dtype, layout=layout, mean=0.5), draw(*shape, dtype=dtype)
     scale, shift = draw(n, c, dtype=acc(dtype)), draw(n, c, dtype=acc(dtype))
     inputs = leaves(x, scale, shift)
     expected = adain_reference(*inputs, 1e-2)
-    y, mean, rstd = kernels("adain", x, scale, shift, 1e-2)
+    y, mean, rstd = kernels("adain", x, scale, shift, 1e-2, device=device)
     same_memory(y, x)
     close(y, expected.detach(), dtype)
     grads = torch.autograd.grad(expected, inputs, g.double())
-    dx, dscale, dshift = kernels("adain_backward", g, x, scale, mean, rstd)
+    dx, dscale, dshift = kernels("adain_backward", g, x, scale, mean, rstd, device=device)
     same_memory(dx, x)
     close(dx, grads[0], dtype)
     for actual, wanted in zip((dscale, dshift), grads[1:], strict=True):
@@ -171,8 +87,8 @@ def test_adain(kernels, shape, dtype, layout):
 @pytest.mark.parametrize("noise_kind", ["each", "shared", "none"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_style_epilogue(kernels, shape, dtype, layout, noise_kind):
+@pytest.mark.parametrize(("shape", "device"), NORM_CASES, ids=str)
+def test_style_epilogue(kernels, shape, device, dtype, layout, noise_kind):
     n, c, h, w = shape
     x, g = draw(*shape, dtype=dtype, layout=layout), draw(*shape, dtype=dtype)
     noise = None if noise_kind == "none" else draw(1 if noise_kind == "shared" else n, 1, h, w, dtype=dtype)
@@ -182,11 +98,15 @@ def test_style_epilogue(kernels, shape, dtype, layout, noise_kind):
     added = 0 if noise is None else inputs[1][None, :, None, None] * noise.double()
     activated = F.leaky_relu(inputs[0] + added + inputs[2][None, :, None, None], 0.2)
     expected = adain_reference(activated, inputs[3], inputs[4], 1e-2)
-    y, mean, rstd = kernels("style_epilogue", x, noise, strength, bias, scale, shift, 0.2, 1e-2)
+    y, mean, rstd = kernels(
+        "style_epilogue", x, noise, strength, bias, scale, shift, 0.2, 1e-2, device=device
+    )
     same_memory(y, x)
     close(y, expected.detach(), dtype)
     grads = torch.autograd.grad(expected, inputs, g.double(), allow_unused=True, materialize_grads=True)
-    actual = kernels("style_epilogue_backward", g, x, noise, strength, bias, scale, mean, rstd, 0.2)
+    actual = kernels(
+        "style_epilogue_backward", g, x, noise, strength, bias, scale, mean, rstd, 0.2, device=device
+    )
     same_memory(actual[0], x)
     close(actual[0], grads[0], dtype)
     for mine, wanted in zip(actual[1:], grads[1:], strict=True):
@@ -195,7 +115,7 @@ def test_style_epilogue(kernels, shape, dtype, layout, noise_kind):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("shape", [*SHAPES, (37, 24), (3, 5), (0, 4), (700, 520)], ids=str)
+@pytest.mark.parametrize("shape", [*SHAPES, *LARGE, (37, 24), (3, 5), (0, 4), (700, 520)], ids=str)
 def test_bias_act(kernels, shape, dtype, layout):
     x, g, u = (draw(*shape, dtype=dtype, layout=layout) for _ in range(3))
     bias, ubias = draw(shape[1], dtype=acc(dtype)), draw(shape[1], dtype=acc(dtype))
@@ -230,7 +150,7 @@ def upsample_reference(x, taps, height, width):
 @pytest.mark.parametrize("odd", [(0, 0), (1, 1), (0, 1)], ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("shape", SHAPES[:9], ids=str)
+@pytest.mark.parametrize("shape", [*SHAPES, (1, 4, 6, 10)], ids=str)
 def test_resample(kernels, shape, dtype, layout, odd):
     x = draw(*shape, dtype=dtype, layout=layout)
     taps = (0.3, 0.75, 0.7, 0.2)
@@ -290,8 +210,10 @@ def test_a_penalty_of_nothing_is_nan(kernels):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("size", [5, 16, 144])
-def test_planes_that_break_naive_variance(kernels, size, layout):
+@pytest.mark.parametrize(
+    ("size", "device"), [(5, "clusters"), (16, "clusters"), *((144, d) for d in DEVICES)]
+)
+def test_planes_that_break_naive_variance(kernels, size, device, layout):
     """A large mean, constant planes, NaN and inf: as float64 torch has them."""
     x = draw(1, 8, size, size, dtype=torch.float32, layout=layout)
     x[:, 0] += 4000
@@ -300,12 +222,35 @@ def test_planes_that_break_naive_variance(kernels, size, layout):
     x[0, 3, size - 1, size - 1] = float("nan")
     x[0, 4, 0, 0] = float("inf")
     scale, shift = torch.zeros(1, 8), torch.full((1, 8), 0.25)
-    y, _, _ = kernels("adain", x, scale, shift, 1e-5)
+    y, _, _ = kernels("adain", x, scale, shift, 1e-5, device=device)
     expected = adain_reference(x.double(), scale.double(), shift.double(), 1e-5)
     torch.testing.assert_close(y[:, 0].double(), expected[:, 0], rtol=2e-3, atol=2e-3)
     assert (y[:, 1:3] == 0.25).all()
     assert y[:, 3:5].isnan().all()
     assert y[:, 5:].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("layout", "small", "middling", "large"), [("nchw", 72, 96, 160), ("nhwc", 24, 48, 64)]
+)
+def test_every_way_to_hold_a_plane(kernels, layout, small, middling, large):
+    """Registers, shared memory, clusters and, where nothing holds it, chunks: the one that each device has room for."""
+
+    def launches(size: int, device: str) -> tuple[Launches, Launches]:
+        x = draw(1, 8, size, size, dtype=torch.float32, layout=layout)
+        zeros = torch.zeros(1, 8)
+        forward = kernels.launches("adain", x, zeros, zeros, 1e-5, device=device)
+        return forward, kernels.launches("adain_backward", x, x, zeros, zeros, zeros + 1, device=device)
+
+    assert launches(8, "clusters") == (Launches(1, 1, 0), Launches(1, 1, 0))
+    assert launches(small, "no_clusters")[0] == Launches(1, 1, 16 * 1024)
+    for found in launches(middling, "pairs"):  # blocks that fill a multiprocessor
+        assert found.count == 1
+        assert found.shared > 20 * 1024 or found.cluster == 2
+    for found in launches(large, "clusters"):
+        assert found.count == 1
+        assert found.cluster > 2
+    assert launches(large, "no_clusters") == (Launches(3, 1, 0), Launches(3, 1, 0))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

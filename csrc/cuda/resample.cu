@@ -209,6 +209,15 @@ void launch_resample(const Tensor& x, Arguments<T> a) {
   }
 }
 
+// In the widest vectors that divide `run`, neighbours in memory.
+template <bool UP, Layout LAYOUT, typename T, int V = WIDTH<T>>
+void launch_widest(const Tensor& x, const Arguments<T>& a, int64_t run) {
+  if constexpr (V > 1) {
+    if (run % V != 0) return launch_widest<UP, LAYOUT, T, V / 2>(x, a, run);
+  }
+  launch_resample<UP, LAYOUT, T, V>(x, a);
+}
+
 template <bool UP>
 Tensor resample(const Tensor& x_any, double t0, double t1, double t2, double t3, int64_t height, int64_t width) {
   const Tensor x = dense(x_any);  // the gradient of a sum, say, has no memory of its own
@@ -218,7 +227,6 @@ Tensor resample(const Tensor& x_any, double t0, double t1, double t2, double t3,
   dispatch_dtype(x, [&](auto type) {
     using T = decltype(type);
     using A = acc_t<T>;
-    constexpr int W = WIDTH<T>;
     const bool contiguous = layout == Layout::contiguous;
     Arguments<T> a{};
     a.x = input<T>(x);
@@ -230,14 +238,10 @@ Tensor resample(const Tensor& x_any, double t0, double t1, double t2, double t3,
     a.out_height = height;
     a.out_width = width;
     a.taps = {A(t0), A(t1), A(t2), A(t3)};
-    // The larger image's rows, or a pixel's channels, in whole vectors.
-    const int64_t run = !contiguous ? s.channels : UP ? width : s.width;
-    const bool wide = W > 1 && aligned(a.x, a.y) && run % W == 0;
     if (contiguous) {
-      wide ? launch_resample<UP, Layout::contiguous, T, W>(x, a) : launch_resample<UP, Layout::contiguous, T, 1>(x, a);
+      launch_widest<UP, Layout::contiguous, T>(x, a, UP ? width : s.width);  // the larger image's rows
     } else {
-      wide ? launch_resample<UP, Layout::channels_last, T, W>(x, a)
-           : launch_resample<UP, Layout::channels_last, T, 1>(x, a);
+      launch_widest<UP, Layout::channels_last, T>(x, a, s.channels);
     }
   });
   return y;

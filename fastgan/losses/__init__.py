@@ -1,4 +1,12 @@
-"""Adversarial losses, one file each, and the penalties that go with them. Adding a loss is adding a file here."""
+"""Adversarial losses, one file each, and the penalties that go with them. Adding a loss is adding a file here.
+
+A loss file holds three functions of logits and a constant:
+
+    generator(fake_logits, real_logits=None) -> scalar
+    discriminator(real_logits, fake_logits) -> scalar
+    realness(real_logits, fake_logits) -> [N], positive where the discriminator takes a real image for real
+    GENERATOR_NEEDS_REAL: whether `generator` wants `real_logits`, of as many real images as there are fakes
+"""
 
 import importlib
 import pkgutil
@@ -13,7 +21,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> ModuleType:
-    """The module of loss `name`: `generator(fake_logits)` and `discriminator(real_logits, fake_logits)`.
+    """The module of loss `name`: `generator`, `discriminator`, `realness` and `GENERATOR_NEEDS_REAL`.
 
     Raises ConfigError, with the names there are, if there is none of that name.
     """

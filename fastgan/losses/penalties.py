@@ -1,20 +1,23 @@
-"""Penalties on the discriminator's gradient with respect to its input.
+"""Penalties on a network's gradient with respect to its input: the discriminator's, and path length on the generator's.
 
-Each is differentiated twice: `needs_double_backward` on the function tells the trainer. The gradient is taken
-in whatever precision the discriminator runs in (autocast included); the inputs are float32, so the gradient
-arrives in float32, and norms and means are computed in float32. Both need a discriminator whose output for one
-image does not depend on the other images of the batch, as batch norm's does.
+Each is differentiated twice: `needs_double_backward` tells the trainer. The gradient is taken in whatever precision
+the network runs in (autocast included); the inputs are float32, so the gradient arrives in float32, and norms and
+means are computed in float32. The discriminator's penalties need one whose output for one image does not depend on
+the other images of the batch, as batch norm's does.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fastgan import ops
 
 Discriminator = Callable[[Tensor], Tensor]
-"""Images [N, C, H, W] -> logits [N]."""
+"""Images [N, C, H, W] -> logits [N]. Augmentation may be part of it: then the gradient goes through it."""
+Synthesis = Callable[[Tensor], Tensor]
+"""w [N, w_dim] or [N, layers, w_dim] -> images [N, C, H, W], each of which depends on its own w alone."""
 
 
 def _input_gradient(discriminator: Discriminator, images: Tensor) -> Tensor:
@@ -26,7 +29,7 @@ def _input_gradient(discriminator: Discriminator, images: Tensor) -> Tensor:
     return gradient
 
 
-def r1(discriminator: Discriminator, real: Tensor) -> Tensor:
+def r1(discriminator: Discriminator, real: Tensor, fake: Tensor | None = None) -> Tensor:
     """E[|grad D(real)|^2] (Mescheder et al. 2018, eq. 9, without its gamma / 2).
 
     real: [N, C, H, W], float32 or wider -> scalar >= 0 of that dtype.
@@ -34,17 +37,84 @@ def r1(discriminator: Discriminator, real: Tensor) -> Tensor:
     return ops.gradient_penalty(_input_gradient(discriminator, real), center=0.0)
 
 
-def wgan_gp(discriminator: Discriminator, real: Tensor, fake: Tensor, t: Tensor) -> Tensor:
+def r2(discriminator: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
+    """E[|grad D(fake)|^2] (Mescheder et al. 2018, eq. 10, without its gamma / 2). `real` has no part in it.
+
+    fake: [N, C, H, W], float32 or wider -> scalar >= 0 of that dtype.
+    """
+    return ops.gradient_penalty(_input_gradient(discriminator, fake), center=0.0)
+
+
+def r1_r2(discriminator: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
+    """R1 + R2 (Huang et al. 2024, R3GAN, section 2.2, without its gamma / 2).
+
+    real, fake: [N, C, H, W], float32 or wider -> scalar >= 0 of that dtype. Two passes, so that layers that look
+    at the whole batch never see real and fake images at once.
+    """
+    return r1(discriminator, real) + r2(discriminator, real, fake)
+
+
+def wgan_gp(discriminator: Discriminator, real: Tensor, fake: Tensor, t: Tensor | None = None) -> Tensor:
     """E[(|grad D(x)| - 1)^2] at x = real + t (fake - real) (Gulrajani et al. 2017, eq. 3, without its lambda).
 
-    real, fake: [N, C, H, W], float32 or wider; t: [N], uniform in [0, 1] -> scalar >= 0 of that dtype.
+    real, fake: [N, C, H, W], float32 or wider; t: [N], uniform in [0, 1], drawn here if None -> scalar >= 0 of
+    the images' dtype.
     """
+    t = torch.rand(len(real), device=real.device) if t is None else t
     x = ops.interpolate(real.detach(), fake.detach(), t)
     return ops.gradient_penalty(_input_gradient(discriminator, x), center=1.0)
 
 
-r1.needs_double_backward = True  # type: ignore[attr-defined]
-wgan_gp.needs_double_backward = True  # type: ignore[attr-defined]
+wgan_gp.share = 1.0  # type: ignore[attr-defined]
+for _gradient_norm in (r1, r2, r1_r2):
+    _gradient_norm.share = 0.5  # type: ignore[attr-defined]
+for _penalty in (wgan_gp, r1, r2, r1_r2):
+    _penalty.needs_double_backward = True  # type: ignore[attr-defined]
 
-PENALTIES: dict[str, Callable[..., Tensor] | None] = {"none": None, "gp": wgan_gp, "r1": r1}
-"""What `[loss] penalty` may name. `gp` takes (discriminator, real, fake, t), `r1` (discriminator, real)."""
+PENALTIES: dict[str, Callable[..., Tensor] | None] = {
+    "none": None,
+    "gp": wgan_gp,
+    "r1": r1,
+    "r2": r2,
+    "r1+r2": r1_r2,
+}
+"""What `[loss] penalty` may name. Each takes (discriminator, real, fake); the paper's term is weight * `share` * it."""
+
+
+class PathLength(nn.Module):
+    """Path length regularisation of a generator (Karras et al. 2020, StyleGAN2, eq. 4), with its running target.
+
+    E[(|J_w^T y| - a)^2], y an image of standard normal pixels and a the running mean of the norm, the buffer
+    `mean`: it is state, and a checkpoint that leaves it out does not resume exactly.
+    """
+
+    needs_double_backward = True
+    mean: Tensor
+
+    def __init__(self, decay: float = 0.99) -> None:
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, synthesis: Synthesis, w: Tensor) -> Tensor:
+        """One value of the penalty, after moving `mean`; its gradient reaches w and the synthesis network.
+
+        w: [N, w_dim], or [N, layers, w_dim], where the norm is the root mean square over layers; float32 or wider
+        -> scalar >= 0 of that dtype. With `mean` on w's device nothing is read back from it.
+        """
+        w = w if w.requires_grad else w.detach().requires_grad_()
+        with torch.enable_grad():
+            images = synthesis(w)
+            projection = (images * torch.randn_like(images)).sum()
+            (gradient,) = torch.autograd.grad(projection, w, create_graph=True)
+        layers = math.prod(w.shape[1:-1])
+        lengths = torch.linalg.vector_norm(gradient.flatten(1), dim=1) / math.sqrt(layers)  # [N]
+        with torch.no_grad():
+            self.mean.lerp_(lengths.mean().to(self.mean.dtype), 1 - self.decay)
+            target = self.mean.to(lengths.dtype, copy=True)  # the next call moves the buffer under this graph
+        return (lengths - target).square().mean()
+
+
+def path_length_weight(resolution: int) -> float:
+    """The weight that scales with the image: ln 2 / (r^2 (ln r - ln 2)) (Karras et al. 2020, appendix B); r > 2."""
+    return math.log(2) / (resolution**2 * (math.log(resolution) - math.log(2)))

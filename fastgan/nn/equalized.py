@@ -35,6 +35,7 @@ class EqualizedConv2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.scale = gain / math.sqrt(in_channels * kernel_size**2)
         self.padding = kernel_size // 2
+        self._sizes = in_channels, out_channels, kernel_size
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve `x`, in the autocast dtype and in the memory format of `x` or of the weight."""
@@ -48,7 +49,7 @@ class EqualizedConv2d(nn.Module):
 
     def extra_repr(self) -> str:
         """Shape and scale, for print."""
-        out_channels, in_channels, k, _ = self.weight.shape
+        in_channels, out_channels, k = self._sizes  # asking a parametrised weight would compute it
         return f"{in_channels}, {out_channels}, kernel_size={k}, scale={self.scale:.4g}"
 
 
@@ -72,6 +73,7 @@ class EqualizedLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_features))
         self.scale = gain / math.sqrt(in_features) * lr_multiplier
         self.bias_scale = lr_multiplier
+        self._sizes = in_features, out_features
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute bias_scale * bias + scale * x @ weight.T; the matrix product takes both scales for free."""
@@ -85,5 +87,5 @@ class EqualizedLinear(nn.Module):
 
     def extra_repr(self) -> str:
         """Shape and scale, for print."""
-        out_features, in_features = self.weight.shape
+        in_features, out_features = self._sizes
         return f"{in_features}, {out_features}, scale={self.scale:.4g}, bias_scale={self.bias_scale:g}"

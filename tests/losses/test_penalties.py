@@ -1,4 +1,4 @@
-"""R1 and WGAN-GP: values from first principles, and parameter gradients against composed float64 references.
+"""R1, R2 and WGAN-GP: values from first principles, and parameter gradients against composed float64 references.
 
 The second derivative is where GAN kernels go silently wrong, so each discriminator runs on the public ops
 (native where they are built) and is compared with a float64 copy on the plain-torch references, whose penalty
@@ -37,19 +37,21 @@ def batch(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
 
 def composed(d: nn.Module, name: str, real: Tensor, fake: Tensor, t: Tensor) -> Tensor:
     """The penalty in float64 by the papers' formulas, without any op of ours."""
-    d, real, fake, t = d.double(), real.double(), fake.double(), t.double()
-    x = real if name == "r1" else (1 - t)[:, None, None, None] * real + t[:, None, None, None] * fake
-    x = x.detach().requires_grad_()
+    d, real, fake, t = d.double(), real.double(), fake.double(), t.double()[:, None, None, None]
+    points = {"r1": [real], "r2": [fake], "r1+r2": [real, fake], "gp": [(1 - t) * real + t * fake]}[name]
+    penalty = real.new_zeros(())
     with ops.reference():
-        (g,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
-        squared = g.pow(2).sum((1, 2, 3))
-        penalty = squared.mean() if name == "r1" else (squared.sqrt() - 1).pow(2).mean()
+        for x in (point.detach().requires_grad_() for point in points):
+            (g,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
+            squared = g.pow(2).sum((1, 2, 3))
+            penalty = penalty + ((squared.sqrt() - 1).pow(2) if name == "gp" else squared).mean()
         penalty.backward()
     return penalty
 
 
 def ours(d: nn.Module, name: str, real: Tensor, fake: Tensor, t: Tensor) -> Tensor:
-    penalty = penalties.r1(d, real) if name == "r1" else penalties.wgan_gp(d, real, fake, t)
+    drawn = (t,) if name == "gp" else ()
+    penalty = penalties.PENALTIES[name](d, real, fake, *drawn)
     penalty.backward()
     return penalty
 
@@ -61,7 +63,7 @@ def flat_gradient(d: nn.Module) -> Tensor:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("name", ["r1", "gp"])
+@pytest.mark.parametrize("name", ["r1", "r2", "r1+r2", "gp"])
 @pytest.mark.parametrize("kind", ["dcgan", "stylegan"])
 def test_parameter_gradients_match_float64(device, kind, name, layout):
     d = discriminator(kind).to(device)
@@ -76,7 +78,7 @@ def test_parameter_gradients_match_float64(device, kind, name, layout):
     assert (g - g64).norm() < 1e-4 * g64.norm()
 
 
-@pytest.mark.parametrize("name", ["r1", "gp"])
+@pytest.mark.parametrize("name", ["r1", "r1+r2", "gp"])
 @pytest.mark.parametrize("kind", ["dcgan", "stylegan"])
 def test_bfloat16_autocast_keeps_the_direction(device, kind, name):
     d = discriminator(kind).to(device)
@@ -112,5 +114,40 @@ def test_penalties_leave_their_inputs_alone_and_say_what_they_need(device):
     with torch.no_grad():  # to log a penalty, no graph is needed around it
         assert penalties.r1(d, real).item() > 0
     assert penalties.PENALTIES["none"] is None
-    for name in ("gp", "r1"):
+    for name, share in {"gp": 1.0, "r1": 0.5, "r2": 0.5, "r1+r2": 0.5}.items():
         assert penalties.PENALTIES[name].needs_double_backward
+        assert penalties.PENALTIES[name].share == share
+
+
+def test_values_of_a_quadratic_critic(device):
+    """D(x) = |x|^2 / 2 has gradient x: R1 is the real images' mean squared norm, R2 the fakes'."""
+    real, fake = torch.randn(2, 5, 3, 4, 4, device=device, dtype=torch.float64)
+
+    def critic(x: Tensor) -> Tensor:
+        return x.square().sum((1, 2, 3)) / 2
+
+    squares = [x.square().sum((1, 2, 3)).mean() for x in (real, fake)]
+    torch.testing.assert_close(penalties.r1(critic, real), squares[0])
+    torch.testing.assert_close(penalties.r2(critic, real, fake), squares[1])
+    torch.testing.assert_close(penalties.r1_r2(critic, real, fake), sum(squares))
+
+
+@pytest.mark.parametrize("name", ["r1", "r2", "r1+r2"])
+def test_derivatives_of_a_penalty_with_respect_to_the_weights(device, name):
+    real, fake = torch.randn(2, 3, 2, 2, 2, device=device, dtype=torch.float64)
+    weight = torch.randn(4, 8, device=device, dtype=torch.float64, requires_grad=True)
+
+    def penalty(weight: Tensor) -> Tensor:
+        return penalties.PENALTIES[name](lambda x: (x.flatten(1) @ weight.t()).tanh().sum(1), real, fake)
+
+    assert torch.autograd.gradcheck(penalty, weight)
+    assert torch.autograd.gradgradcheck(penalty, weight)
+
+
+def test_gp_draws_its_points_where_none_are_given(device):
+    d = discriminator("dcgan").to(device)
+    real, fake, _ = batch(device)
+    torch.manual_seed(1)
+    t = torch.rand(len(real), device=device)
+    torch.manual_seed(1)
+    assert penalties.wgan_gp(d, real, fake).equal(penalties.wgan_gp(d, real, fake, t))

@@ -7,6 +7,7 @@ namespace FASTGAN_ISA {
 namespace {
 
 constexpr int U = 4;
+constexpr int kRun = 64;  // tiles that are summed before they join the rest: short sums round less than a long one
 enum class Pass { forward, backward, tangent };
 
 // gain * m * (in + bias), with m = 1 or slope by the sign of the forward's output (its own, in the forward pass).
@@ -49,9 +50,13 @@ void planes(const BiasAct& a, int64_t begin, int64_t end) {
     const auto bias = fill<A, U>(F::kSums ? A(0) : static_cast<const A*>(a.bias)[c]);
     auto total = fill<A, U>(0);
     int64_t p = 0;
-    for (; p + F::kCount <= hw; p += F::kCount) {
-      const auto v = formula.step(item * hw + p, bias, Whole{});
-      if constexpr (F::kSums) total = total + v;
+    while (p + F::kCount <= hw) {
+      auto run = fill<A, U>(0);
+      for (int i = 0; i < kRun && p + F::kCount <= hw; ++i, p += F::kCount) {
+        const auto v = formula.step(item * hw + p, bias, Whole{});
+        if constexpr (F::kSums) run = run + v;
+      }
+      if constexpr (F::kSums) total = total + run;
     }
     if (p < hw) {
       const int count = static_cast<int>(hw - p);
@@ -104,9 +109,9 @@ void pixels(const BiasAct& a, int64_t begin, int64_t end) {
     }
     if (F::kSums && together > 1)
       for (int64_t c = 0; c < channels; ++c) {
-        A total = 0;
+        double total = 0;
         for (int64_t i = c; i < wide; i += channels) total += sums[i];
-        item_sums[c] = total;
+        item_sums[c] = static_cast<A>(total);
       }
   }
 }

@@ -32,8 +32,8 @@ struct Scale {
   int64_t neighbours() const { return sample; }
 };
 
-// Samples are cut into pieces, so that a batch of one still uses every thread.
-constexpr int64_t kPiece = 16384;
+// Samples are cut into pieces, so that a batch of one still uses every thread, and sums are short.
+constexpr int64_t kPiece = 4096;
 inline int64_t pieces(int64_t sample) { return (sample + kPiece - 1) / kPiece; }
 
 FASTGAN_KERNEL(interpolate, Interpolate)     // out = real + t[n] * (fake - real)

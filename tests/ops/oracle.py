@@ -173,27 +173,27 @@ def magnitudes(
         return {}
     *before, scale, _ = rest
     assert scale is not None
-    sizes, h, slopes = {}, x, torch.ones_like(x)
+    sizes, h, slopes, noise, strength = {}, x, torch.ones_like(x), None, None
     if call.op == "style_epilogue":
         noise, strength, bias = before
         assert strength is not None
         assert bias is not None
-        h = x + planes(bias)
-        if noise is not None:
-            h = h + planes(strength) * noise
-            of_noise = (planes(strength) * dx).abs()
-            sizes["d1"] = of_noise.sum((0, 1) if noise.shape[0] == 1 else 1).reshape(noise.shape)
-            sizes["d2"] = (dx * noise).abs().sum(over)
-        sizes["d3"] = dx.sum(over)
+        h = x + planes(bias) + (0 if noise is None else planes(strength) * noise)
         slopes = torch.where(h > 0, 1.0, call.kwargs["slope"])
         h = slopes * h
     centred = h - h.mean((2, 3), keepdim=True)
     rstd = (centred.square().mean((2, 3), keepdim=True) + call.kwargs["eps"]).rsqrt()
     xhat, g = (centred * rstd).abs(), g.abs()
     terms = g + g.mean((2, 3), keepdim=True) + xhat * (g * xhat).mean((2, 3), keepdim=True)
+    dx = ((1 + planes(scale)) * rstd * slopes).abs() * terms
+    if noise is not None and strength is not None:
+        of_noise = planes(strength).abs() * dx
+        sizes["d1"] = of_noise.sum((0, 1) if noise.shape[0] == 1 else 1).reshape(noise.shape)
+        sizes["d2"] = (dx * noise.abs()).sum(over)
     last = len(args) - 1
     return sizes | {
-        "d0": spread((1 + planes(scale)) * rstd * slopes * terms, call),
+        "d0": spread(dx, call),
+        **({"d3": dx.sum(over)} if call.op == "style_epilogue" else {}),
         f"d{last - 1}": (g * xhat).sum((2, 3)),
         f"d{last}": g.sum((2, 3)),
     }

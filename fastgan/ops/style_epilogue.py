@@ -161,7 +161,7 @@ def _input_gradient(
 
 def _slopes(p: Tensor, slope: float) -> Tensor:
     """The derivative of leaky ReLU at `p`: 1 where p > 0, `slope` elsewhere, as in torch."""
-    return torch.where(p > 0, 1.0, slope).to(p.dtype)
+    return torch.full_like(p, slope).masked_fill(p > 0, 1.0)  # torch.where would round `slope` to float32
 
 
 def _to_noise(per_channel: Tensor, noise: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ def _backward(ctx, g):  # type: ignore[no-untyped-def]
     if ctx.needs_input_grad[1]:
         d_fake = (g * _each(t, g)).to(fake.dtype)
     if ctx.needs_input_grad[2]:
-        d_t = (g.to(t.dtype) * (fake.to(t.dtype) - real.to(t.dtype))).flatten(1).sum(1)
+        d_t = (g.to(t.dtype) * (fake.to(t.dtype) - real.to(t.dtype))).unsqueeze(-1).flatten(1).sum(1)
     return d_real, d_fake, d_t
 
 

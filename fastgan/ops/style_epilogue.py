@@ -114,10 +114,16 @@ def _setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
 def _backward(ctx, g, g_mean, g_rstd):  # type: ignore[no-untyped-def]
     x, noise, strength, bias, scale, mean, rstd = ctx.saved_tensors
     dx = dnoise = dstrength = dbias = dscale = dshift = None
+    of_noise = noise is not None and ctx.needs_input_grad[1]
     if g is not None:
         dx, dstrength, dbias, dscale, dshift = torch.ops.fastgan.style_epilogue_backward(
             g, x, noise, strength, bias, scale, mean, rstd, ctx.slope
         )
+        if of_noise:
+            # A sum over channels: it takes dx as it was before it was rounded to a narrow dtype.
+            exact = x.dtype == mean.dtype
+            dp = dx if exact else _input_gradient(g, x, noise, strength, bias, scale, mean, rstd, ctx.slope)
+            dnoise = planes(strength) * dp
     if g_mean is not None or g_rstd is not None:
         p = _preactivation(x.to(mean.dtype), noise, strength, bias)
         h = F.leaky_relu(p, ctx.slope)
@@ -127,14 +133,35 @@ def _backward(ctx, g, g_mean, g_rstd):  # type: ignore[no-untyped-def]
         if noise is not None:
             of_strength = (dp * noise).sum((0, 2, 3))
             dstrength = of_strength if dstrength is None else dstrength + of_strength
-    if noise is not None and dx is not None and ctx.needs_input_grad[1]:
-        dnoise = _to_noise(planes(strength) * dx, noise)
+        if of_noise:
+            dnoise = planes(strength) * dp if dnoise is None else dnoise + planes(strength) * dp
+    if dnoise is not None:
+        dnoise = _to_noise(dnoise, noise)
     return dx, dnoise, dstrength, dbias, dscale, dshift, None, None
+
+
+def _input_gradient(
+    g: Tensor,
+    x: Tensor,
+    noise: Tensor,
+    strength: Tensor,
+    bias: Tensor,
+    scale: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    slope: float,
+) -> Tensor:
+    """The dx of the backward op in plain torch, in the accumulation dtype."""
+    p = _preactivation(x.to(mean.dtype), noise, strength, bias)
+    xhat = (F.leaky_relu(p, slope) - planes(mean)) * planes(rstd)
+    g = g.to(mean.dtype)
+    of_mean = g.mean((2, 3), keepdim=True) + xhat * (g * xhat).mean((2, 3), keepdim=True)
+    return _slopes(p, slope) * planes((1 + scale) * rstd) * (g - of_mean)
 
 
 def _slopes(p: Tensor, slope: float) -> Tensor:
     """The derivative of leaky ReLU at `p`: 1 where p > 0, `slope` elsewhere, as in torch."""
-    return torch.where(p > 0, 1.0, slope).to(p.dtype)
+    return torch.full_like(p, slope).masked_fill(p > 0, 1.0)  # torch.where would round `slope` to float32
 
 
 def _to_noise(per_channel: Tensor, noise: Tensor) -> Tensor:
@@ -166,13 +193,7 @@ def _backward_backward(ctx, u, u_strength, u_bias, u_scale, u_shift):  # type: i
     if noise is not None:
         to_strength = (to_p * noise.to(acc)).sum((0, 2, 3))
         if ctx.needs_input_grad[2]:
-            xhat = (h - planes(mean)) * planes(rstd)
-            g_ = g.to(acc)
-            dp = (
-                m
-                * planes((1 + scale) * rstd)
-                * (g_ - g_.mean((2, 3), keepdim=True) - xhat * (g_ * xhat).mean((2, 3), keepdim=True))
-            )
+            dp = _input_gradient(g, x, noise, strength, bias, scale, mean, rstd, ctx.slope)
             to_noise = _to_noise(planes(strength) * to_p + planes(u_strength) * dp, noise)
     return (
         to_g.to(g.dtype),

@@ -175,27 +175,3 @@ def test_opcheck(name: str, layout: torch.memory_format, device: torch.device) -
                 a.requires_grad_() if isinstance(a, Tensor) and a.is_floating_point() else a for a in args
             )
             torch.library.opcheck(getattr(torch.ops.fastgan, raw).default, differentiable)
-
-
-@pytest.mark.usefixtures("native")
-@pytest.mark.parametrize("name", sorted({op.name for op in ops.discover()}))
-def test_strided_inputs(name: str, device: torch.device) -> None:
-    """Views with gaps, and expanded gradients, are read right."""
-    op = next(op for op in ops.discover() if op.name == name)
-    for case in op.cases:
-        make = Maker(device=device, dtype=torch.float64, requires_grad=True)
-        inputs = case.inputs(make)
-        if any(t.numel() == 0 for t in tensors(inputs)):
-            continue
-        gaps = [
-            torch.stack([t, t + 9], -1).detach()[..., 0].requires_grad_() if isinstance(t, Tensor) else t
-            for t in inputs
-        ]
-        ours, exact = op.public(*gaps, **case.kwargs), op.reference(*inputs, **case.kwargs)
-        assert torch.allclose(ours, exact, rtol=1e-10, atol=1e-10)
-        for a, b in zip(
-            torch.autograd.grad(ours.sum(), tensors(gaps)),
-            torch.autograd.grad(exact.sum(), tensors(inputs), materialize_grads=True),
-            strict=True,
-        ):
-            assert torch.allclose(a, b, rtol=1e-9, atol=1e-9)

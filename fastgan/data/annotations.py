@@ -30,17 +30,20 @@ def apply(images: Images, path: Path, read: Callable[[str], bytes | None], folde
     read: a file's name -> its bytes, or None when there is no such file. folder: where in the source the files lie
     ("" or "photos/"); the names in them are relative to it.
     """
+    labels, attributes = read(JSON), read(CSV)
+    if labels is None and attributes is None:
+        return images
     rows = {name: row for row, name in enumerate(images.names)}
 
     def row_of(name: str) -> int | None:
         return rows.get(folder + name)
 
-    if (content := read(JSON)) is not None:
-        images = _apply_json(images, f"{path / JSON}", content, row_of)
-    if (content := read(CSV)) is not None:
+    if labels is not None:
+        images = _apply_json(images, f"{path / JSON}", labels, row_of)
+    if attributes is not None:
         if images.attributes is not None:
             raise DataError(f"{path} has attributes in both {JSON} and {CSV}: remove one of them")
-        names, table = read_table(f"{path / CSV}", content)
+        names, table = read_table(f"{path / CSV}", attributes)
         images = with_attributes(images, f"{path / CSV}", names, table, row_of)
     return images
 

@@ -49,6 +49,35 @@ def test_class_folders_become_labels_in_natural_order(pets):
     np.testing.assert_array_equal(dataset.images.numpy(), np.stack(expected))
 
 
+def test_natural_order():
+    numbers = [
+        "",
+        "01",
+        "1",
+        "2",
+        "10",
+        "A",
+        "a",
+        "a/z",
+        "a1",
+        "A1b",
+        "a01b",
+        "a1b2",
+        "a2",
+        "a10",
+        "ab",
+        "b",
+        "é",
+    ]
+    folders = ["c", "c/9", "c/10", "c b/1", "c-/1", "d/1", "猫9", "猫10"]
+    assert sorted([*folders, *numbers], key=sources.path_key) == [
+        *numbers[:-1],
+        *folders[:-2],
+        "é",
+        *folders[-2:],
+    ]
+
+
 @pytest.mark.parametrize("top", ["", "holiday/", "a/b/"])
 def test_a_zip_gives_what_the_folder_gives(pets, tmp_path, top):
     folder, archive = open_dataset(pets), open_dataset(zipped(pets, tmp_path / "pets.zip", top))

@@ -153,25 +153,15 @@ def test_two_at_once_are_refused(source, tmp_path):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_a_killed_process_goes_on(tmp_path):
     fill(tmp_path / "in", 300, size=64)
-    command = [
-        sys.executable,
-        "-m",
-        "fastgan",
-        "data",
-        "pack",
-        str(tmp_path / "in"),
-        "--size",
-        "64",
-        "--channels",
-        "3",
-    ]
+    options = {"resolution": 64, "channels": 3}
+    command = ["data", "pack", str(tmp_path / "in"), "--size", "64", "--channels", "3", "--resumable"]
     slow = (
         "import sys, time; from fastgan.data import decode, spool; from fastgan.__main__ import main; "
         "spool.Resumable.SECONDS = 0.0; real = decode.decode; "
         "decode.decode = lambda *a: (time.sleep(0.01), real(*a))[1]; sys.argv = ['fastgan', *sys.argv[1:]]; main()"
     )
     out = tmp_path / "x.fgd"
-    process = subprocess.Popen([sys.executable, "-c", slow, *command[3:], "-o", str(out), "--resumable"])
+    process = subprocess.Popen([sys.executable, "-c", slow, *command, "-o", str(out)])
     journal = tmp_path / ".x.fgd.partial" / "journal"
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
@@ -184,8 +174,8 @@ def test_a_killed_process_goes_on(tmp_path):
     assert journal.exists()
     done = json.loads(journal.read_text().rpartition("\n")[0].splitlines()[-1])["done"]
     assert 0 < done < 300
-    subprocess.run([*command, "-o", str(out), "--resumable"], check=True, capture_output=True)
-    subprocess.run([*command, "-o", str(tmp_path / "whole.fgd")], check=True, capture_output=True)
+    pack(tmp_path / "in", out, resumable=True, **options)
+    pack(tmp_path / "in", tmp_path / "whole.fgd", **options)
     assert out.read_bytes() == (tmp_path / "whole.fgd").read_bytes()
     assert not journal.parent.exists()
 

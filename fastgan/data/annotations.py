@@ -22,6 +22,7 @@ from fastgan.data.sources import Images, index_classes
 from fastgan.errors import DataError
 
 JSON, CSV = "dataset.json", "attributes.csv"
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def apply(images: Images, path: Path, read: Callable[[str], bytes | None], folder: str = "") -> Images:
@@ -159,9 +160,14 @@ def _rows(where: str, names: Iterable[str], row_of: Callable[[str], int | None])
     return [row for _, row in pairs if row is not None]
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value of JSON or CSV is a number that float32 can hold."""
+    return isinstance(value, int | float) and abs(value) <= _LARGEST  # false for NaN
+
+
 def _vector(where: str, name: str, value: Any, length: int) -> tuple[float, ...]:
     is_vector = isinstance(value, list) and len(value) == length
-    if not is_vector or not all(isinstance(x, int | float) and math.isfinite(x) for x in value):
+    if not is_vector or not all(map(is_number, value)):
         raise DataError(
             f"{where} gives {name} the label {str(value)[:80]}: use {length} numbers, as for the first image"
         )
@@ -176,7 +182,7 @@ def _value(here: str, name: str, cell: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not is_number(value):
         raise DataError(
             f"{here}: {name} is {text[:40]!r}: use 0, 1 or a number, and nothing where it is unknown"
         )

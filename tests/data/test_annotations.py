@@ -94,6 +94,7 @@ BROKEN_CSV = {
     "columns": (CSV + "00000/2.png,1\n", r"attributes\.csv line 6 has 2 columns and the header has 3"),
     "text": (CSV + "00000/2.png,yes,1\n", r"line 6: smiling is 'yes': use 0, 1 or a number"),
     "infinite": (CSV + "00000/2.png,1,inf\n", r"line 6: age is 'inf'"),
+    "too large": (CSV + "00000/2.png,1,1e39\n", r"line 6: age is '1e39'"),
     "twice": (CSV + ROW, r"line 6 names 00000/0\.png a second time"),
     "same column": ("file,a,a\n" + ROW, r"two columns called a"),
     "no columns": ("file\n00000/0.png\n", r"line 1 should name the columns"),
@@ -121,6 +122,7 @@ BROKEN_JSON = {
     "mixed": (labels([1, [1], 2, 3]), r"gives 00000/1\.png the label \[1\]"),
     "lengths": (labels([[1, 2], [1], [1, 2], [3, 4]]), r"gives 00000/1\.png the label \[1\]: use 2 numbers"),
     "not finite": (labels([[math.nan], [1], [1], [3]]), r"gives 00000/0\.png the label \[nan\]"),
+    "too large": (labels([[10**400], [1], [1], [3]]), r"gives 00000/0\.png the label \[1000"),
     "null": (labels([None, 1, 2, 3]), r"gives 00000/0\.png the label None"),
 }
 

@@ -114,6 +114,15 @@ def test_a_path_that_two_sources_claim_needs_a_word(tmp_path):
         open_dataset(tmp_path / "set", kind="celeba")
 
 
+def test_a_path_that_may_not_be_looked_at(tmp_path, monkeypatch):
+    def forbidden(_path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(sources.all_kinds()["folder"], "matches", forbidden)
+    with pytest.raises(DataError, match=r"cannot read .*set: Permission denied"):
+        open_dataset(tmp_path / "set")
+
+
 def test_padding_keeps_whole_images_and_chooses_by_the_long_side(tmp_path):
     for index in range(2):
         save(tmp_path / "in" / f"{index}.png", noise(16, 64, seed=index))

@@ -143,6 +143,10 @@ BROKEN = {
     "no json": ({"a.png": image(0), "a.json": b"{"}, r"x\.tar: a\.json is no JSON"),
     "binary class": ({"a.png": image(0), "a.cls": b"\xff"}, r"x\.tar: a\.cls is not UTF-8"),
     "attribute": ({"a.png": image(0), "a.json": b'{"attributes": {"age": "old"}}'}, r"a\.json: age is 'old'"),
+    "huge": (
+        {"a.png": image(0), "a.json": b'{"attributes": {"age": 1' + b"0" * 400 + b"}}"},
+        r"a\.json: age is '1000",
+    ),
     "no images": ({"a.txt": b"x"}, r"holds no images"),
     "nothing": ({}, r"holds no images"),
 }

@@ -86,7 +86,10 @@ def find(path: Path, kind: str | None = None) -> tuple[str, ModuleType]:
                 f"{path} is not {modules[kind].DESCRIBES}: leave --kind out, or give {known_kinds()}"
             )
         return kind, modules[kind]
-    found = {name: module for name, module in modules.items() if module.matches(path)}
+    try:
+        found = {name: module for name, module in modules.items() if module.matches(path)}
+    except OSError as error:  # a folder on the way that may not be entered
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     special = {name: module for name, module in found.items() if not getattr(module, "FALLBACK", False)}
     if len(special) > 1:
         claims = " and ".join(f"{module.DESCRIBES} (--kind {name})" for name, module in special.items())

@@ -115,7 +115,6 @@ class _Table:
                 f"{path} has no column image of encoded images, only {', '.join(self.schema.names)}: "
                 "rename the one that is meant"
             )
-        self._nested = not is_bytes
 
     def columns(self) -> list[tuple[str, str]]:
         """Names and types."""

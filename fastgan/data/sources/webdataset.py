@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgan.data.annotations import is_number
 from fastgan.data.decode import suffixes
 from fastgan.data.sources import Images, displayable, index_classes, is_hidden, natural_key, split_of
 from fastgan.errors import DataError
@@ -198,7 +199,7 @@ def _json(where: str, text: str, index: _Index, row: int) -> None:
 def _number(where: str, name: str, value: Any) -> float:
     if value is None:
         return math.nan
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise DataError(f"{where}: {name} is {str(value)[:40]!r}: use a number, or null where it is unknown")
     return float(value)
 

@@ -39,15 +39,46 @@ def command() -> None:
 @click.option(
     "--max-bad", default="1%", show_default=True, help="Unreadable images to skip: a share or a count."
 )
-def pack(source: Path, out: Path, size: int | None, channels: str | None, max_bad: str) -> None:
-    """Pack SOURCE (a folder or zip of images, or an .fgd to make smaller) into one file.
+@click.option(
+    "--fit",
+    type=click.Choice(["crop", "pad"]),
+    default="crop",
+    show_default=True,
+    help="What is not square: crop it centrally, or pad it with black (transparent with 4 channels).",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test", "all"]),
+    help="Which official part of the set; default: train where it has parts.",
+)
+@click.option("--kind", help="How to read SOURCE, where it could be read in several ways: cifar, folder ...")
+@click.option(
+    "--resumable", is_flag=True, help="Keep what was decoded if this is interrupted, and go on from it."
+)
+def pack(
+    source: Path,
+    out: Path,
+    size: int | None,
+    channels: str | None,
+    max_bad: str,
+    fit: str,
+    split: str | None,
+    kind: str | None,
+    resumable: bool,
+) -> None:
+    """Pack SOURCE into one file.
 
-    Images are turned upright (EXIF), centre-cropped to a square and resized with Lanczos; transparency becomes white
-    unless --channels 4 keeps it. Folders inside SOURCE become class labels. Broken images are listed by name.
+    SOURCE is a folder or zip of images, CIFAR-10/100, CelebA, MNIST-like idx files, WebDataset shards, parquet, or an
+    .fgd to make smaller. Classes come from it, or from folders inside it, or dataset.json; attributes from it, or from
+    attributes.csv (file name, then a column for each; empty: unknown).
+
+    Images are turned upright (EXIF), made square and resized with Lanczos; transparency becomes white unless
+    --channels 4 keeps it. Broken images are listed by name.
 
     \b
     Example:
       fastgan data pack photos.zip -o photos.fgd --size 64 --max-bad 1%
+      fastgan data pack cifar-10-python.tar.gz -o cifar.fgd --split all
     """
     from fastgan.data import pack as pack_images
 
@@ -57,8 +88,12 @@ def pack(source: Path, out: Path, size: int | None, channels: str | None, max_ba
             out,
             resolution=size,
             channels=None if channels is None else int(channels),
+            fit=fit,
+            split=split,
+            kind=kind,
             max_bad=max_bad,
             progress=progress,
+            resumable=resumable,
         )
     _warn(dataset)
     _print_summary(out, dataset)
@@ -156,7 +191,6 @@ def _facts(file: Path, dataset: Dataset) -> dict[str, Any]:
     counts = (
         [] if dataset.labels is None else dataset.labels.bincount(minlength=len(dataset.class_names)).tolist()
     )
-    shares = [] if dataset.attributes is None else dataset.attributes.mean(0).tolist()
     return {
         "file": str(file),
         "bytes": file.stat().st_size,
@@ -164,14 +198,35 @@ def _facts(file: Path, dataset: Dataset) -> dict[str, Any]:
         "resolution": dataset.resolution,
         "channels": dataset.channels,
         "classes": dict(zip(dataset.class_names, counts, strict=True)) if counts else {},
-        "attributes": {
-            name: round(share, 4) for name, share in zip(dataset.attribute_names, shares, strict=True)
-        },
+        "attributes": _attribute_facts(dataset),
         "content_hash": dataset.content_hash,
         "bad": [{"name": bad.name, "reason": bad.reason} for bad in dataset.bad],
         "notes": list(dataset.notes),
         "provenance": dict(dataset.provenance),
     }
+
+
+def _attribute_facts(dataset: Dataset) -> dict[str, dict[str, float | None]]:
+    """name -> mean, min and max of what is known (None: nothing is), and the share that is unknown."""
+    facts: dict[str, dict[str, float | None]] = {}
+    for index, name in enumerate(dataset.attribute_names):
+        assert dataset.attributes is not None  # it has names
+        column = dataset.attributes[:, index]
+        known = column[~column.isnan()].double()
+        numbers = (known.mean(), known.min(), known.max()) if len(known) else (None, None, None)
+        values = [None if number is None else round(number.item(), 4) for number in numbers]
+        unknown = round(1 - len(known) / len(column), 4)
+        facts[name] = dict(zip(("mean", "min", "max", "unknown"), [*values, unknown], strict=True))
+    return facts
+
+
+def _attribute_text(name: str, facts: dict[str, Any]) -> str:
+    """`smiling 48%` (the share of ones), `age 33 (18..80)`, and how many are unknown."""
+    if facts["mean"] is None:
+        return f"{name} unknown"
+    is_flag = facts["min"] in (0, 1) and facts["max"] in (0, 1)
+    text = f"{facts['mean']:.0%}" if is_flag else f"{facts['mean']:g} ({facts['min']:g}..{facts['max']:g})"
+    return f"{name} {text}" + (f" [{facts['unknown']:.0%} unknown]" if facts["unknown"] else "")
 
 
 def _print_summary(file: Path, dataset: Dataset) -> None:
@@ -186,8 +241,8 @@ def _print_summary(file: Path, dataset: Dataset) -> None:
     if facts["classes"]:
         click.echo(f"classes     {_some([f'{name} {count:,}' for name, count in facts['classes'].items()])}")
     if facts["attributes"]:
-        shares = [f"{name} {share:.0%}" for name, share in facts["attributes"].items()]
-        click.echo(f"attributes  {_some(shares, 8)}")
+        texts = [_attribute_text(name, numbers) for name, numbers in facts["attributes"].items()]
+        click.echo(f"attributes  {_some(texts, 8)}")
     click.echo(f"made from   {facts['provenance'].get('source', 'unknown')}")
     click.echo(f"hash        {dataset.content_hash}")
 

@@ -1,7 +1,8 @@
 """Data: any source of images -> one checked, packed data set -> batches on a device.
 
-`open_dataset` reads a folder, a zip or a packed `.fgd`; `pack` writes a `.fgd`; `Feed` hands out batches;
-`fastgan.data.avatars.render` draws the demo's faces. Nothing heavy is imported before it is asked for.
+`open_dataset` reads a packed `.fgd` or whatever `fastgan.data.sources` has a file for; `pack` writes a `.fgd`;
+`Feed` hands out batches; `fastgan.data.avatars.render` draws the demo's faces. Nothing heavy is imported before it is
+asked for.
 """
 
 from importlib import import_module
@@ -9,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastgan.data.dataset import BadImage, Dataset
-    from fastgan.data.feed import Feed
+    from fastgan.data.feed import Batch, Conditions, Feed
     from fastgan.data.opening import open_dataset, pack
 
-__all__ = ["BadImage", "Dataset", "Feed", "open_dataset", "pack"]
+__all__ = ["BadImage", "Batch", "Conditions", "Dataset", "Feed", "open_dataset", "pack"]
 
 _HOME = {
     "BadImage": "dataset",
+    "Batch": "feed",
+    "Conditions": "feed",
     "Dataset": "dataset",
     "Feed": "feed",
     "open_dataset": "opening",

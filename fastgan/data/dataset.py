@@ -24,7 +24,7 @@ class BadImage:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """Images with optional class labels and 0/1 attributes; immutable by convention, shared without copying."""
+    """Images with optional class labels and attribute vectors; immutable by convention, shared without copying."""
 
     images: torch.Tensor
     """uint8 [N, H, W, C], H == W, C 1 (grey), 3 (RGB) or 4 (RGBA); a private memory map when it came from .fgd"""
@@ -34,7 +34,7 @@ class Dataset:
     """int64 [N], indices into `class_names`"""
     class_names: tuple[str, ...] = ()
     attributes: torch.Tensor | None = None
-    """float32 [N, A], 0 or 1"""
+    """float32 [N, A]: 0 and 1, or any finite number; NaN: unknown"""
     attribute_names: tuple[str, ...] = ()
     bad: tuple[BadImage, ...] = ()
     """What was skipped when the set was made"""

@@ -1,6 +1,8 @@
-"""Encoded bytes -> uint8 [size, size, C]: centre crop to a square, then Lanczos (antialiased), once, in PIL.
+"""An image -> uint8 [size, size, C]: crop or pad to a square, Lanczos (antialiased), once, in PIL.
 
 Rules, in this order:
+- What is not square is cropped centrally before it is resized; or (fit "pad") its long side is resized to `size`, and
+  the rest is black, or transparent where there are 4 channels.
 - EXIF orientation is applied; animations give their first frame; colour profiles are ignored.
 - 16-bit grey is scaled from 0..65535 to 0..255 after filtering, never clipped; float grey from 0..1.
 - Transparency: kept for 4 channels (filtered with premultiplied alpha), else composited on white.
@@ -28,6 +30,7 @@ _REFUSED = {"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG", "FITS"}
 _GREY_MODES = {"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
 _DEEP_MODES = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
 _ALPHA_MODES = {"LA", "PA", "RGBA"}
+FITS = ("crop", "pad")
 
 
 class BadImageError(FastganError):
@@ -39,6 +42,7 @@ class Header:
     """What can be told of an image without decoding it."""
 
     short_side: int
+    long_side: int
     is_grey: bool
     has_alpha: bool
 
@@ -66,35 +70,47 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def read_header(file: BinaryIO) -> Header:
-    """Size and kind of the image in `file`. Raises BadImageError."""
+def read_header(file: BinaryIO | np.ndarray) -> Header:
+    """Size and kind of the image in `file`, or of an array uint8 [H, W] or [H, W, C]. Raises BadImageError."""
     image = _open(file)
     return Header(
         short_side=min(image.size),
+        long_side=max(image.size),
         is_grey=image.mode in _GREY_MODES,
         has_alpha=image.mode in _ALPHA_MODES or "transparency" in image.info,
     )
 
 
-def decode(file: BinaryIO, size: int, channels: int) -> tuple[np.ndarray, int]:
-    """The image in `file` as uint8 [size, size, channels], and its short side before resizing. Raises BadImageError."""
+def decode(
+    file: BinaryIO | np.ndarray, size: int, channels: int, fit: str = "crop"
+) -> tuple[np.ndarray, int]:
+    """The image in `file` (or an array) as uint8 [size, size, channels], and the side that became `size`.
+
+    Raises BadImageError.
+    """
     image = _open(file)
     try:
         image.load()
         if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
             image = ImageOps.exif_transpose(image)
-        return fit(image, size, channels), min(image.size)
+        side = max(image.size) if fit == "pad" else min(image.size)
+        return square(image, size, channels, fit), side
     except (FastganError, MemoryError):
         raise
     except Exception as error:  # on hostile bytes a decoder may raise anything: each is reported by name
         raise BadImageError(_reason(error)) from error
 
 
-def fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
+def square(image: Image.Image, size: int, channels: int, fit: str = "crop") -> np.ndarray:
     """A decoded image as uint8 [size, size, channels] by the rules above. Raises BadImageError."""
-    image = _centre_square(image)
+    if fit == "pad":
+        longest = max(image.size)
+        width, height = (max(1, round(side * size / longest)) for side in image.size)
+    else:
+        image = _centre_square(image)
+        width = height = size
     if image.mode in _DEEP_MODES:
-        image = _resize_deep(image, size)
+        image = _resize_deep(image, (width, height))
     elif image.mode in _ALPHA_MODES or "transparency" in image.info:
         image = image.convert("RGBA")
         if channels != 4:
@@ -104,15 +120,22 @@ def fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
         image = image.convert("L")
     elif image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
-    if image.size != (size, size):
-        image = image.resize((size, size), Image.Resampling.LANCZOS)
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
     if image.mode != mode:
         image = image.convert(mode)
+    if image.size != (size, size):
+        canvas = Image.new(mode, (size, size))  # zeros: black, or transparent
+        canvas.paste(image, ((size - width) // 2, (size - height) // 2))
+        image = canvas
     return np.asarray(image).reshape(size, size, channels)  # [H, W, C]
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def _open(file: BinaryIO | np.ndarray) -> Image.Image:
+    if isinstance(file, np.ndarray):
+        flat = file[:, :, 0] if file.ndim == 3 and file.shape[2] == 1 else file
+        return Image.fromarray(np.ascontiguousarray(flat))
     try:
         image = Image.open(file, formats=formats())
     except MemoryError:
@@ -138,8 +161,8 @@ def _centre_square(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def _resize_deep(image: Image.Image, size: int) -> Image.Image:
-    """Grey of more than 8 bits -> "L" [size, size], filtered in float so that no precision is lost before rounding."""
+def _resize_deep(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Grey of more than 8 bits -> "L" of that size, filtered in float so that no precision is lost before rounding."""
     pixels = np.asarray(image)
     lowest, highest = pixels.min(), pixels.max()
     white = 1.0 if image.mode == "F" else 65535.0
@@ -149,8 +172,8 @@ def _resize_deep(image: Image.Image, size: int) -> Image.Image:
             f"{kind} grey from {lowest:g} to {highest:g} is outside 0..{white:g}, so white is unknown"
         )
     deep = Image.fromarray(pixels.astype(np.float32))  # mode "F"
-    if deep.size != (size, size):
-        deep = deep.resize((size, size), Image.Resampling.LANCZOS)
+    if deep.size != size:
+        deep = deep.resize(size, Image.Resampling.LANCZOS)
     scaled = np.asarray(deep, dtype=np.float64) * (255.0 / white)
     return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
 

@@ -2,7 +2,7 @@
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -12,7 +12,22 @@ from fastgan.data.memory import room_for_images
 from fastgan.errors import DataError
 
 # Philox streams that must not overlap, told apart by the top word of the 256-bit counter.
-_ORDER, _FLIPS = 1, 2
+_ORDER, _FLIPS, _CONDITIONS = 1, 2, 3
+
+
+class Conditions(NamedTuple):
+    """What is known of some images, on the device; None for what the set does not have."""
+
+    labels: torch.Tensor | None  # int64 [n]
+    attributes: torch.Tensor | None  # float32 [n, A]; NaN: unknown
+
+
+class Batch(NamedTuple):
+    """Images and what is known of them, on the device."""
+
+    images: torch.Tensor  # float32 [n, C, H, W] in [-1, 1] (x / 127.5 - 1), channels_last
+    labels: torch.Tensor | None  # int64 [n]
+    attributes: torch.Tensor | None  # float32 [n, A]; NaN: unknown
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
@@ -76,16 +91,15 @@ class Feed:
         on_device = self.resident and self.device.type != "cpu"
         self._images = dataset.images.to(self.device) if on_device else dataset.images  # [N, H, W, C] uint8
         self._labels = None if dataset.labels is None else dataset.labels.to(self.device)  # [N] int64
+        self._attributes = (
+            None if dataset.attributes is None else dataset.attributes.to(self.device)
+        )  # [N, A]
         self._orders: dict[int, np.ndarray] = {}
         self._pool = None if self.resident else ThreadPoolExecutor(1, thread_name_prefix="fastgan-feed")
         self._ahead: tuple[tuple[int, int], Future[torch.Tensor]] | None = None
 
-    def batch(self, cur_nimg: int, n: int) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The images at positions cur_nimg .. cur_nimg+n of the endless sequence, and their labels.
-
-        Returns images float32 [n, C, H, W] in [-1, 1] (x / 127.5 - 1), channels_last, and labels int64 [n] or None;
-        both on the device.
-        """
+    def batch(self, cur_nimg: int, n: int) -> Batch:
+        """The images at positions cur_nimg .. cur_nimg+n of the endless sequence, and what is known of them."""
         if cur_nimg < 0 or n < 0:
             raise ValueError(f"cur_nimg {cur_nimg} and n {n} must not be negative")
         index = self.indices(cur_nimg, n)
@@ -96,7 +110,16 @@ class Feed:
         # NHWC memory seen as NCHW is channels_last already; the division stays exact at -1 and 1.
         images = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
         images = images.div_(127.5).sub_(1.0)
-        return images, None if self._labels is None else self._labels[index.to(self.device)]
+        return Batch(images, *self._conditions(index))
+
+    def conditions(self, cur_nimg: int, n: int) -> Conditions:
+        """Labels and attributes to generate with: rows drawn from the set, so that they go together as they do there.
+
+        Like `batch` a function of seed and position alone, and independent of which images `batch` shows.
+        """
+        words = _philox(self.seed, 0, cur_nimg // 4, _CONDITIONS).random_raw(n + cur_nimg % 4)
+        rows = words[cur_nimg % 4 :] % np.uint64(len(self.dataset))
+        return self._conditions(torch.from_numpy(rows.astype(np.int64)))
 
     def indices(self, cur_nimg: int, n: int) -> torch.Tensor:
         """int64 [n]: which images of the data set stand at positions cur_nimg .. cur_nimg+n."""
@@ -123,6 +146,13 @@ class Feed:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _conditions(self, index: torch.Tensor) -> Conditions:
+        rows = index.to(self.device)
+        return Conditions(
+            None if self._labels is None else self._labels[rows],
+            None if self._attributes is None else self._attributes[rows],
+        )
 
     def _order(self, epoch: int) -> np.ndarray:
         if epoch not in self._orders:

@@ -1,20 +1,48 @@
 """Open any source as a `Dataset`, or pack it into a file."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import PIL
 import torch
-from PIL import Image
 
-from fastgan.data import decode, ingest, packed, sources
+from fastgan import __version__
+from fastgan.data import decode, ingest, packed, sources, spool
 from fastgan.data.dataset import BadImage, Dataset, check_geometry, encode_names, raw_bytes
 from fastgan.data.ingest import Progress
-from fastgan.data.sources import Item
+from fastgan.data.sources import Images
+from fastgan.data.spool import Spool
 from fastgan.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What was asked for."""
+
+    path: Path
+    resolution: int | None
+    channels: int | None
+    fit: str
+    split: str | None
+    kind: str | None
+    max_bad: str | float
+    progress: Progress | None
+
+    def __post_init__(self) -> None:
+        """A nonsensical wish is an error before the work, not after."""
+        check_geometry(self.resolution, self.channels)
+        ingest.allowed_bad(self.max_bad, 0)
+        if self.fit not in decode.FITS:
+            raise DataError(f"fit {self.fit!r} is not possible: use {' or '.join(decode.FITS)}")
+        if self.split not in (None, "all", *sources.SPLITS):
+            raise DataError(f"split {self.split!r} is not possible: use {', '.join(sources.SPLITS)} or all")
 
 
 def open_dataset(
@@ -22,19 +50,34 @@ def open_dataset(
     *,
     resolution: int | None = None,
     channels: int | None = None,
+    fit: str = "crop",
+    split: str | None = None,
+    kind: str | None = None,
     max_bad: str | float = 0.01,
     progress: Progress | None = None,
 ) -> Dataset:
-    """The images of `source` (a folder, a zip, a packed .fgd) as a Dataset, decoded by the rules of `decode`.
+    """The images of `source` (a packed .fgd, or anything that fastgan.data.sources reads) as a Dataset.
 
     resolution: side of the square images; None: a packed set's own, else the largest power of two <= the median
     short side, from 8 to 256. channels: 1, 3 or 4; None: a packed set's own, else 1 when all images are grey, or 3.
-    max_bad: how many unreadable images are skipped: a share (0.01, "1%") or a count (5, "5"); the skipped are in
-    `Dataset.bad`. progress: called as progress(stage, done, total).
+    fit: "crop" what is not square, or "pad" it. split: train, val, test or all, where a source has official splits;
+    None: train. kind: the name of the source's module, where several would read it. max_bad: how many unreadable
+    images are skipped: a share (0.01, "1%") or a count (5, "5"); the skipped are in `Dataset.bad`. progress: called as
+    progress(stage, done, total).
 
     Raises DataError: no such source, no images, more bad ones than allowed, too large for memory.
     """
-    return _open(Path(source), resolution, channels, max_bad, progress, spool=None)
+    request = _Request(
+        path=Path(source),
+        resolution=resolution,
+        channels=channels,
+        fit=fit,
+        split=split,
+        kind=kind,
+        max_bad=max_bad,
+        progress=progress,
+    )
+    return _open(request, _in_memory)
 
 
 def pack(
@@ -43,58 +86,97 @@ def pack(
     *,
     resolution: int | None = None,
     channels: int | None = None,
+    fit: str = "crop",
+    split: str | None = None,
+    kind: str | None = None,
     max_bad: str | float = 0.01,
     progress: Progress | None = None,
+    resumable: bool = False,
 ) -> Dataset:
     """Like `open_dataset`, but decode to disk and write `out` (.fgd), whole or not at all; returns it opened.
+
+    resumable: gather the images in a folder beside `out`, gone when `out` is written; if the process ends before, the
+    same call goes on from there.
 
     Raises DataError as `open_dataset` does, and OutputError when `out` cannot be written.
     """
     packed.check_target(out)
     target = Path(out)
-    dataset = _open(Path(source), resolution, channels, max_bad, progress, spool=target.resolve().parent)
-    packed.write(target, dataset)
+    request = _Request(
+        path=Path(source),
+        resolution=resolution,
+        channels=channels,
+        fit=fit,
+        split=split,
+        kind=kind,
+        max_bad=max_bad,
+        progress=progress,
+    )
+    beside = target.resolve().parent
+    partial = beside / f".{target.name}.partial"
+    with ExitStack() as stack:
+
+        def on_disk(_total: int, resolution: int, channels: int, identity: Callable[[], str]) -> Spool:
+            if not resumable:
+                return spool.File(beside, resolution, channels)
+            return stack.enter_context(spool.Resumable(partial, resolution, channels, identity()))
+
+        packed.write(target, _open(request, on_disk))
+    if resumable:
+        shutil.rmtree(partial, ignore_errors=True)
     return packed.read(target)
 
 
-def _open(
-    path: Path,
-    resolution: int | None,
-    channels: int | None,
-    max_bad: str | float,
-    progress: Progress | None,
-    spool: Path | None,
-) -> Dataset:
-    check_geometry(resolution, channels)
-    ingest.allowed_bad(max_bad, 0)  # a nonsensical limit is an error before the work, not after
+Make = Callable[[int, int, int, Callable[[], str]], Spool]
+"""make(total, resolution, channels, identity) -> where the images gather; identity() says what they are"""
+
+
+def _in_memory(total: int, resolution: int, channels: int, _identity: Callable[[], str]) -> Spool:
+    return spool.Memory(total, resolution, channels)
+
+
+def _open(request: _Request, make: Make) -> Dataset:
+    path = request.path
     if packed.matches(path) and (path.is_file() or not path.exists()):
-        dataset = packed.read(path)
-        wanted = (resolution or dataset.resolution, channels or dataset.channels)
-        if wanted == (dataset.resolution, dataset.channels):
-            return dataset
-        return _resample(path, dataset, *wanted, progress, spool)
-    kind = sources.find(path)
-    items = list(kind.items(path))
-    if not items:
+        return _open_packed(request, make)
+    kind, module = sources.find(path, request.kind)
+    images = sources.choose_split(path, module.read(path), request.split)
+    if not len(images):
         raise DataError(
             f"{path} holds no images: none of its files ends in .png, .jpg, .webp or another suffix that PIL reads"
         )
-    found = ingest.survey(items, resolution, channels, progress)
-    if not found.items:
-        _check_bad(path, found.bad, len(items), max_bad, all_bad=True)
-    decoded = ingest.decode_all(
-        found.items,
-        ingest.load_item(found.resolution, found.channels),
-        resolution=found.resolution,
-        channels=found.channels,
-        folder=spool,
-        progress=progress,
+    found = ingest.survey(images, request.resolution, request.channels, request.fit, request.progress)
+    if not len(found.rows):
+        _check_bad(path, found.bad, len(images), request.max_bad, all_bad=True)
+    candidates = images.take(found.rows)
+    decoded = make(
+        len(candidates),
+        found.resolution,
+        found.channels,
+        lambda: _identity(request, kind, candidates, found.resolution, found.channels),
     )
+    load = ingest.load_row(candidates, found.resolution, found.channels, request.fit)
+    ingest.decode_all(load, len(candidates), decoded, request.progress)
     # Judged only now, so that the message has the whole count and the next try with it succeeds.
-    bad = sorted([*found.bad, *decoded.bad], key=lambda image: sources.path_key(image.name))
-    _check_bad(path, bad, len(items), max_bad, all_bad=not decoded.kept)
-    kept = [found.items[index] for index in decoded.kept]
-    return _assemble(path, kind.__name__.rpartition(".")[2], kept, bad, decoded, resolution is None)
+    bad = sorted([*found.bad, *decoded.bad.values()], key=lambda image: sources.path_key(image.name))
+    _check_bad(path, bad, len(images), request.max_bad, all_bad=not decoded.count)
+    kept = np.delete(np.arange(len(candidates)), list(decoded.bad))
+    return _assemble(request, kind, candidates.take(kept), bad, decoded)
+
+
+def _identity(request: _Request, kind: str, images: Images, resolution: int, channels: int) -> str:
+    """SHA-256 (hex) of all that decides over the decoded pixels, the images themselves by name, size and time."""
+    made = [__version__, PIL.__version__, kind, request.split, request.fit, resolution, channels]
+    digest = hashlib.sha256(json.dumps(made).encode())
+    for name in images.names:
+        digest.update(f"{name}\n".encode())
+    for file in images.files():
+        try:
+            status = file.stat()
+        except OSError:
+            continue  # unreadable, or of a name that is no text: a bad image then as now
+        digest.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def _check_bad(
@@ -107,85 +189,98 @@ def _check_bad(
     raise DataError(f"{path}: {len(bad)} of {total} images cannot be used (limit {max_bad}): {first}; {mend}")
 
 
-def _assemble(
-    path: Path, kind: str, kept: list[Item], bad: list[BadImage], decoded: ingest.Decoded, chosen: bool
-) -> Dataset:
-    """Labels, names and notes for the decoded images."""
+def _assemble(request: _Request, kind: str, kept: Images, bad: list[BadImage], decoded: Spool) -> Dataset:
+    """The decoded images with their labels, attributes, names and notes."""
     labels, class_names, notes = _labels(kept)
-    size = decoded.images.shape[1]
-    if chosen:
-        notes.append(f"size {size} was chosen from the median short side of the images")
+    attributes = None if kept.attributes is None else torch.from_numpy(kept.attributes)
+    images = decoded.finish()
+    size = images.shape[1]
+    if request.resolution is None:
+        why = "suits this kind of set" if kept.resolution else "was chosen from the median side of the images"
+        notes.append(f"size {size} {why}")
     if decoded.upscaled:
         notes.append(
             f"{decoded.upscaled} of {len(kept)} images are smaller than {size} pixels and were enlarged"
         )
-    if labels is not None:
-        decoded.digest.update(raw_bytes(labels))
+    for tensor in (labels, attributes):
+        if tensor is not None:
+            decoded.digest.update(raw_bytes(tensor))
+    shaped = {"crop": "centre crop", "pad": "padded to a square"}[request.fit]
+    provenance = {
+        "source": request.path.resolve().name,
+        "kind": kind,
+        "found": len(kept) + len(bad),
+        "upscaled": decoded.upscaled,
+        "resize": f"EXIF orientation, {shaped}, Lanczos; transparency on white unless 4 channels",
+        "pillow": PIL.__version__,
+    }
+    if kept.splits is not None:
+        provenance["splits"] = [sources.SPLITS[index] for index in np.unique(kept.splits)]
     return Dataset(
-        images=decoded.images,
+        images=images,
         labels=labels,
         class_names=class_names,
+        attributes=attributes,
+        attribute_names=kept.attribute_names,
         content_hash=decoded.digest.hexdigest(),
         bad=tuple(bad),
-        notes=tuple(notes),
-        provenance={
-            "source": path.resolve().name,
-            "kind": kind,
-            "found": len(kept) + len(bad),
-            "upscaled": decoded.upscaled,
-            "resize": "EXIF orientation, centre crop, Lanczos; transparency on white unless 4 channels",
-            "pillow": PIL.__version__,
-        },
-        name_bytes=encode_names([item.name for item in kept]),
+        notes=(*kept.notes, *notes),
+        provenance=provenance,
+        name_bytes=encode_names(kept.names),
     )
 
 
-def _labels(kept: list[Item]) -> tuple[torch.Tensor | None, tuple[str, ...], list[str]]:
-    """int64 [N] and the class names in natural order; None when not every image has a class."""
-    given = [item.label for item in kept if item.label is not None]
-    class_names = tuple(sorted(set(given), key=sources.natural_key))
-    if not given:
+def _labels(kept: Images) -> tuple[torch.Tensor | None, tuple[str, ...], list[str]]:
+    """int64 [N] and the class names; None when not every image has a class."""
+    if kept.labels is None:
         return None, (), []
-    if len(given) < len(kept):
-        loose = len(kept) - len(given)
+    loose = int((kept.labels < 0).sum())
+    if loose:
         return (
             None,
             (),
-            [f"no labels: {loose} images lie beside the {len(class_names)} class folders, not in one"],
+            [f"no labels: {loose} of {len(kept)} images are in none of the {len(kept.class_names)} classes"],
         )
-    index = {name: position for position, name in enumerate(class_names)}
-    return torch.tensor([index[name] for name in given]), class_names, []
+    return torch.from_numpy(kept.labels), kept.class_names, []
 
 
-def _resample(
-    path: Path,
-    dataset: Dataset,
-    resolution: int,
-    channels: int,
-    progress: Progress | None,
-    spool: Path | None,
-) -> Dataset:
-    """A packed set at a lower resolution or with other channels."""
+def _open_packed(request: _Request, make: Make) -> Dataset:
+    """A packed set as it is, or at a lower resolution or with other channels."""
+    path = request.path
+    if request.kind is not None:
+        raise DataError(f"{path} is a packed set, not of kind {request.kind}: leave --kind out")
+    if request.split not in (None, "all"):
+        raise DataError(
+            f"{path} is packed and has no splits any more: pack its source with --split {request.split}"
+        )
+    dataset = packed.read(path)
+    resolution, channels = request.resolution or dataset.resolution, request.channels or dataset.channels
+    if (resolution, channels) == (dataset.resolution, dataset.channels):
+        return dataset
     if resolution > dataset.resolution:
         raise DataError(
             f"{path} was packed at size {dataset.resolution}, less than {resolution}: "
             f"pack the original images again with --size {resolution}"
         )
     pixels = dataset.images.numpy()
-
-    def load(index: int) -> tuple[np.ndarray, int]:
-        row = pixels[index, :, :, 0] if dataset.channels == 1 else pixels[index]
-        return decode.fit(Image.fromarray(row), resolution, channels), dataset.resolution
-
-    decoded = ingest.decode_all(
-        range(len(dataset)), load, resolution=resolution, channels=channels, folder=spool, progress=progress
+    decoded = make(
+        len(dataset),
+        resolution,
+        channels,
+        lambda: f"{__version__} {PIL.__version__} {dataset.content_hash} {resolution} {channels}",
+    )
+    ingest.decode_all(
+        lambda index: decode.decode(pixels[index], resolution, channels),
+        len(dataset),
+        decoded,
+        request.progress,
     )
     for tensor in (dataset.labels, dataset.attributes):
         if tensor is not None:
             decoded.digest.update(raw_bytes(tensor))
     return replace(
         dataset,
-        images=decoded.images,
+        images=decoded.finish(),
         content_hash=decoded.digest.hexdigest(),
         provenance={**dataset.provenance, "resampled_from": dataset.resolution},
     )

@@ -1,8 +1,8 @@
 """The packed set, `.fgd`: a plain safetensors file.
 
-Tensors: images uint8 [N, H, W, C]; optionally labels int64 [N], attributes float32 [N, A], and names uint8 [B] (the
-images' names in their source, UTF-8, one a line). Metadata: format, version, content_hash, and JSON strings
-class_names, attribute_names, bad, notes, provenance. The same set always gives the same bytes.
+Tensors: images uint8 [N, H, W, C]; optionally labels int64 [N], attributes float32 [N, A] (NaN: unknown), and names
+uint8 [B] (the images' names in their source, UTF-8, one a line). Metadata: format, version, content_hash, and JSON
+strings class_names, attribute_names, bad, notes, provenance. The same set always gives the same bytes.
 """
 
 import json
@@ -162,3 +162,5 @@ def _check_consistency(dataset: Dataset) -> None:
             raise ValueError(f"attributes are {attributes.dtype} {[*attributes.shape]}")
         if attributes.shape[1] != len(dataset.attribute_names):
             raise ValueError(f"{attributes.shape[1]} attributes have {len(dataset.attribute_names)} names")
+        if attributes.isinf().any():
+            raise ValueError("some attributes are infinite")

@@ -59,7 +59,7 @@ def measure(trainers: dict[str, Trainer]) -> dict[str, float]:
 
 def _step(trainer: Trainer, n: int) -> float:
     """Seconds of a discriminator and a generator step on at most `n` images and at most a batch."""
-    real, _ = trainer.feed.batch(0, min(trainer.config.train.batch, n))
+    real = trainer.feed.batch(0, min(trainer.config.train.batch, n)).images
     start = time.perf_counter()
     trainer.step_d(real, False)
     trainer.step_g(len(real))

@@ -84,7 +84,7 @@ class Trainer:
         penalise = self.penalty is not None and (self.cur_nimg // self.iteration_nimg) % interval == 0
         steps: Steps = self.graphs or self
         for i in range(train.d_steps):
-            real, _ = self.feed.batch(self.cur_nimg + i * train.batch, train.batch)  # [N, C, R, R]
+            real = self.feed.batch(self.cur_nimg + i * train.batch, train.batch).images  # [N, C, R, R]
             self._record(steps.step_d(real, penalise))
         self._record(steps.step_g(train.batch))
         beta = schedule.ema_beta(self.cur_nimg, self.iteration_nimg, train.ema_kimg, train.ema_rampup)

@@ -11,6 +11,7 @@ from fastgan.commands.data import command
 from fastgan.data import packed
 from fastgan.errors import DataError, OutputError
 from tests.data.images import fill
+from tests.data.test_cifar import archived, files
 
 
 def run(*arguments: object):
@@ -48,6 +49,60 @@ def test_channels_and_sizes_that_cannot_be_trained_on(pets, tmp_path):
     assert "12 x 12 grey" in result.stdout
     assert "power of two" in result.stderr
     assert run("pack", pets, "-o", tmp_path / "x.fgd", "--channels", 2).exit_code == 2
+
+
+ATTRIBUTES = """file,smiling,age
+cat/0.png,1,20
+cat/1.png,0,30.5
+cat/2.png,,
+dog/0.png,1,10
+"""
+
+
+def test_attributes_are_shown_with_what_is_unknown(pets, tmp_path):
+    (pets / "attributes.csv").write_text(ATTRIBUTES)
+    out = tmp_path / "pets.fgd"
+    result = run("pack", pets, "-o", out, "--size", 8, "--max-bad", 1)
+    assert "attributes  2: smiling 67% [67% unknown], age 20.1667 (10..30.5) [67% unknown]" in result.stdout
+    assert "6 of 10 images are not in attributes.csv" in result.stderr
+    assert "2: cat 5, dog 4" in result.stdout
+    facts = json.loads(run("info", out, "--json").stdout)
+    assert facts["attributes"] == {
+        "smiling": {"mean": 0.6667, "min": 0, "max": 1, "unknown": 0.6667},
+        "age": {"mean": 20.1667, "min": 10, "max": 30.5, "unknown": 0.6667},
+    }
+    assert "the content is what was packed" in run("info", out, "--verify").stdout
+
+
+def test_an_attribute_that_nothing_is_known_of(pets, tmp_path):
+    (pets / "attributes.csv").write_text("file,hat\ncat/0.png,\n")
+    result = run("pack", pets, "-o", tmp_path / "x.fgd", "--size", 8, "--max-bad", 1)
+    assert "attributes  1: hat unknown" in result.stdout
+    facts = json.loads(run("info", tmp_path / "x.fgd", "--json").stdout)
+    assert facts["attributes"] == {"hat": {"mean": None, "min": None, "max": None, "unknown": 1}}
+
+
+def test_splits_kinds_and_padding(tmp_path):
+    for split, count in (("train", 4), ("test", 2)):
+        fill(tmp_path / "in" / split, count)
+    out = tmp_path / "x.fgd"
+    assert "--split all takes the rest too" in run("pack", tmp_path / "in", "-o", out).stderr
+    result = run(
+        "pack",
+        tmp_path / "in",
+        "-o",
+        out,
+        "--split",
+        "test",
+        "--fit",
+        "pad",
+        "--kind",
+        "folder",
+        "--resumable",
+    )
+    assert "2 of 16 x 16 RGB" in result.stdout
+    with pytest.raises(DataError, match="packed and has no splits any more"):
+        run("pack", out, "-o", tmp_path / "y.fgd", "--split", "test")
 
 
 def test_too_many_bad_images_write_nothing(pets, tmp_path):
@@ -98,6 +153,34 @@ def test_help_imports_nothing_heavy():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip().endswith("[]")
+
+
+def fastgan(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The program as installed, in a process of its own."""
+    command = [sys.executable, "-m", "fastgan", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_cifar_from_the_download_to_a_packed_set(tmp_path):
+    folder = "cifar-10-batches-py"
+    archived(files(folder), folder, tmp_path / "cifar-10-python.tar.gz")
+    made = fastgan(
+        "data", "pack", tmp_path / "cifar-10-python.tar.gz", "-o", tmp_path / "c.fgd", "--split", "all"
+    )
+    assert made.returncode == 0, made.stderr
+    shown = fastgan("data", "info", tmp_path / "c.fgd", "--verify")
+    assert shown.returncode == 0, shown.stderr
+    for text in ("24 of 32 x 32 RGB", "10: airplane ", "truck ", "the content is what was packed"):
+        assert text in shown.stdout
+
+
+def test_a_malicious_cifar_is_refused(tmp_path):
+    folder = "cifar-10-batches-py"
+    content = {**files(folder), "test_batch": b"cos\nsystem\n(S'touch owned'\ntR."}
+    archived(content, folder, tmp_path / "evil.tar.gz")
+    with pytest.raises(DataError, match=r"test_batch is a pickle that wants to run os\.system"):
+        run("pack", tmp_path / "evil.tar.gz", "-o", tmp_path / "e.fgd")
+    assert not (tmp_path / "e.fgd").exists()
 
 
 def test_errors_are_one_sentence_and_exit_code_2(tmp_path):

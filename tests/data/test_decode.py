@@ -37,6 +37,49 @@ def test_crop_is_central_and_exact(height, width):
     assert short_side == side
 
 
+@settings(max_examples=25, deadline=None)
+@given(height=st.integers(1, 40), width=st.integers(1, 40))
+def test_padding_is_central_and_black_and_keeps_every_pixel(height, width):
+    picture, side = noise(height, width), max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    expected = np.zeros((side, side, 3), np.uint8)
+    expected[top : top + height, left : left + width] = picture
+    result, long_side = decode(encoded(picture), side, 3, "pad")
+    np.testing.assert_array_equal(result, expected)
+    assert long_side == side
+
+
+def test_padding_resizes_the_long_side_and_leaves_sharp_edges():
+    picture = np.full((40, 80, 3), 200, np.uint8)
+    result = decode(encoded(picture), 32, 3, "pad")[0]
+    assert (result[8:24] == 200).all()
+    assert (result[:8] == 0).all()
+    assert (result[24:] == 0).all()
+    deep = np.full((40, 80), 65535, np.uint16)
+    assert (decode(encoded(deep), 32, 1, "pad")[0][8:24] == 255).all()
+
+
+def test_padding_is_transparent_where_there_is_alpha():
+    result = decode(encoded(np.full((4, 8, 3), 200, np.uint8)), 8, 4, "pad")[0]
+    assert (result[2:6] == (200, 200, 200, 255)).all()
+    assert (result[:2] == 0).all()
+
+
+def test_a_line_of_pixels_can_be_padded_to_fewer():
+    assert decode(encoded(noise(1, 1000)), 8, 3, "pad")[0].shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("shape", [(9, 9), (9, 9, 1), (9, 9, 3), (9, 9, 4), (6, 12, 3)])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_an_array_is_what_its_file_would_be(shape, channels):
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    flat = picture[..., 0] if shape[2:] == (1,) else picture
+    expected, side = decode(encoded(flat), 8, channels)
+    result, same_side = decode(picture, 8, channels)
+    np.testing.assert_array_equal(result, expected)
+    assert (side, read_header(picture)) == (same_side, read_header(encoded(flat)))
+
+
 # Where the stored picture must come from for a viewer that honours the tag to show `upright` (EXIF 2.32, 4.6.4).
 STORED = {
     1: lambda p: p,
@@ -219,6 +262,6 @@ def test_damaged_bytes_decode_or_say_why(data):
 
 def test_header_tells_size_and_kind():
     header = read_header(encoded(noise(20, 30, 1)))
-    assert (header.short_side, header.is_grey, header.has_alpha) == (20, True, False)
+    assert (header.short_side, header.long_side, header.is_grey, header.has_alpha) == (20, 30, True, False)
     header = read_header(encoded(noise(9, 5, 4)))
     assert (header.short_side, header.is_grey, header.has_alpha) == (5, False, True)

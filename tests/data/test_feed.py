@@ -31,7 +31,7 @@ def numbered(n: int, size: int = 8, channels: int = 3) -> Dataset:
 def test_positions_alone_decide_whatever_the_batches_and_the_history(n, seed, start, sizes, resident):
     dataset = numbered(n)
     with Feed(dataset, device="cpu", seed=seed, mirror=True, resident=True) as once:
-        images, labels = once.batch(start, sum(sizes))
+        images, labels, _ = once.batch(start, sum(sizes))
     with Feed(dataset, device="cpu", seed=seed, mirror=True, resident=resident) as feed:
         feed.batch(7, 3)  # an unrelated request before
         position, parts = start, []
@@ -47,13 +47,13 @@ def test_positions_alone_decide_whatever_the_batches_and_the_history(n, seed, st
 @settings(max_examples=40, deadline=None)
 @given(n=st.integers(2, 50), seed=st.integers(0, 1000), epoch=st.integers(0, 50))
 def test_every_image_once_an_epoch(n, seed, epoch):
-    _, labels = Feed(numbered(n), device="cpu", seed=seed).batch(epoch * n, n)
-    assert sorted(labels.tolist()) == list(range(n))
+    batch = Feed(numbered(n), device="cpu", seed=seed).batch(epoch * n, n)
+    assert sorted(batch.labels.tolist()) == list(range(n))
 
 
 def test_values_layout_and_labels(device):
     dataset = numbered(5, channels=3)
-    images, labels = Feed(dataset, device=device, seed=1).batch(3, 4)
+    images, labels, _ = Feed(dataset, device=device, seed=1).batch(3, 4)
     assert images.shape == (4, 3, 8, 8)
     assert images.dtype == torch.float32
     assert images.device.type == labels.device.type == device.type
@@ -64,19 +64,72 @@ def test_values_layout_and_labels(device):
 
 def test_black_and_white_are_exactly_minus_one_and_one(device):
     images = torch.tensor([0, 255], dtype=torch.uint8)[:, None, None, None].expand(2, 8, 8, 1).contiguous()
-    batch, labels = Feed(Dataset(images=images, content_hash=""), device=device).batch(0, 2)
-    assert sorted(batch[:, 0, 0, 0].tolist()) == [-1.0, 1.0]
-    assert labels is None
+    batch = Feed(Dataset(images=images, content_hash=""), device=device).batch(0, 2)
+    assert sorted(batch.images[:, 0, 0, 0].tolist()) == [-1.0, 1.0]
+    assert batch.labels is batch.attributes is None
 
 
 def test_mirroring_flips_half_of_them_left_right_and_nothing_else():
     dataset = numbered(40)
-    plain, _ = Feed(dataset, device="cpu", seed=5).batch(0, 400)
-    mirrored, _ = Feed(dataset, device="cpu", seed=5, mirror=True).batch(0, 400)
+    plain = Feed(dataset, device="cpu", seed=5).batch(0, 400).images
+    mirrored = Feed(dataset, device="cpu", seed=5, mirror=True).batch(0, 400).images
     flipped = torch.tensor([not torch.equal(a, b) for a, b in zip(plain, mirrored, strict=True)])
     assert torch.equal(mirrored[flipped], plain[flipped].flip(3))
     np.testing.assert_array_equal(flipped.numpy(), flips(5, 0, 400))
     assert 160 < flipped.sum() < 240  # 4 standard deviations
+
+
+def described(n: int) -> Dataset:
+    """Numbered images whose label is their number modulo 3, with attributes (number, unknown where it is odd)."""
+    numbers = torch.arange(n)
+    attributes = torch.stack([numbers.float(), torch.where(numbers % 2 == 1, torch.nan, 1.0)], 1)
+    plain = numbered(n)
+    return Dataset(
+        images=plain.images,
+        labels=numbers % 3,
+        class_names=("a", "b", "c"),
+        attributes=attributes,
+        attribute_names=("number", "even"),
+        content_hash="",
+    )
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_labels_and_attributes_belong_to_their_images(device, resident):
+    with Feed(described(20), device=device, seed=3, resident=resident) as feed:
+        for start in (0, 7, 33):
+            batch = feed.batch(start, 10)
+            assert batch.labels.device.type == batch.attributes.device.type == device.type
+            number = batch.attributes[:, 0]
+            assert torch.equal(batch.labels, number.long() % 3)
+            assert torch.equal(batch.attributes[:, 1].isnan(), number % 2 == 1)
+            assert torch.equal((batch.images[:, 0, 0, 0] * 127.5 + 127.5).round(), number)
+
+
+@settings(max_examples=30, deadline=None)
+@given(start=st.integers(0, 1000), sizes=st.lists(st.integers(0, 9), min_size=1, max_size=5))
+def test_conditions_are_rows_of_the_set_given_by_position_alone(start, sizes):
+    feed = Feed(described(12), device="cpu", seed=1)
+    labels, attributes = feed.conditions(start, sum(sizes))
+    assert torch.equal(labels, attributes[:, 0].long() % 3)
+    parts, position = [], start
+    for size in sizes:
+        parts.append(feed.conditions(position, size))
+        position += size
+        feed.batch(position, 3)
+    assert torch.equal(torch.cat([part.labels for part in parts]), labels)
+    joined = torch.cat([part.attributes for part in parts])
+    torch.testing.assert_close(joined, attributes, equal_nan=True, atol=0, rtol=0)
+
+
+def test_conditions_follow_the_data_and_not_the_batch():
+    feed = Feed(described(10), device="cpu", seed=2)
+    number = feed.conditions(0, 4000).attributes[:, 0]
+    counts = number.long().bincount(minlength=10)
+    assert counts.min() > 310  # 400 expected, standard deviation 19
+    shown = feed.batch(0, 4000).attributes[:, 0]
+    assert 300 < (number == shown).sum() < 500
+    assert Feed(numbered(3), device="cpu").conditions(0, 2).attributes is None
 
 
 def test_seeds_and_epochs_give_unrelated_orders():
@@ -91,15 +144,25 @@ def test_orders_never_change_between_versions():
     # Runs are resumed years later: these values are part of the format.
     assert epoch_order(0, 0, 10).tolist() == [8, 7, 4, 2, 6, 5, 9, 0, 1, 3]
     assert epoch_order(7, 3, 10).tolist() == [6, 4, 8, 9, 0, 2, 5, 3, 1, 7]
+    assert Feed(described(10), device="cpu").conditions(3, 8).attributes[:, 0].tolist() == [
+        9,
+        1,
+        3,
+        5,
+        2,
+        4,
+        7,
+        2,
+    ]
     assert flips(0, 0, 12).astype(int).tolist() == [1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1]
 
 
 def test_a_prefetching_feed_can_be_closed_twice_and_still_answers():
     feed = Feed(numbered(5), device="cpu", resident=False)
-    first, _ = feed.batch(0, 3)
+    first = feed.batch(0, 3).images
     feed.close()
     feed.close()
-    assert torch.equal(feed.batch(0, 3)[0], first)
+    assert torch.equal(feed.batch(0, 3).images, first)
 
 
 def test_sets_that_cannot_be_trained_on():

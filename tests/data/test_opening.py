@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -48,6 +49,35 @@ def test_class_folders_become_labels_in_natural_order(pets):
     np.testing.assert_array_equal(dataset.images.numpy(), np.stack(expected))
 
 
+def test_natural_order():
+    numbers = [
+        "",
+        "01",
+        "1",
+        "2",
+        "10",
+        "A",
+        "a",
+        "a/z",
+        "a1",
+        "A1b",
+        "a01b",
+        "a1b2",
+        "a2",
+        "a10",
+        "ab",
+        "b",
+        "é",
+    ]
+    folders = ["c", "c/9", "c/10", "c b/1", "c-/1", "d/1", "猫9", "猫10"]
+    assert sorted([*folders, *numbers], key=sources.path_key) == [
+        *numbers[:-1],
+        *folders[:-2],
+        "é",
+        *folders[-2:],
+    ]
+
+
 @pytest.mark.parametrize("top", ["", "holiday/", "a/b/"])
 def test_a_zip_gives_what_the_folder_gives(pets, tmp_path, top):
     folder, archive = open_dataset(pets), open_dataset(zipped(pets, tmp_path / "pets.zip", top))
@@ -56,12 +86,69 @@ def test_a_zip_gives_what_the_folder_gives(pets, tmp_path, top):
     assert archive.names == tuple(top + name for name in ORDER)
 
 
+def test_folders_called_train_and_test_are_splits(tmp_path):
+    for split, counts in (("train", (3, 2)), ("Test", (1, 2)), ("val", (1, 1))):
+        for name, count in zip(("cat", "dog"), counts, strict=True):
+            fill(tmp_path / "set" / split / name, count, seed=len(split) + count)
+    train = open_dataset(tmp_path / "set")
+    assert train.class_names == ("cat", "dog")
+    assert train.labels.tolist() == [0, 0, 0, 1, 1]
+    assert any("only the training split was taken, 5 of 10" in note for note in train.notes)
+    assert open_dataset(tmp_path / "set", split="test").labels.tolist() == [0, 1, 1]
+    assert len(open_dataset(tmp_path / "set", split="all")) == 10
+
+
+def test_a_path_that_two_sources_claim_needs_a_word(tmp_path):
+    fill(tmp_path / "set", 2)
+    with tarfile.open(tmp_path / "set" / "x.tar", "w") as archive:
+        archive.add(tmp_path / "set" / "1.png", "1.png")
+    (tmp_path / "set" / "y.parquet").write_bytes(b"PAR1")
+    message = r"could be parquet files of images \(--kind parquet\) and WebDataset .tar shards \(--kind webdataset\)"
+    with pytest.raises(DataError, match=message):
+        open_dataset(tmp_path / "set")
+    assert len(open_dataset(tmp_path / "set", kind="webdataset")) == 1
+    assert len(open_dataset(tmp_path / "set", kind="folder")) == 2
+    with pytest.raises(DataError, match="'tar' is no kind of source: use celeba, cifar, folder"):
+        open_dataset(tmp_path / "set", kind="tar")
+    with pytest.raises(DataError, match="is not CelebA: leave --kind out"):
+        open_dataset(tmp_path / "set", kind="celeba")
+
+
+def test_a_path_that_may_not_be_looked_at(tmp_path, monkeypatch):
+    def forbidden(_path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(sources.all_kinds()["folder"], "matches", forbidden)
+    with pytest.raises(DataError, match=r"cannot read .*set: Permission denied"):
+        open_dataset(tmp_path / "set")
+
+
+def test_padding_keeps_whole_images_and_chooses_by_the_long_side(tmp_path):
+    for index in range(2):
+        save(tmp_path / "in" / f"{index}.png", noise(16, 64, seed=index))
+    assert open_dataset(tmp_path / "in").resolution == 16
+    dataset = open_dataset(tmp_path / "in", fit="pad")
+    assert dataset.resolution == 64
+    np.testing.assert_array_equal(dataset.images[1, 24:40].numpy(), noise(16, 64, seed=1))
+    assert (dataset.images[:, :24] == 0).all()
+    assert dataset.provenance["upscaled"] == 0
+
+
+def test_nothing_is_scanned_when_nothing_is_left_open(damaged):
+    stages = set()
+    dataset = open_dataset(
+        damaged, resolution=8, channels=3, max_bad=3, progress=lambda stage, *_: stages.add(stage)
+    )
+    assert stages == {"decode"}
+    assert len(dataset.bad) == 3
+
+
 def test_images_beside_class_folders_mean_no_labels_and_a_note(pets):
     save(pets / "loose.png", noise(16, 16, seed=9))
     dataset = open_dataset(pets)
     assert dataset.labels is None
     assert dataset.class_names == ()
-    assert any("1 images lie beside the 2 class folders" in note for note in dataset.notes)
+    assert any("1 of 6 images are in none of the 2 classes" in note for note in dataset.notes)
 
 
 def test_one_folder_inside_is_looked_through(tmp_path):
@@ -217,7 +304,15 @@ def test_a_broken_zip_says_so(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"resolution": 0}, {"resolution": 10**6}, {"channels": 2}, {"max_bad": "many"}]
+    "options",
+    [
+        {"resolution": 0},
+        {"resolution": 10**6},
+        {"channels": 2},
+        {"max_bad": "many"},
+        {"fit": "x"},
+        {"split": "x"},
+    ],
 )
 def test_impossible_options_fail_before_any_work(tmp_path, options):
     fill(tmp_path, 1)
@@ -244,7 +339,7 @@ def test_progress_reaches_the_total_in_each_stage(damaged):
 
 def test_a_set_too_large_for_memory_says_to_pack_it(tmp_path, monkeypatch):
     fill(tmp_path / "in", 4)
-    monkeypatch.setattr("fastgan.data.ingest.physical_memory", lambda: 1000)
+    monkeypatch.setattr("fastgan.data.spool.physical_memory", lambda: 1000)
     with pytest.raises(DataError, match="fastgan data pack"):
         open_dataset(tmp_path / "in")
     assert len(pack(tmp_path / "in", tmp_path / "out.fgd")) == 4
@@ -270,10 +365,12 @@ def test_an_interrupted_pack_leaves_nothing(tmp_path):
 
 
 def test_every_file_in_sources_is_a_kind_of_source():
-    assert {"folder", "zip_file"} <= {module.__name__.rpartition(".")[2] for module in sources.all_kinds()}
-    for module in sources.all_kinds():
+    assert {"folder", "zip_file", "cifar", "celeba", "idx", "webdataset", "parquet"} <= set(
+        sources.all_kinds()
+    )
+    for module in sources.all_kinds().values():
         assert callable(module.matches)
-        assert callable(module.items)
+        assert callable(module.read)
         assert module.DESCRIBES
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +51,31 @@ def test_round_trip(tmp_path, channels):
     same(packed.verify(tmp_path / "x.fgd"), dataset)
     same(open_dataset(tmp_path / "x.fgd"), dataset)
     assert dataset.names[0] == "0 .png"
+
+
+def test_unknown_attributes_survive_and_are_hashed(tmp_path):
+    whole = full()
+    attributes = whole.attributes.clone()
+    attributes[1, 0], attributes[2, 1] = torch.nan, -17.25
+    dataset = replace(
+        whole, attributes=attributes, content_hash=content_hash(whole.images, whole.labels, attributes)
+    )
+    dataset.save(tmp_path / "x.fgd")
+    found = packed.verify(tmp_path / "x.fgd")
+    torch.testing.assert_close(found.attributes, attributes, equal_nan=True, atol=0, rtol=0)
+    assert found.content_hash != whole.content_hash
+    small = open_dataset(tmp_path / "x.fgd", channels=1)
+    torch.testing.assert_close(small.attributes, attributes, equal_nan=True, atol=0, rtol=0)
+
+
+def test_a_file_of_the_first_version_is_still_read(tmp_path):
+    dataset, expected = packed.verify(Path(__file__).with_name("version1.fgd")), full()
+    assert dataset.content_hash.startswith("cbe1cc7f94a7")
+    assert dataset.images.shape == expected.images.shape
+    for name in ("labels", "attributes"):
+        assert torch.equal(getattr(dataset, name), getattr(expected, name))
+    for name in ("class_names", "attribute_names", "bad", "notes", "provenance", "names"):
+        assert getattr(dataset, name) == getattr(expected, name)
 
 
 def test_any_safetensors_reader_opens_it(tmp_path):
@@ -156,6 +183,7 @@ def broken(tmp_path, **changes) -> None:
         {"labels": torch.zeros(5, dtype=torch.int64)},
         {"labels": torch.zeros(6)},
         {"attributes": torch.zeros(6, 3)},
+        {"attributes": torch.full((6, 2), torch.inf)},
         {"class_names": "[not json"},
         {"class_names": None},
         {"content_hash": None},

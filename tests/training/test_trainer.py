@@ -138,7 +138,7 @@ def test_an_eager_penalty_shares_the_step_and_leaves_adam_alone(make):
 def test_the_penalised_step_has_the_gradient_of_the_papers_objective(make):
     """wgan-gp: one Adam-free comparison, the gradient of E[D(fake)] - E[D(real)] + lambda GP written out in float64."""
     trainer = make("wgan-gp")
-    real, _ = trainer.feed.batch(0, 4)
+    real = trainer.feed.batch(0, 4).images
     captured = {}
     trainer.d_optimizer.step = lambda: captured.update(
         {name: p.grad.double().cpu().clone() for name, p in trainer.d_named.items()}

@@ -1,16 +1,20 @@
-"""A folder of images, searched recursively; its immediate subfolders are the classes."""
+"""A folder of images, searched recursively; its immediate subfolders are the classes.
+
+`dataset.json` and `attributes.csv` in it give labels and attributes, see `annotations`.
+"""
 
 import os
 from collections.abc import Iterator
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
+from fastgan.data import annotations
 from fastgan.data.decode import suffixes
-from fastgan.data.sources import Item, is_hidden, with_classes
+from fastgan.data.sources import Images, by_folders, is_hidden
 from fastgan.errors import DataError
 
 DESCRIBES = "a folder of images"
+FALLBACK = True
 
 
 def matches(path: Path) -> bool:
@@ -18,11 +22,20 @@ def matches(path: Path) -> bool:
     return path.is_dir()
 
 
-def items(path: Path) -> Iterator[Item]:
+def read(path: Path) -> Images:
     """Every file with an image's suffix below `path`; links to folders are followed, each folder once."""
+    return annotations.apply(image_files(path), path, lambda name: _text(path / name))
+
+
+def image_files(path: Path) -> Images:
+    """`read` without labels and attributes from files."""
+    images = by_folders(_names(path), lambda name: (path / name).open("rb"), files=tuple)
+    return replace(images, files=lambda: (path / name for name in images.names))
+
+
+def _names(path: Path) -> Iterator[str]:
     wanted = suffixes()
     seen: set[tuple[int, int]] = set()
-    files = []
 
     def fail(error: OSError) -> None:
         raise DataError(f"cannot list {error.filename}: {error.strerror}") from error
@@ -34,13 +47,17 @@ def items(path: Path) -> Iterator[Item]:
             continue
         seen.add((status.st_dev, status.st_ino))
         subfolders.sort()
+        inside = Path(folder).relative_to(path).as_posix()
         for name in names:
-            full = Path(folder, name)
-            inside = full.relative_to(path).as_posix()
-            if full.suffix.lower() in wanted and not is_hidden(inside):
-                files.append((inside, partial(_open, full)))
-    yield from with_classes(files)
+            full = name if inside == "." else f"{inside}/{name}"
+            if os.path.splitext(name)[1].lower() in wanted and not is_hidden(full):
+                yield full
 
 
-def _open(path: Path) -> BinaryIO:
-    return open(path, "rb")
+def _text(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error

@@ -1,0 +1,166 @@
+"""WebDataset shards, and what tar files can be when they are not whole."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fastgan.data import open_dataset, pack, packed
+from fastgan.errors import DataError
+from tests.data.images import encoded, noise
+
+
+def shard(path: Path, files: dict[str, bytes], *, mode: str = "w", form: int = tarfile.PAX_FORMAT) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode, format=form) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def image(seed: int, kind: str = "PNG") -> bytes:
+    return encoded(noise(16, 16, seed=seed), kind).getvalue()
+
+
+def samples(start: int, count: int, **notes) -> dict[str, bytes]:
+    """`count` samples; notes: extension -> function of the sample's number."""
+    files = {}
+    for index in range(start, start + count):
+        files[f"{index:05d}.png"] = image(index)
+        files |= {f"{index:05d}.{extension}": make(index).encode() for extension, make in notes.items()}
+    return files
+
+
+def test_shards_in_a_folder_a_pattern_and_one_alone(tmp_path):
+    for number in range(3):
+        shard(tmp_path / "set" / f"part-{number:02d}.tar", samples(number * 4, 4, cls=lambda i: str(i % 3)))
+    folder = open_dataset(tmp_path / "set")
+    np.testing.assert_array_equal(
+        folder.images.numpy(), np.stack([noise(16, 16, seed=seed) for seed in range(12)])
+    )
+    assert folder.labels.tolist() == [index % 3 for index in range(12)]
+    assert folder.class_names == ("0", "1", "2")
+    assert folder.names[4] == "part-01.tar/00004.png"
+    assert open_dataset(tmp_path / "set" / "part-{00..02}.tar").content_hash == folder.content_hash
+    assert open_dataset(tmp_path / "set" / "part-{00,01,02}.tar").content_hash == folder.content_hash
+    assert torch.equal(open_dataset(tmp_path / "set" / "part-01.tar").images, folder.images[4:8])
+    with pytest.raises(DataError, match=r"2 of the 5 shards .* are not there, .*part-03\.tar first"):
+        open_dataset(tmp_path / "set" / "part-{00..04}.tar")
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_every_tar_format_and_long_names(tmp_path, form):
+    long = f"{'d' * 60}/{'n' * 80}"
+    path = shard(
+        tmp_path / "x.tar",
+        {f"{long}.png": image(1), f"{long}.cls": b"7", "b.webp": image(2, "WEBP")},
+        form=form,
+    )
+    dataset = open_dataset(path)
+    np.testing.assert_array_equal(dataset.images[0].numpy(), noise(16, 16, seed=1))
+    assert dataset.names[0] == f"x.tar/{long}.png"
+
+
+def test_classes_and_attributes_of_json(tmp_path):
+    def note(index: int) -> str:
+        attributes = {"smiling": index % 2, "age": None if index == 1 else 20.5 + index}
+        return json.dumps({"label": "truck" if index else "car", "attributes": attributes, "caption": "x"})
+
+    dataset = pack(shard(tmp_path / "x.tar", samples(0, 3, json=note)), tmp_path / "x.fgd")
+    assert dataset.class_names == ("car", "truck")
+    assert dataset.labels.tolist() == [0, 1, 1]
+    assert dataset.attribute_names == ("smiling", "age")
+    expected = torch.tensor([[0, 20.5], [1, torch.nan], [0, 22.5]])
+    torch.testing.assert_close(dataset.attributes, expected, equal_nan=True)
+    packed.verify(tmp_path / "x.fgd")
+
+
+def test_texts_are_classes_when_they_repeat_and_captions_when_not(tmp_path):
+    classes = shard(tmp_path / "a.tar", samples(0, 6, txt=lambda i: ("cat", "dog")[i % 2]))
+    assert open_dataset(classes).class_names == ("cat", "dog")
+    captions = open_dataset(shard(tmp_path / "b.tar", samples(0, 6, txt=lambda i: f"photo number {i}")))
+    assert captions.labels is None
+    assert any("captions (6 different ones)" in note for note in captions.notes)
+
+
+def test_a_sample_without_a_class_means_no_labels(tmp_path):
+    path = shard(tmp_path / "x.tar", {**samples(0, 2, cls=str), **samples(2, 1)})
+    dataset = open_dataset(path)
+    assert dataset.labels is None
+    assert any("1 of 3 images are in none of the 2 classes" in note for note in dataset.notes)
+
+
+def test_splits_by_name(tmp_path):
+    shard(tmp_path / "set" / "train-0.tar", samples(0, 3))
+    shard(tmp_path / "set" / "test-0.tar", samples(3, 2))
+    assert len(open_dataset(tmp_path / "set")) == 3
+    assert len(open_dataset(tmp_path / "set", split="test")) == 2
+    assert len(open_dataset(tmp_path / "set", split="all")) == 5
+
+
+def test_a_damaged_image_is_skipped_by_name(tmp_path):
+    path = shard(tmp_path / "x.tar", {**samples(0, 4), "bad.jpg": b"no image", "../up.png": image(9)})
+    dataset = open_dataset(path, max_bad=1)
+    assert [str(bad) for bad in dataset.bad] == ["x.tar/bad.jpg (not an image in a known format)"]
+    assert not (tmp_path.parent / "up.png").exists()
+
+
+@pytest.mark.parametrize("keep", [0, 100, 700, 1536, "between members", "marker"])
+def test_a_shard_cut_short_anywhere(tmp_path, keep):
+    path = shard(tmp_path / "x.tar", samples(0, 4))
+    whole = path.read_bytes()
+    with tarfile.open(path) as archive:
+        last = archive.getmembers()[-1]
+    ends = {"between members": last.offset, "marker": last.offset_data + -(-last.size // 512) * 512}
+    path.write_bytes(whole[: ends.get(keep, keep)])
+    with pytest.raises(DataError, match=r"x\.tar is cut short or no plain tar") as error:
+        open_dataset(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_header_in_the_middle_is_no_end(tmp_path):
+    path = shard(tmp_path / "x.tar", samples(0, 4))
+    with tarfile.open(path) as archive:
+        offset = archive.getmembers()[2].offset
+    data = bytearray(path.read_bytes())
+    data[offset + 10] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"neither a file nor the end"):
+        open_dataset(path)
+
+
+BROKEN = {
+    "two images": (
+        {"a.png": image(0), "a.jpg": image(1)},
+        r"x\.tar: the sample a has two images, a\.jpg second",
+    ),
+    "no json": ({"a.png": image(0), "a.json": b"{"}, r"x\.tar: a\.json is no JSON"),
+    "binary class": ({"a.png": image(0), "a.cls": b"\xff"}, r"x\.tar: a\.cls is not UTF-8"),
+    "attribute": ({"a.png": image(0), "a.json": b'{"attributes": {"age": "old"}}'}, r"a\.json: age is 'old'"),
+    "huge": (
+        {"a.png": image(0), "a.json": b'{"attributes": {"age": 1' + b"0" * 400 + b"}}"},
+        r"a\.json: age is '1000",
+    ),
+    "no images": ({"a.txt": b"x"}, r"holds no images"),
+    "nothing": ({}, r"holds no images"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_broken_shards_are_one_sentence(tmp_path, what):
+    files, message = BROKEN[what]
+    with pytest.raises(DataError, match=message) as error:
+        open_dataset(shard(tmp_path / "x.tar", files))
+    assert "\n" not in str(error.value)
+
+
+def test_compressed_shards_say_so(tmp_path):
+    path = shard(tmp_path / "x.tar", samples(0, 2), mode="w:gz")
+    with pytest.raises(DataError, match="no plain tar"):
+        open_dataset(path)

@@ -10,8 +10,8 @@ namespace {
 // How many vectors wide a group of channels may be is for its parameters and sums to fit the registers.
 constexpr int kRegisters = FASTGAN_VECTOR_BYTES == 64 ? 32 : 16;
 
-// Pixels of small planes that are measured before they are written.
-constexpr int64_t kBatch = 1024;
+// Small planes go together: as many as have so many pixels.
+constexpr int64_t kBatch = 4096, kMostTogether = 16;
 
 // f(begin, end) for each run of the steps [0, steps): at least once, for the tail's sake.
 template <class F>
@@ -161,7 +161,7 @@ struct Backward : G {
       const Tile_ h = G::kEpilogue ? leaky_relu(p, this->slope) : p;
       Tile_ d = gain * (this->load(b.g, step, count) - mean_g - (h - mean) * slope_h);
       if constexpr (G::kEpilogue) {
-        d = this->kept(if_positive(p, d, this->slope * d), count);
+        d = this->kept(scale_unless_positive(p, d, this->slope), count);
         sum_dx = sum_dx + d;
         if (this->noise) sum_dx_noise = sum_dx_noise + d * this->noise_at(step, count);
       }
@@ -185,18 +185,26 @@ struct Vectors {
   static constexpr int value = U;
 };
 
-// Planes [begin, end), some at a time where they are small: a plane's sums and root take long to come, and the next
-// plane's values can be read meanwhile.
+// Planes [begin, end), some at a time where they are small: what one step does to a plane takes long to come, and the
+// next plane's can be worked on meanwhile.
 template <class P>
 void planes(const typename P::Args& args, int64_t begin, int64_t end) {
   const Shape& shape = P::norm(args).shape;
-  const int64_t together = shape.hw() < kBatch ? kBatch / shape.hw() : 1;
+  typename P::A states[kMostTogether][P::kStates][P::kCount];
+  int64_t together = shape.hw() < kBatch ? kBatch / shape.hw() : 1;
+  if (together > kMostTogether) together = kMostTogether;
   for (int64_t first = begin; first < end; first += together) {
     const int64_t last = first + together < end ? first + together : end;
     for (int64_t item = first; item < last; ++item) {
       P pass(args, item / shape.c, item % shape.c, Whole{});
       pass.start();
       P::for_parts(pass.whole_steps(), [&](int64_t from, int64_t to) { pass.measure(from, to); });
+      for (int i = 0; i < P::kStates; ++i) store_tile(states[item - first][i], pass.state(i), Whole{});
+    }
+    for (int64_t item = first; item < last; ++item) {
+      P pass(args, item / shape.c, item % shape.c, Whole{});
+      for (int i = 0; i < P::kStates; ++i)
+        pass.state(i) = load_tile<typename P::A, P::U>(states[item - first][i], Whole{});
       pass.finish();
     }
     for (int64_t item = first; item < last; ++item) {
@@ -237,6 +245,8 @@ struct PixelBlock {
     };
     int64_t c = first;
     for (; c + U * L <= last; c += U * L) one(c, Vectors<U>{}, Whole{});
+    if constexpr (U > 2)
+      if (c + 2 * L <= last) one(c, Vectors<2>{}, Whole{}), c += 2 * L;
     for (; c + L <= last; c += L) one(c, Vectors<1>{}, Whole{});
     if (c < last) one(c, Vectors<1>{}, static_cast<int>(last - c));
   }

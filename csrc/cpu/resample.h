@@ -22,10 +22,10 @@ struct Resample {
 
 // One pixel, in whole vectors of any instruction set.
 inline int64_t resample_scratch(const Resample& a) { return a.step + 64; }
-// An item is two output rows of a plane; of pixels, upsampled rows 2i - 1 and 2i, or one downsampled row.
+// An item is two output rows of a plane; of pixels, upsampled rows 2i - 1 and 2i, or downsampled rows 2i and 2i + 1.
 inline int64_t planes_items(const Resample& a) { return a.images * ((a.out_h + 1) / 2); }
 inline int64_t upsample_pixels_items(const Resample& a) { return a.images * (a.in_h + 1); }
-inline int64_t downsample_pixels_items(const Resample& a) { return a.images * a.out_h; }
+inline int64_t downsample_pixels_items(const Resample& a) { return a.images * ((a.out_h + 1) / 2); }
 
 // y[2i] = t1 x[i] + t3 x[i-1],  y[2i+1] = t2 x[i] + t0 x[i+1]  on each axis
 FASTGAN_KERNEL(upsample_planes, Resample)

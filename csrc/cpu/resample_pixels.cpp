@@ -1,5 +1,7 @@
+#include <type_traits>
+
+#include "couple.h"
 #include "resample.h"
-#include "wide.h"
 
 namespace fastgan {
 namespace FASTGAN_ISA {
@@ -25,6 +27,7 @@ struct Row {
     first = inside ? static_cast<const T*>(a.in) + (image * a.in_h + row) * a.in_w * a.step : zeros;
     step = inside ? a.step : 0;
   }
+  const T* operator[](int64_t column) const { return first + column * step; }  // of a column inside
   const T* at(int64_t column) const { return column >= 0 && column < width ? first + column * step : zeros; }
 };
 
@@ -39,6 +42,7 @@ struct OutRow {
     first = inside ? static_cast<T*>(a.out) + (image * a.out_h + row) * a.out_w * a.step : spare;
     step = inside ? a.step : 0;
   }
+  T* operator[](int64_t column) const { return first + column * step; }
   T* at(int64_t column) const { return column >= 0 && column < width ? first + column * step : spare; }
 };
 
@@ -68,31 +72,40 @@ void upsample_pixels_as(T*, const Resample& a, int64_t begin, int64_t end) {
   }
 }
 
-// The vertical blend of each input column is made once: what it adds to the output pixel to its right waits in scratch.
-template <class T>
-void downsample_pixels_as(T*, const Resample& a, int64_t begin, int64_t end) {
+// Two output rows, which share the two input rows between them. Channels outside, columns inside: what a column adds to
+// the output pixel to its right waits in registers.
+template <class T, class Pair>
+void downsample_pixels_as(Pair*, const Resample& a, int64_t begin, int64_t end) {
   using A = Acc<T>;
-  const A t[4] = {A(a.taps[0]), A(a.taps[1]), A(a.taps[2]), A(a.taps[3])};
-  A* const waiting = static_cast<A*>(a.scratch);
+  const double* const t = a.taps;
+  const A t0 = A(t[0]), t1 = A(t[1]), t2 = A(t[2]), t3 = A(t[3]);
+  const auto upper_half = Pair::weights(t[0], t[1]), lower_half = Pair::weights(t[2], t[3]);
+  struct Both {
+    Wide<A> row[2];
+  };
   for (int64_t item = begin; item < end; ++item) {
-    const int64_t image = item / a.out_h, i = item % a.out_h;
-    const Row<T> rows[4] = {{a, image, 2 * i - 1}, {a, image, 2 * i}, {a, image, 2 * i + 1}, {a, image, 2 * i + 2}};
-    const auto column = [&](int64_t j, int64_t c, auto count) FASTGAN_INLINED {
-      Wide<A> v = t[0] * load_wide(rows[0].at(j) + c, count);
-      for (int k = 1; k < 4; ++k) v = v + t[k] * load_wide(rows[k].at(j) + c, count);
-      return v;
-    };
+    const int64_t rows = (a.out_h + 1) / 2, image = item / rows, i = item % rows * 2;
+    const Row<T> in[6] = {{a, image, 2 * i - 1}, {a, image, 2 * i},     {a, image, 2 * i + 1},
+                          {a, image, 2 * i + 2}, {a, image, 2 * i + 3}, {a, image, 2 * i + 4}};
+    const OutRow<T> out[2] = {{a, image, i}, {a, image, i + 1}};
     each_channel<A>(a.step, [&](int64_t c, auto count) FASTGAN_INLINED {
-      store_tile(waiting + c, t[1] * column(0, c, count), Whole{});
+      const auto vertical = [&](int64_t j) FASTGAN_INLINED {
+        const Pair top = Pair::load(in[0][j] + c, in[1][j] + c, count);
+        const Pair middle = Pair::load(in[2][j] + c, in[3][j] + c, count);
+        const Pair bottom = Pair::load(in[4][j] + c, in[5][j] + c, count);
+        return Both{{middle.blend(lower_half, top.blend(upper_half)),
+                     bottom.blend(lower_half, middle.blend(upper_half))}};
+      };
+      Both waiting = vertical(0);
+      FASTGAN_EACH(r, 2) waiting.row[r] = t1 * waiting.row[r];
+      for (int64_t j = 0; j < a.out_w; ++j) {
+        const Both odd = vertical(2 * j + 1), even = 2 * j + 2 < a.in_w ? vertical(2 * j + 2) : Both{};
+        FASTGAN_EACH(r, 2) {
+          Pair::store(out[r][j] + c, waiting.row[r] + t2 * odd.row[r] + t3 * even.row[r], count);
+          waiting.row[r] = t0 * odd.row[r] + t1 * even.row[r];
+        }
+      }
     });
-    T* out = static_cast<T*>(a.out) + item * a.out_w * a.step;
-    for (int64_t j = 0; j < a.out_w; ++j, out += a.step) {
-      each_channel<A>(a.step, [&](int64_t c, auto count) FASTGAN_INLINED {
-        const Wide<A> odd = column(2 * j + 1, c, count), even = column(2 * j + 2, c, count);
-        store_wide(out + c, load_tile<A, 2>(waiting + c, Whole{}) + t[2] * odd + t[3] * even, count);
-        store_tile(waiting + c, t[0] * odd + t[1] * even, Whole{});
-      });
-    }
   }
 }
 
@@ -102,7 +115,10 @@ void upsample_pixels(const Resample& a, int64_t begin, int64_t end) {
   for_dtype(a.dtype, [&](auto* storage) { upsample_pixels_as(storage, a, begin, end); });
 }
 void downsample_pixels(const Resample& a, int64_t begin, int64_t end) {
-  for_dtype(a.dtype, [&](auto* storage) { downsample_pixels_as(storage, a, begin, end); });
+  for_dtype(a.dtype, [&](auto* storage) {
+    using T = std::remove_pointer_t<decltype(storage)>;
+    for_couple<T>(a.taps, [&](auto* pair) { downsample_pixels_as<T>(pair, a, begin, end); });
+  });
 }
 
 }  // namespace FASTGAN_ISA

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fastgan import losses, models
 from fastgan.config import build, to_mapping
@@ -49,23 +49,16 @@ def pick_device(name: str) -> torch.device:
 def make_penalty(loss: LossConfig) -> Penalty | None:
     """The term that `loss.penalty` adds to the discriminator's loss, or None.
 
-    gp: lambda * GP at points between real and fake (Gulrajani et al. 2017); r1: gamma / 2 * R1 (Mescheder et al.
-    2018), with lambda or gamma = loss.penalty_weight.
+    gp: lambda * GP at points between real and fake (Gulrajani et al. 2017); r1, r2, r1+r2: gamma / 2 times the squared
+    gradient norm at real images, at fakes, at both (Mescheder et al. 2018), with lambda or gamma = loss.penalty_weight.
     """
     if loss.penalty not in PENALTIES:
         raise ConfigError(f"loss.penalty = {loss.penalty!r} is unknown: choose one of {', '.join(PENALTIES)}")
-    function, weight = PENALTIES[loss.penalty], loss.penalty_weight
+    function = PENALTIES[loss.penalty]
     if function is None:
         return None
-
-    def between(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-        t = torch.rand(len(real), device=real.device)  # [N]
-        return weight * function(discriminator, real, fake, t)
-
-    def on_real(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-        return weight / 2 * function(discriminator, real)
-
-    return between if loss.penalty == "gp" else on_real
+    weight = loss.penalty_weight * function.share  # type: ignore[attr-defined]
+    return lambda discriminator, real, fake: weight * function(discriminator, real, fake)
 
 
 def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:

@@ -15,9 +15,9 @@ class LossConfig:
     name: str = "nonsaturating"
     """The adversarial loss: a file of fastgan/losses/."""
     penalty: str = "none"
-    """Gradient penalty on the discriminator: one of fastgan/losses/penalties.py, such as none, gp or r1."""
+    """Gradient penalty on the discriminator: none, gp, r1 (at real images), r2 (at fakes) or r1+r2."""
     penalty_weight: float = 10.0
-    """lambda of gp (the loss gains lambda * GP), gamma of r1 (it gains gamma / 2 * R1)."""
+    """lambda of gp (the loss gains lambda * GP), gamma of the others (it gains gamma / 2 * R1)."""
     penalty_interval: int = 1
     """Penalise every so many iterations; above 1 in a pass of its own, scaled as in StyleGAN2, appendix B."""
 

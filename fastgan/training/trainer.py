@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.data import Feed
+from fastgan.losses.penalties import Discriminator
 from fastgan.training import checkpoint, ema, schedule
 from fastgan.training.graphs import Losses, StepGraphs, Steps
 from fastgan.training.settings import RunConfig
 
-Penalty = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Penalty = Callable[[Discriminator, Tensor, Tensor], Tensor]
 """(discriminator, real, fake) -> scalar, the term that the paper adds to the loss (lambda * GP, gamma / 2 * R1)."""
 
 

@@ -161,6 +161,27 @@ def test_the_penalised_step_has_the_gradient_of_the_papers_objective(make):
         torch.testing.assert_close(captured[f"d.{name}"], p.grad, rtol=2e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "points"), [("r1", ["real"]), ("r2", ["fake"]), ("r1+r2", ["real", "fake"])]
+)
+def test_gradient_norms_count_by_half_of_gamma(make, name, points):
+    """On D(x) = sum of x^2 the squared gradient norm is 4 |x|^2, so R1 at gamma 3 is 3 / 2 * 4 |x|^2."""
+    penalty = make("stylegan", loss={"penalty": name, "penalty_weight": 3.0}).penalty
+    images = {"real": torch.full((2, 3, 8, 8), 0.5), "fake": torch.full((2, 3, 8, 8), 2.0)}
+    value = penalty(lambda x: x.square().sum((1, 2, 3)), **images)
+    expected = sum(1.5 * 4 * images[point][0].square().sum() for point in points)
+    torch.testing.assert_close(value, expected)
+
+
+@pytest.mark.parametrize("name", ["none", "gp", "r1", "r2", "r1+r2"])
+def test_every_penalty_trains(make, name):
+    trainer = make("stylegan", loss={"penalty": name, "penalty_interval": 1})
+    run(trainer, 1)
+    losses = trainer.take_losses()
+    assert ("penalty" in losses) == (name != "none")
+    assert all(math.isfinite(value) for value in losses.values())
+
+
 def test_a_checkpoint_of_another_architecture_is_refused(make, tmp_path):
     loaded = through_disk(make("dcgan"), tmp_path)
     with pytest.raises(

@@ -34,8 +34,8 @@ class Steps(Protocol):
     def step_d(self, real: Tensor, penalise: bool) -> Losses:
         """A discriminator step on `real` [N, C, R, R]."""
 
-    def step_g(self, n: int) -> Losses:
-        """A generator step on `n` fakes."""
+    def step_g(self, n: int, real: Tensor | None = None) -> Losses:
+        """A generator step on `n` fakes, against `real` [n, C, R, R] where the loss wants them."""
 
 
 class Recorder(Protocol):
@@ -100,14 +100,19 @@ class StepGraphs:
 
     def step_d(self, real: Tensor, penalise: bool) -> Losses:
         """As the trainer's; the batch must always be as large as the first."""
-        if self._real is None:
-            self._real = torch.empty_like(real)
-        buffer = self._real.copy_(real)
+        buffer = self._hold(real)
         return self._run(("d", penalise), lambda: self._plain.step_d(buffer, penalise))
 
-    def step_g(self, n: int) -> Losses:
-        """As the trainer's."""
-        return self._run(("g", n), lambda: self._plain.step_g(n))
+    def step_g(self, n: int, real: Tensor | None = None) -> Losses:
+        """As the trainer's; `real` as large as the discriminator's."""
+        buffer = None if real is None else self._hold(real)
+        return self._run(("g", n), lambda: self._plain.step_g(n, buffer))
+
+    def _hold(self, real: Tensor) -> Tensor:
+        """`real` at the address that the graphs read; steps follow each other, so one serves them all."""
+        if self._real is None:
+            self._real = torch.empty_like(real)
+        return self._real.copy_(real)
 
     def _run(self, name: Hashable, step: Step) -> Losses:
         runs = self._warm.get(name, 0)

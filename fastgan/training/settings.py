@@ -13,7 +13,7 @@ class LossConfig:
     """What generator and discriminator are trained against."""
 
     name: str = "nonsaturating"
-    """The adversarial loss: a file of fastgan/losses/."""
+    """The adversarial loss: nonsaturating, saturating, hinge, lsgan, wasserstein or rpgan (see fastgan/losses/)."""
     penalty: str = "none"
     """Gradient penalty on the discriminator: none, gp, r1 (at real images), r2 (at fakes) or r1+r2."""
     penalty_weight: float = 10.0

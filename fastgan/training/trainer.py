@@ -24,6 +24,8 @@ Penalty = Callable[[Discriminator, Tensor, Tensor], Tensor]
 class Trainer:
     """Trains `generator` against `discriminator`; one `step` is `d_steps` discriminator steps and a generator step.
 
+    Where the loss compares fakes with real images for the generator too, these are the last discriminator step's.
+
     Receives built objects: networks on `device` in their memory format, `feed.batch(cur_nimg, n)` -> images
     [n, C, R, R] in [-1, 1] and labels, `loss` (a module of fastgan.losses) and `penalty` (or None). `precision`
     is fp32, or bf16: autocast over fp32 parameters.
@@ -87,7 +89,7 @@ class Trainer:
         for i in range(train.d_steps):
             real = self.feed.batch(self.cur_nimg + i * train.batch, train.batch).images  # [N, C, R, R]
             self._record(steps.step_d(real, penalise))
-        self._record(steps.step_g(train.batch))
+        self._record(steps.step_g(train.batch, real if self.loss.GENERATOR_NEEDS_REAL else None))
         beta = schedule.ema_beta(self.cur_nimg, self.iteration_nimg, train.ema_kimg, train.ema_rampup)
         ema.update(self.average, self.generator, beta)
         self.cur_nimg += self.iteration_nimg
@@ -122,14 +124,16 @@ class Trainer:
         assert self.penalty is not None
         return self.penalty(self.discriminator, real, fake)
 
-    def step_g(self, n: int) -> Losses:
-        """One generator step on `n` fresh fakes."""
+    def step_g(self, n: int, real: Tensor | None = None) -> Losses:
+        """One generator step on `n` fresh fakes; a relativistic loss sets them against as many `real` images."""
         for parameter in self.d_named.values():
             parameter.requires_grad_(False)  # their gradients would be computed and thrown away
         self.g_optimizer.zero_grad()
         with self._autocast():
             fake = self.generator(self._latents(n))  # [N, C, R, R]
-            loss = self.loss.generator(self.discriminator(fake).float())
+            fake_logits = self.discriminator(fake).float()  # [N]
+            real_logits = None if real is None else self.discriminator(real).float()
+            loss = self.loss.generator(fake_logits, real_logits)
         loss.backward()
         self.g_optimizer.step()
         for parameter in self.d_named.values():

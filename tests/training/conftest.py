@@ -21,11 +21,18 @@ SMALL = {
         "train": {"batch": 4},
     },
 }
+EXTRAS = {
+    "rpgan": ("dcgan", {"model": {"norm": "none"}, "loss": {"name": "rpgan", "penalty": "r1+r2"}}),
+    "rpgan, lazy": ("stylegan", {"loss": {"name": "rpgan", "penalty": "r1+r2"}}),
+}
+"""What presets leave out: a preset, and the settings on top of it."""
+CASES = [*SMALL, *EXTRAS]
 
 
 def small(name: str, **tables: dict) -> RunConfig:
-    """A preset made small, for 16 px."""
-    return build(RunConfig, merge(merge(preset(name), SMALL[name]), tables))
+    """A preset, or one of EXTRAS, made small, for 16 px."""
+    base, extra = EXTRAS.get(name, (name, {}))
+    return build(RunConfig, merge(merge(merge(preset(base), SMALL[base]), extra), tables))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import torch
 
 from fastgan.errors import FastganError
 from fastgan.training import graphs
-from tests.training.conftest import SMALL
+from tests.training.conftest import CASES
 from tests.training.test_trainer import assert_same_bits, run, through_disk
 
 ITERATIONS = (
@@ -47,7 +47,7 @@ def with_stand_in(trainer):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", CASES)
 def test_static_buffers_change_no_bit_not_even_over_a_resumption(make, name, precision, tmp_path, device):
     if device.type != "cpu":
         pytest.skip("bitwise only where every kernel is deterministic")
@@ -79,7 +79,7 @@ def test_one_graph_for_each_kind_of_step_captured_after_its_own_warm_up(make):
     trainer.step_d = lambda real, penalise: (steps.append("d!" if penalise else "d"), step_d(real, penalise))[
         1
     ]
-    trainer.step_g = lambda n: (steps.append("g"), step_g(n))[1]
+    trainer.step_g = lambda n, real: (steps.append("g"), step_g(n, real))[1]
     run(trainer, 8)
     assert steps == ["d!", "g", "d", "g", "d", "g", "d!", "g", "d", "g", "d", "g", "d!", "g", "d", "g"]
     assert recorder.log.count("warm") == 3 * graphs.WARM_UP
@@ -161,7 +161,7 @@ def test_a_replay_draws_what_the_seed_says():
 @pytest.mark.cuda
 @pytest.mark.usefixtures("deterministic")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", CASES)
 def test_graphs_train_as_plain_steps_do(make, name, precision, tmp_path):
     """After 9 iterations and a resumption the weights differ by less than 5% of the way that they have gone."""
     plain = make(name, precision, train={"cuda_graphs": "off"})

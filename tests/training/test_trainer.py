@@ -7,7 +7,7 @@ import torch
 
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.training import assemble, checkpoint
-from tests.training.conftest import SMALL, small
+from tests.training.conftest import CASES, small
 
 
 def run(trainer, iterations):
@@ -30,7 +30,7 @@ def assert_same_bits(one, other):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", CASES)
 def test_saving_and_loading_changes_no_bit(make, name, precision, tmp_path, device):
     if device.type != "cpu":
         pytest.skip("bitwise only where every kernel is deterministic")
@@ -62,7 +62,7 @@ def test_the_seed_decides_everything(make, device):
     )
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", CASES)
 def test_both_networks_learn_and_the_average_follows(make, name):
     trainer = make(name)
     before = {key: value.clone() for key, value in trainer.state_dict()[0].items()}
@@ -180,6 +180,38 @@ def test_every_penalty_trains(make, name):
     losses = trainer.take_losses()
     assert ("penalty" in losses) == (name != "none")
     assert all(math.isfinite(value) for value in losses.values())
+
+
+def test_a_relativistic_generator_is_set_against_the_images_that_the_discriminator_saw(make):
+    trainer = make("rpgan", train={"d_steps": 2, "cuda_graphs": "off"})
+    seen, step_d, step_g = [], trainer.step_d, trainer.step_g
+    trainer.step_d = lambda real, penalise: (seen.append(real), step_d(real, penalise))[1]
+    trainer.step_g = lambda n, real: (seen.append(real), step_g(n, real))[1]
+    run(trainer, 1)
+    assert torch.equal(seen[1], seen[2])
+    assert not torch.equal(seen[0], seen[1])
+    assert all(p.requires_grad for p in trainer.discriminator.parameters())
+
+
+def test_a_relativistic_generator_has_the_gradient_of_the_papers_objective(make):
+    """The gradient of E[softplus(D(real) - D(G(z)))] written out, on the networks as they are."""
+    trainer = make("rpgan")
+    real, captured = trainer.feed.batch(0, 4).images, {}
+    trainer.g_optimizer.step = lambda: captured.update(
+        {name: p.grad.clone() for name, p in trainer.g_named.items()}
+    )
+    torch.manual_seed(5)
+    loss = trainer.step_g(4, real)["loss_g"]
+    assert all(p.grad is None for p in trainer.discriminator.parameters())
+
+    torch.manual_seed(5)
+    fake = trainer.generator(torch.randn(4, 8, device=real.device))
+    difference = trainer.discriminator(real) - trainer.discriminator(fake)
+    expected = (1 + difference.exp()).log().mean()
+    torch.testing.assert_close(loss, expected.detach())
+    gradients = torch.autograd.grad(expected, list(trainer.g_named.values()))
+    for ours, theirs in zip(captured.values(), gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=2e-4, atol=1e-6)
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(make, tmp_path):

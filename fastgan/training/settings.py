@@ -20,8 +20,18 @@ class LossConfig:
     """lambda of gp (the loss gains lambda * GP), gamma of the others (it gains gamma / 2 * R1)."""
     penalty_interval: int = 1
     """Penalise every so many iterations; above 1 in a pass of its own, scaled as in StyleGAN2, appendix B."""
+    clip: float | None = None
+    """With the loss wasserstein: hold every weight of the discriminator within +-clip (WGAN takes 0.01); or none."""
 
     def __post_init__(self) -> None:
+        clip = self.clip
+        require(
+            clip is None or 0 < clip < math.inf, f'loss.clip = {clip} must be above 0 and finite, or "none"'
+        )
+        require(
+            clip is None or self.name == "wasserstein",
+            f"loss.clip belongs to the loss wasserstein, not to {self.name}: leave it out, or take that loss",
+        )
         require(
             0 <= self.penalty_weight < math.inf,
             f"loss.penalty_weight = {self.penalty_weight} must not be negative",
@@ -56,7 +66,7 @@ class TrainConfig:
     lr_d: float = 2e-4
     """Adam's learning rate for the discriminator."""
     beta1: float = 0.5
-    """Adam's first moment decay."""
+    """Adam's first moment decay; 0 makes it RMSprop, with the bias of its first steps corrected."""
     beta2: float = 0.999
     """Adam's second moment decay."""
     eps: float = 1e-8

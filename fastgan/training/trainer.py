@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fastgan.data import Feed
 from fastgan.losses.penalties import Discriminator
+from fastgan.losses.wasserstein import clip_weights
 from fastgan.training import checkpoint, ema, schedule
 from fastgan.training.graphs import Losses, StepGraphs, Steps
 from fastgan.training.settings import RunConfig
@@ -111,14 +112,19 @@ class Trainer:
                 losses["penalty"] = self._penalty(real, fake)
                 loss = loss + losses["penalty"]
         loss.backward()
-        self.d_optimizer.step()
+        self._update_d()
         if lazily:
             self.d_optimizer.zero_grad()
             with self._autocast():
                 losses["penalty"] = self._penalty(real, fake)
             (losses["penalty"] * interval).backward()  # its mean over iterations is then the paper's
-            self.d_optimizer.step()
+            self._update_d()
         return _detached(losses)
+
+    def _update_d(self) -> None:
+        self.d_optimizer.step()
+        if self.config.loss.clip is not None:
+            clip_weights(self.d_named.values(), self.config.loss.clip)
 
     def _penalty(self, real: Tensor, fake: Tensor) -> Tensor:
         assert self.penalty is not None

@@ -287,6 +287,7 @@ name = "nonsaturating"
 penalty = "r1"
 penalty_weight = 10.0
 penalty_interval = 16
+clip = "none"
 
 [data]
 source = "/photos"

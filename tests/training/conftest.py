@@ -14,6 +14,7 @@ from fastgan.training.trainer import Trainer
 
 SMALL = {
     "dcgan": {"model": {"width": 4, "z_dim": 8}, "train": {"batch": 4}},
+    "wgan": {"model": {"width": 4, "z_dim": 8}, "train": {"batch": 4, "d_steps": 2}},
     "wgan-gp": {"model": {"width": 4, "z_dim": 8}, "train": {"batch": 4, "d_steps": 2}},
     "stylegan": {
         "model": {"z_dim": 16, "w_dim": 16, "channel_multiplier": 0.03},

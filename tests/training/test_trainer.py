@@ -214,6 +214,17 @@ def test_a_relativistic_generator_has_the_gradient_of_the_papers_objective(make)
         torch.testing.assert_close(ours, theirs, rtol=2e-4, atol=1e-6)
 
 
+def test_clipped_weights_stay_within_their_bounds_after_every_update(make):
+    trainer = make("wgan")
+    run(trainer, 2)
+    largest = max(p.abs().max().item() for p in trainer.d_named.values())
+    assert largest == pytest.approx(0.01)
+    assert max(p.abs().max().item() for p in trainer.g_named.values()) > 0.01
+    lazy = make("wgan-gp", loss={"clip": 0.02, "penalty_interval": 2})
+    run(lazy, 1)  # ends with the penalty's own update
+    assert max(p.abs().max().item() for p in lazy.d_named.values()) == pytest.approx(0.02)
+
+
 def test_a_checkpoint_of_another_architecture_is_refused(make, tmp_path):
     loaded = through_disk(make("dcgan"), tmp_path)
     with pytest.raises(
@@ -236,6 +247,11 @@ def test_gradient_penalties_refuse_batch_norm(make):
     [
         ({"loss": {"name": "hunge"}}, "'hunge' is unknown: choose one of .*wasserstein"),
         ({"loss": {"penalty": "r9"}}, "'r9' is unknown: choose one of none, gp, r1"),
+        (
+            {"loss": {"clip": 0.01}},
+            "clip belongs to the loss wasserstein, not to nonsaturating: leave it out",
+        ),
+        ({"loss": {"name": "wasserstein", "clip": 0}}, r"clip = 0.* must be above 0 and finite"),
         ({"model": {"name": "biggan"}}, "'biggan' is unknown: choose one of .*stylegan"),
         ({"model": {"widht": 3}}, r"unknown setting model\.widht \(did you mean model\.width\)"),
         ({"model": {"resolution": 48}}, "resolution = 48 must be a power of two"),

@@ -41,6 +41,7 @@ Examples:
 )
 @click.option("--seed", type=int, metavar="N", help="Everything random follows from it.")
 @click.option("--resolution", type=int, metavar="SIZE", help="Side of the images in pixels: 8, 16, ... 4096.")
+@click.option("--spectral-norm", is_flag=True, help="Normalise the discriminator's weights by spectral norm.")
 @click.option("--max-bad", metavar="SHARE", help='Unreadable images to put up with: "1%", or a count.')
 @click.option("--dry-run", is_flag=True, help="Print the settings as TOML, and do nothing.")
 @click.pass_context
@@ -86,6 +87,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
         "data.source": str(Path(options["source"]).absolute()) if options["source"] else None,
         "data.max_bad": options["max_bad"],
         "model.resolution": options["resolution"],
+        "loss.spectral_norm": options["spectral_norm"] or None,
         "train.budget": options["budget"],
         "train.seed": options["seed"],
     }
@@ -116,8 +118,8 @@ def _new_config(options: dict[str, Any]) -> "RunConfig":
 def _run_to_resume(resume: str, options: dict[str, Any]) -> Path:
     from fastgan.training import folder
 
-    for name in ("preset", "config_file", "seed", "resolution", "max_bad"):
-        if options[name] is not None:
+    for name in ("preset", "config_file", "seed", "resolution", "spectral_norm", "max_bad"):
+        if options[name] is not None and options[name] is not False:
             option = name.removesuffix("_file").replace("_", "-")
             raise click.UsageError(
                 f"--{option} belongs to a new run: --resume goes on with the run's own settings"

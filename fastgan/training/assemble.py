@@ -13,6 +13,7 @@ from fastgan.config import build, to_mapping
 from fastgan.data import Dataset, Feed
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
+from fastgan.nn import spectral_norm
 from fastgan.training import graphs
 from fastgan.training.settings import LossConfig, RunConfig
 from fastgan.training.trainer import Penalty, Trainer
@@ -75,6 +76,8 @@ def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
             f"loss.penalty = {config.loss.penalty!r} needs a discriminator without batch norm, in which each image "
             "is judged alone: add --set model.norm=none, or --set loss.penalty=none"
         )
+    if config.loss.spectral_norm:
+        spectral_norm(discriminator)
     average = copy.deepcopy(generator).eval().requires_grad_(False)
     built = {"generator": generator.train(), "discriminator": discriminator.train(), "average": average}
     # Convolutions and our fused ops run fastest on channels_last, which is also how images come from the feed.

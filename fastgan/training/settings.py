@@ -22,6 +22,8 @@ class LossConfig:
     """Penalise every so many iterations; above 1 in a pass of its own, scaled as in StyleGAN2, appendix B."""
     clip: float | None = None
     """With the loss wasserstein: hold every weight of the discriminator within +-clip (WGAN takes 0.01); or none."""
+    spectral_norm: bool = False
+    """Divide every weight of the discriminator by its largest singular value. Batch norm, if any, stays in."""
 
     def __post_init__(self) -> None:
         clip = self.clip

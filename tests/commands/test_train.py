@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import fastgan
 from fastgan.commands.train import command
 from fastgan.config import build, read_toml
 from fastgan.errors import CheckpointError, FastganError
@@ -165,6 +166,16 @@ def trained(images, tmp_path, device):
     return tmp_path / "mine"
 
 
+def test_a_run_with_spectral_normalisation_goes_on_and_generates(images, tmp_path, device):
+    run, length = tmp_path / "mine", ["--device", device, "--budget"]
+    sets = [*TINY["dcgan"], "loss.name=hinge"]
+    here(*arguments(images, "--out", run, "--resolution", 16, "--spectral-norm", *length, "16img", sets=sets))
+    assert any("parametrizations" in name for name in checkpoint.load(run).model)
+    here("--resume", run, *length, "24img")
+    for model in (run, run / "generator.safetensors"):
+        assert fastgan.load(model).sample(2, seed=0).shape == (2, 16, 16, 3)
+
+
 def refuse(*args, expect=FastganError):
     result = CliRunner().invoke(command, [*map(str, args)])
     assert isinstance(result.exception, expect), result.output
@@ -288,6 +299,7 @@ penalty = "r1"
 penalty_weight = 10.0
 penalty_interval = 16
 clip = "none"
+spectral_norm = false
 
 [data]
 source = "/photos"

@@ -25,6 +25,8 @@ SMALL = {
 EXTRAS = {
     "rpgan": ("dcgan", {"model": {"norm": "none"}, "loss": {"name": "rpgan", "penalty": "r1+r2"}}),
     "rpgan, lazy": ("stylegan", {"loss": {"name": "rpgan", "penalty": "r1+r2"}}),
+    "spectral": ("dcgan", {"loss": {"name": "hinge", "spectral_norm": True}}),
+    "spectral, penalised": ("stylegan", {"loss": {"spectral_norm": True}}),
 }
 """What presets leave out: a preset, and the settings on top of it."""
 CASES = [*SMALL, *EXTRAS]

@@ -41,6 +41,11 @@ Examples:
 )
 @click.option("--seed", type=int, metavar="N", help="Everything random follows from it.")
 @click.option("--resolution", type=int, metavar="SIZE", help="Side of the images in pixels: 8, 16, ... 4096.")
+@click.option(
+    "--augment",
+    metavar="POLICY",
+    help='What the discriminator sees: "ada", "color,translation,cutout", "none".',
+)
 @click.option("--spectral-norm", is_flag=True, help="Normalise the discriminator's weights by spectral norm.")
 @click.option("--max-bad", metavar="SHARE", help='Unreadable images to put up with: "1%", or a count.')
 @click.option("--dry-run", is_flag=True, help="Print the settings as TOML, and do nothing.")
@@ -88,6 +93,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
         "data.max_bad": options["max_bad"],
         "model.resolution": options["resolution"],
         "loss.spectral_norm": options["spectral_norm"] or None,
+        "train.augment": options["augment"],
         "train.budget": options["budget"],
         "train.seed": options["seed"],
     }

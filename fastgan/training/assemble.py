@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from fastgan import losses, models
+from fastgan import diffaug, losses, models
 from fastgan.config import build, to_mapping
 from fastgan.data import Dataset, Feed
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
 from fastgan.nn import spectral_norm
-from fastgan.training import graphs
+from fastgan.training import augmentation, graphs
 from fastgan.training.settings import LossConfig, RunConfig
 from fastgan.training.trainer import Penalty, Trainer
 
@@ -27,6 +27,7 @@ def resolve(config: RunConfig, dataset: Dataset | None = None) -> RunConfig:
         options |= {"resolution": dataset.resolution, "img_channels": dataset.channels}
     losses.load(config.loss.name)
     make_penalty(config.loss)
+    diffaug.load(config.train.augment)
     model = build(models.load(name).Config, options, "model")
     return replace(config, model={"name": name, **to_mapping(model)})
 
@@ -91,6 +92,7 @@ def make_trainer(config: RunConfig, feed: Feed, device: torch.device, precision:
         feed=feed,
         loss=losses.load(config.loss.name),
         penalty=make_penalty(config.loss),
+        augmentation=augmentation.make(config.train, device),
         config=config,
         device=device,
         precision=precision,

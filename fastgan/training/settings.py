@@ -73,6 +73,12 @@ class TrainConfig:
     """Adam's second moment decay."""
     eps: float = 1e-8
     """Adam's epsilon."""
+    augment: str = "none"
+    """What the discriminator sees of all images: none, transforms such as "color,translation,cutout", or "ada"."""
+    ada_target: float = 0.6
+    """With ada: the r_t (how often real images are told from fakes, -1 to 1) that the probability is steered by."""
+    ada_kimg: float = 500.0
+    """With ada: thousands of images in which the probability goes from 0 to 1 at its fastest."""
     ema_kimg: float = 10.0
     """Half-life of the averaged generator, in thousands of images; 0 keeps no average."""
     ema_rampup: float | None = 0.05
@@ -106,6 +112,8 @@ class TrainConfig:
             )
         for key in ("beta1", "beta2"):
             require(0 <= getattr(self, key) < 1, f"train.{key} = {getattr(self, key)} must lie in [0, 1)")
+        require(-1 < self.ada_target < 1, f"train.ada_target = {self.ada_target} must lie between -1 and 1")
+        require(0 < self.ada_kimg < math.inf, f"train.ada_kimg = {self.ada_kimg} must be above 0 and finite")
         require(0 <= self.ema_kimg < math.inf, f"train.ema_kimg = {self.ema_kimg} must not be negative")
         rampup = self.ema_rampup
         require(rampup is None or rampup > 0, f'train.ema_rampup = {rampup} must be above 0, or "none"')

@@ -15,17 +15,22 @@ from fastgan.data import Feed
 from fastgan.losses.penalties import Discriminator
 from fastgan.losses.wasserstein import clip_weights
 from fastgan.training import checkpoint, ema, schedule
+from fastgan.training.augmentation import Augmentation
 from fastgan.training.graphs import Losses, StepGraphs, Steps
 from fastgan.training.settings import RunConfig
 
 Penalty = Callable[[Discriminator, Tensor, Tensor], Tensor]
 """(discriminator, real, fake) -> scalar, the term that the paper adds to the loss (lambda * GP, gamma / 2 * R1)."""
 
+_NETWORKS = ("g", "d", "g_ema")
+
 
 class Trainer:
     """Trains `generator` against `discriminator`; one `step` is `d_steps` discriminator steps and a generator step.
 
     Where the loss compares fakes with real images for the generator too, these are the last discriminator step's.
+
+    The discriminator sees all images, real and fake, in every step and penalty, through `augmentation`.
 
     Receives built objects: networks on `device` in their memory format, `feed.batch(cur_nimg, n)` -> images
     [n, C, R, R] in [-1, 1] and labels, `loss` (a module of fastgan.losses) and `penalty` (or None). `precision`
@@ -44,12 +49,13 @@ class Trainer:
         feed: Feed,
         loss: ModuleType,
         penalty: Penalty | None,
+        augmentation: Augmentation,
         config: RunConfig,
         device: torch.device,
         precision: str,
     ) -> None:
         self.generator, self.discriminator, self.average = generator, discriminator, average
-        self.feed, self.loss, self.penalty = feed, loss, penalty
+        self.feed, self.loss, self.penalty, self.augmentation = feed, loss, penalty, augmentation
         self.config, self.device, self.precision = config, device, precision
         self.z_dim = int(config.model["z_dim"])
         self.cur_nimg = 0
@@ -93,6 +99,7 @@ class Trainer:
         self._record(steps.step_g(train.batch, real if self.loss.GENERATOR_NEEDS_REAL else None))
         beta = schedule.ema_beta(self.cur_nimg, self.iteration_nimg, train.ema_kimg, train.ema_rampup)
         ema.update(self.average, self.generator, beta)
+        self.augmentation.update(self.cur_nimg // self.iteration_nimg)
         self.cur_nimg += self.iteration_nimg
 
     def step_d(self, real: Tensor, penalise: bool) -> Losses:
@@ -104,10 +111,10 @@ class Trainer:
         fake = fake.to(real.dtype)
         self.d_optimizer.zero_grad()
         with self._autocast():
-            real_logits = self.discriminator(real).float()  # [N]
-            fake_logits = self.discriminator(fake).float()  # [N]
+            real_logits, fake_logits = self._judge(real), self._judge(fake)
             loss = self.loss.discriminator(real_logits, fake_logits)
             losses = {"loss_d": loss, "real": real_logits.mean(), "fake": fake_logits.mean()}
+            losses |= self.augmentation.observe(self.loss.realness(real_logits, fake_logits))
             if together:
                 losses["penalty"] = self._penalty(real, fake)
                 loss = loss + losses["penalty"]
@@ -128,7 +135,12 @@ class Trainer:
 
     def _penalty(self, real: Tensor, fake: Tensor) -> Tensor:
         assert self.penalty is not None
-        return self.penalty(self.discriminator, real, fake)
+        return self.penalty(self._judge, real, fake)
+
+    def _judge(self, images: Tensor) -> Tensor:
+        """Logits [N], float32, of `images` [N, C, R, R] as augmentation shows them to the discriminator."""
+        logits: Tensor = self.discriminator(self.augmentation(images))
+        return logits.float()
 
     def step_g(self, n: int, real: Tensor | None = None) -> Losses:
         """One generator step on `n` fresh fakes; a relativistic loss sets them against as many `real` images."""
@@ -137,9 +149,8 @@ class Trainer:
         self.g_optimizer.zero_grad()
         with self._autocast():
             fake = self.generator(self._latents(n))  # [N, C, R, R]
-            fake_logits = self.discriminator(fake).float()  # [N]
-            real_logits = None if real is None else self.discriminator(real).float()
-            loss = self.loss.generator(fake_logits, real_logits)
+            real_logits = None if real is None else self._judge(real)
+            loss = self.loss.generator(self._judge(fake), real_logits)
         loss.backward()
         self.g_optimizer.step()
         for parameter in self.d_named.values():
@@ -192,7 +203,9 @@ class Trainer:
         for prefix, module in self._modules().items():
             start = f"{prefix}."
             own = {k.removeprefix(start): v for k, v in loaded.model.items() if k.startswith(start)}
-            checkpoint.restore(module, own, where)
+            # A technique that the settings have added since then starts afresh, and one that they dropped is gone.
+            if prefix in _NETWORKS or (own and module.state_dict()):
+                checkpoint.restore(module, own, where)
         for optimizer, named, start in (
             (self.g_optimizer, self.g_named, "g."),
             (self.d_optimizer, self.d_named, "d."),
@@ -206,7 +219,8 @@ class Trainer:
         self._counts.clear()
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {"g": self.generator, "d": self.discriminator, "g_ema": self.average}
+        networks = (self.generator, self.discriminator, self.average)
+        return dict(zip(_NETWORKS, networks, strict=True)) | {"augment": self.augmentation}
 
 
 def _detached(losses: Losses) -> Losses:

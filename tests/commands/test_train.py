@@ -240,6 +240,7 @@ def test_resume_takes_no_options_of_a_new_run(trained, option):
         (["--set", "train.bacth=3"], "unknown setting train.bacth (did you mean train.batch)"),
         (["--set", "train.batch=-3"], "train.batch = -3 must be 1 or more"),
         (["--set", "loss.name=hunge"], "'hunge' is unknown"),
+        (["--augment", "ada,blur"], "augmentation 'blur' in 'ada,blur' is unknown: choose from none"),
         (["--budget", "soon"], "train.budget = 'soon' is not a length of training"),
         (["--seed", "-1"], "train.seed = -1 must lie in"),
         (["--resolution", "48"], "48"),
@@ -314,6 +315,9 @@ lr_d = 0.002
 beta1 = 0.0
 beta2 = 0.99
 eps = 1e-08
+augment = "none"
+ada_target = 0.6
+ada_kimg = 500.0
 ema_kimg = 10.0
 ema_rampup = 0.05
 seed = 0

@@ -27,6 +27,12 @@ EXTRAS = {
     "rpgan, lazy": ("stylegan", {"loss": {"name": "rpgan", "penalty": "r1+r2"}}),
     "spectral": ("dcgan", {"loss": {"name": "hinge", "spectral_norm": True}}),
     "spectral, penalised": ("stylegan", {"loss": {"spectral_norm": True}}),
+    "ada": ("dcgan", {"train": {"augment": "ada", "ada_kimg": 0.05}}),
+    "ada, penalised": (
+        "stylegan",
+        {"train": {"augment": "ada,cutout", "ada_kimg": 0.05, "ada_target": -0.9}},
+    ),
+    "diffaug": ("wgan-gp", {"train": {"augment": "color,translation,cutout"}}),
 }
 """What presets leave out: a preset, and the settings on top of it."""
 CASES = [*SMALL, *EXTRAS]

@@ -37,7 +37,14 @@ def display() -> Iterator[Display]:
 
 def summary(report: "Report", losses: dict[str, float]) -> str:
     """`12.8 kimg  460 img/s  D 1.20 G 0.87 r_t 0.41`."""
-    short = {"loss_d": "D", "loss_g": "G", "penalty": "penalty", "r_t": "r_t", "augment_p": "p"}
+    short = {
+        "loss_d": "D",
+        "loss_g": "G",
+        "penalty": "penalty",
+        "path_length": "path",
+        "r_t": "r_t",
+        "augment_p": "p",
+    }
     shown = " ".join(f"{short[name]} {losses[name]:.2f}" for name in short if name in losses)
     return f"{report.cur_nimg / 1000:.4g} kimg  {report.img_per_s:.3g} img/s  {shown}"
 

@@ -28,7 +28,13 @@ def resolve(config: RunConfig, dataset: Dataset | None = None) -> RunConfig:
     losses.load(config.loss.name)
     make_penalty(config.loss)
     diffaug.load(config.train.augment)
-    model = build(models.load(name).Config, options, "model")
+    module = models.load(name)
+    if config.loss.path_length and not hasattr(module.Generator, "synthesis"):
+        raise ConfigError(
+            f"loss.path_length needs a model that makes images from an intermediate latent w, as stylegan does, and "
+            f"{name} does not: set it to 0"
+        )
+    model = build(module.Config, options, "model")
     return replace(config, model={"name": name, **to_mapping(model)})
 
 

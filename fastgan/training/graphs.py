@@ -1,9 +1,10 @@
 """The trainer's steps as CUDA graphs: forward, both backward passes and the optimiser in one launch.
 
-A GAN of this size keeps a GPU waiting for Python: hundreds of short kernels a step, thousands in a penalised one. Three
-graphs replace them: the discriminator's plain step, its penalised step (a lazy penalty's own pass and optimiser step
-included) and the generator's. They share one memory pool, for no tensor of one is read after another has run; what
-lasts (parameters, buffers, Adam's state) is made before, by plain runs on the side stream.
+A GAN of this size keeps a GPU waiting for Python: hundreds of short kernels a step, thousands in a penalised one. A
+graph for each kind of step replaces them: the discriminator's plain and its penalised step (a lazy penalty's own pass
+and optimiser step included), and the generator's, with path length and without. They share one memory pool, for no
+tensor of one is read after another has run; what lasts (parameters, buffers, Adam's state) is made before, by plain
+runs on the side stream.
 
 What is random is drawn inside the graphs from torch's default generator. A replay reads the generator's seed and offset
 as they are then and advances the offset as the plain step does, so seeding every iteration gives the same numbers
@@ -34,7 +35,7 @@ class Steps(Protocol):
     def step_d(self, real: Tensor, penalise: bool) -> Losses:
         """A discriminator step on `real` [N, C, R, R]."""
 
-    def step_g(self, n: int, real: Tensor | None = None) -> Losses:
+    def step_g(self, n: int, real: Tensor | None = None, smooth: bool = False) -> Losses:
         """A generator step on `n` fakes, against `real` [n, C, R, R] where the loss wants them."""
 
 
@@ -103,10 +104,10 @@ class StepGraphs:
         buffer = self._hold(real)
         return self._run(("d", penalise), lambda: self._plain.step_d(buffer, penalise))
 
-    def step_g(self, n: int, real: Tensor | None = None) -> Losses:
+    def step_g(self, n: int, real: Tensor | None = None, smooth: bool = False) -> Losses:
         """As the trainer's; `real` as large as the discriminator's."""
         buffer = None if real is None else self._hold(real)
-        return self._run(("g", n), lambda: self._plain.step_g(n, buffer))
+        return self._run(("g", n, smooth), lambda: self._plain.step_g(n, buffer, smooth))
 
     def _hold(self, real: Tensor) -> Tensor:
         """`real` at the address that the graphs read; steps follow each other, so one serves them all."""

@@ -22,6 +22,10 @@ class LossConfig:
     """Penalise every so many iterations; above 1 in a pass of its own, scaled as in StyleGAN2, appendix B."""
     clip: float | None = None
     """With the loss wasserstein: hold every weight of the discriminator within +-clip (WGAN takes 0.01); or none."""
+    path_length: float = 0.0
+    """Path length regularisation of the generator (stylegan), in units of StyleGAN2's own weight; 0 is off."""
+    path_length_interval: int = 4
+    """Regularise path lengths every so many iterations; above 1 in a pass of its own, as lazy penalties."""
     spectral_norm: bool = False
     """Divide every weight of the discriminator by its largest singular value. Batch norm, if any, stays in."""
 
@@ -39,8 +43,10 @@ class LossConfig:
             f"loss.penalty_weight = {self.penalty_weight} must not be negative",
         )
         require(
-            self.penalty_interval >= 1, f"loss.penalty_interval = {self.penalty_interval} must be 1 or more"
+            0 <= self.path_length < math.inf, f"loss.path_length = {self.path_length} must not be negative"
         )
+        for key in ("penalty_interval", "path_length_interval"):
+            require(getattr(self, key) >= 1, f"loss.{key} = {getattr(self, key)} must be 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)

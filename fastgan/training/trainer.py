@@ -7,12 +7,13 @@ bits as N + M steps (same machine and number of threads).
 
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fastgan.data import Feed
-from fastgan.losses.penalties import Discriminator
+from fastgan.losses.penalties import Discriminator, PathLength, path_length_weight
 from fastgan.losses.wasserstein import clip_weights
 from fastgan.training import checkpoint, ema, schedule
 from fastgan.training.augmentation import Augmentation
@@ -63,9 +64,12 @@ class Trainer:
         """Runs the steps of `step` as graphs, where there is one."""
         self.g_named = {f"g.{name}": p for name, p in generator.named_parameters() if p.requires_grad}
         self.d_named = {f"d.{name}": p for name, p in discriminator.named_parameters() if p.requires_grad}
-        interval = config.loss.penalty_interval if penalty is not None else 1
-        self.g_optimizer = self._adam(self.g_named, config.train.lr_g, 1)
-        self.d_optimizer = self._adam(self.d_named, config.train.lr_d, interval)
+        loss_config = config.loss
+        self.path_length = PathLength().to(device) if loss_config.path_length else None
+        g_interval = loss_config.path_length_interval if self.path_length is not None else 1
+        d_interval = loss_config.penalty_interval if penalty is not None else 1
+        self.g_optimizer = self._adam(self.g_named, config.train.lr_g, g_interval)
+        self.d_optimizer = self._adam(self.d_named, config.train.lr_d, d_interval)
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
@@ -89,17 +93,18 @@ class Trainer:
 
     def step(self) -> None:
         """One iteration: d_steps discriminator steps, one generator step, the average."""
-        train, interval = self.config.train, self.config.loss.penalty_interval
+        train, loss, iteration = self.config.train, self.config.loss, self.cur_nimg // self.iteration_nimg
         torch.manual_seed(schedule.iteration_seed(train.seed, self.cur_nimg))
-        penalise = self.penalty is not None and (self.cur_nimg // self.iteration_nimg) % interval == 0
+        penalise = self.penalty is not None and iteration % loss.penalty_interval == 0
+        smooth = self.path_length is not None and iteration % loss.path_length_interval == 0
         steps: Steps = self.graphs or self
         for i in range(train.d_steps):
             real = self.feed.batch(self.cur_nimg + i * train.batch, train.batch).images  # [N, C, R, R]
             self._record(steps.step_d(real, penalise))
-        self._record(steps.step_g(train.batch, real if self.loss.GENERATOR_NEEDS_REAL else None))
+        self._record(steps.step_g(train.batch, real if self.loss.GENERATOR_NEEDS_REAL else None, smooth))
         beta = schedule.ema_beta(self.cur_nimg, self.iteration_nimg, train.ema_kimg, train.ema_rampup)
         ema.update(self.average, self.generator, beta)
-        self.augmentation.update(self.cur_nimg // self.iteration_nimg)
+        self.augmentation.update(iteration)
         self.cur_nimg += self.iteration_nimg
 
     def step_d(self, real: Tensor, penalise: bool) -> Losses:
@@ -142,8 +147,12 @@ class Trainer:
         logits: Tensor = self.discriminator(self.augmentation(images))
         return logits.float()
 
-    def step_g(self, n: int, real: Tensor | None = None) -> Losses:
-        """One generator step on `n` fresh fakes; a relativistic loss sets them against as many `real` images."""
+    def step_g(self, n: int, real: Tensor | None = None, smooth: bool = False) -> Losses:
+        """One generator step on `n` fresh fakes; a relativistic loss sets them against as many `real` images.
+
+        smooth: with path length regularisation, a step of its own where it is lazy.
+        """
+        interval = self.config.loss.path_length_interval
         for parameter in self.d_named.values():
             parameter.requires_grad_(False)  # their gradients would be computed and thrown away
         self.g_optimizer.zero_grad()
@@ -151,11 +160,27 @@ class Trainer:
             fake = self.generator(self._latents(n))  # [N, C, R, R]
             real_logits = None if real is None else self._judge(real)
             loss = self.loss.generator(self._judge(fake), real_logits)
+            losses = {"loss_g": loss}
+            if smooth and interval == 1:
+                losses["path_length"] = self._path_length(n)
+                loss = loss + losses["path_length"]
         loss.backward()
         self.g_optimizer.step()
         for parameter in self.d_named.values():
             parameter.requires_grad_(True)
-        return _detached({"loss_g": loss})
+        if smooth and interval > 1:
+            self.g_optimizer.zero_grad()
+            with self._autocast():
+                losses["path_length"] = self._path_length(n)
+            (losses["path_length"] * interval).backward()
+            self.g_optimizer.step()
+        return _detached(losses)
+
+    def _path_length(self, n: int) -> Tensor:
+        assert self.path_length is not None
+        weight = self.config.loss.path_length * path_length_weight(self.config.model["resolution"])
+        generator: Any = self.generator
+        return weight * self.path_length(generator.synthesis, generator.mapping(self._latents(n)))
 
     @torch.no_grad()
     def sample(self, z: Tensor) -> Tensor:
@@ -220,7 +245,8 @@ class Trainer:
 
     def _modules(self) -> dict[str, nn.Module]:
         networks = (self.generator, self.discriminator, self.average)
-        return dict(zip(_NETWORKS, networks, strict=True)) | {"augment": self.augmentation}
+        modules = dict(zip(_NETWORKS, networks, strict=True)) | {"augment": self.augmentation}
+        return modules if self.path_length is None else modules | {"path_length": self.path_length}
 
 
 def _detached(losses: Losses) -> Losses:

@@ -300,6 +300,8 @@ penalty = "r1"
 penalty_weight = 10.0
 penalty_interval = 16
 clip = "none"
+path_length = 0.0
+path_length_interval = 4
 spectral_norm = false
 
 [data]

@@ -33,6 +33,7 @@ EXTRAS = {
         {"train": {"augment": "ada,cutout", "ada_kimg": 0.05, "ada_target": -0.9}},
     ),
     "diffaug": ("wgan-gp", {"train": {"augment": "color,translation,cutout"}}),
+    "path length": ("stylegan", {"loss": {"path_length": 1.0, "path_length_interval": 2}}),
 }
 """What presets leave out: a preset, and the settings on top of it."""
 CASES = [*SMALL, *EXTRAS]

@@ -79,7 +79,7 @@ def test_one_graph_for_each_kind_of_step_captured_after_its_own_warm_up(make):
     trainer.step_d = lambda real, penalise: (steps.append("d!" if penalise else "d"), step_d(real, penalise))[
         1
     ]
-    trainer.step_g = lambda n, real: (steps.append("g"), step_g(n, real))[1]
+    trainer.step_g = lambda n, *rest: (steps.append("g"), step_g(n, *rest))[1]
     run(trainer, 8)
     assert steps == ["d!", "g", "d", "g", "d", "g", "d!", "g", "d", "g", "d", "g", "d!", "g", "d", "g"]
     assert recorder.log.count("warm") == 3 * graphs.WARM_UP

@@ -186,7 +186,7 @@ def test_a_relativistic_generator_is_set_against_the_images_that_the_discriminat
     trainer = make("rpgan", train={"d_steps": 2, "cuda_graphs": "off"})
     seen, step_d, step_g = [], trainer.step_d, trainer.step_g
     trainer.step_d = lambda real, penalise: (seen.append(real), step_d(real, penalise))[1]
-    trainer.step_g = lambda n, real: (seen.append(real), step_g(n, real))[1]
+    trainer.step_g = lambda n, real, smooth: (seen.append(real), step_g(n, real, smooth))[1]
     run(trainer, 1)
     assert torch.equal(seen[1], seen[2])
     assert not torch.equal(seen[0], seen[1])
@@ -225,6 +225,33 @@ def test_clipped_weights_stay_within_their_bounds_after_every_update(make):
     assert max(p.abs().max().item() for p in lazy.d_named.values()) == pytest.approx(0.02)
 
 
+def test_path_length_is_lazy_and_a_step_of_its_own(make):
+    trainer = make("path length")
+    run(trainer, 1)
+    assert trainer.state_dict()[0]["path_length.mean"] > 0
+    run(trainer, 3)
+    assert trainer.state_dict()[1]["g.const.step"].item() == 4 + 2
+    assert trainer.g_optimizer.param_groups[0]["lr"] == pytest.approx(2e-3 * 2 / 3)
+    assert "path_length" in trainer.take_losses()
+
+
+def test_path_length_at_every_step_shares_it_and_counts_in_units_of_the_papers_weight(make):
+    values = []
+    for weight in (1.0, 3.0):
+        trainer = make("path length", loss={"path_length": weight, "path_length_interval": 1})
+        run(trainer, 1)
+        values.append(trainer.take_losses()["path_length"])
+        assert trainer.state_dict()[1]["g.const.step"].item() == 1
+    assert values[1] == pytest.approx(3 * values[0])
+    paper = math.log(2) / (16**2 * math.log(16 / 2))
+    torch.manual_seed(3)
+    trainer.path_length.mean.zero_()
+    plain = trainer.path_length(trainer.generator.synthesis, trainer.generator.mapping(trainer._latents(4)))
+    torch.manual_seed(3)
+    trainer.path_length.mean.zero_()
+    torch.testing.assert_close(trainer._path_length(4), 3 * paper * plain)
+
+
 def test_a_checkpoint_of_another_architecture_is_refused(make, tmp_path):
     loaded = through_disk(make("dcgan"), tmp_path)
     with pytest.raises(
@@ -252,6 +279,10 @@ def test_gradient_penalties_refuse_batch_norm(make):
             "clip belongs to the loss wasserstein, not to nonsaturating: leave it out",
         ),
         ({"loss": {"name": "wasserstein", "clip": 0}}, r"clip = 0.* must be above 0 and finite"),
+        (
+            {"loss": {"path_length": 1.0}},
+            "path_length needs a model .* latent w, .* and dcgan does not: set it",
+        ),
         ({"model": {"name": "biggan"}}, "'biggan' is unknown: choose one of .*stylegan"),
         ({"model": {"widht": 3}}, r"unknown setting model\.widht \(did you mean model\.width\)"),
         ({"model": {"resolution": 48}}, "resolution = 48 must be a power of two"),

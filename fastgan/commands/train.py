@@ -47,6 +47,12 @@ Examples:
     help='What the discriminator sees: "ada", "color,translation,cutout", "none".',
 )
 @click.option("--spectral-norm", is_flag=True, help="Normalise the discriminator's weights by spectral norm.")
+@click.option(
+    "--init-from", metavar="RUN", help="Start from the networks of a run, a checkpoint or a release."
+)
+@click.option(
+    "--freeze-d", type=int, metavar="N", help="Keep the discriminator's first N blocks as they are."
+)
 @click.option("--max-bad", metavar="SHARE", help='Unreadable images to put up with: "1%", or a count.')
 @click.option("--dry-run", is_flag=True, help="Print the settings as TOML, and do nothing.")
 @click.pass_context
@@ -95,6 +101,8 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
         "loss.spectral_norm": options["spectral_norm"] or None,
         "train.augment": options["augment"],
         "train.budget": options["budget"],
+        "train.freeze_d": options["freeze_d"],
+        "train.init_from": str(Path(options["init_from"]).absolute()) if options["init_from"] else None,
         "train.seed": options["seed"],
     }
     tables = overrides(options["sets"])
@@ -124,7 +132,17 @@ def _new_config(options: dict[str, Any]) -> "RunConfig":
 def _run_to_resume(resume: str, options: dict[str, Any]) -> Path:
     from fastgan.training import folder
 
-    for name in ("preset", "config_file", "seed", "resolution", "spectral_norm", "max_bad"):
+    new_only = (
+        "preset",
+        "config_file",
+        "seed",
+        "resolution",
+        "spectral_norm",
+        "init_from",
+        "freeze_d",
+        "max_bad",
+    )
+    for name in new_only:
         if options[name] is not None and options[name] is not False:
             option = name.removesuffix("_file").replace("_", "-")
             raise click.UsageError(

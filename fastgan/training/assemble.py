@@ -14,7 +14,7 @@ from fastgan.data import Dataset, Feed
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
 from fastgan.nn import spectral_norm
-from fastgan.training import augmentation, graphs
+from fastgan.training import augmentation, graphs, transfer
 from fastgan.training.settings import LossConfig, RunConfig
 from fastgan.training.trainer import Penalty, Trainer
 
@@ -85,6 +85,9 @@ def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
         )
     if config.loss.spectral_norm:
         spectral_norm(discriminator)
+    if config.train.freeze_d:
+        image = torch.zeros(1, model.img_channels, model.resolution, model.resolution)
+        transfer.freeze(discriminator, config.train.freeze_d, image)
     average = copy.deepcopy(generator).eval().requires_grad_(False)
     built = {"generator": generator.train(), "discriminator": discriminator.train(), "average": average}
     # Convolutions and our fused ops run fastest on channels_last, which is also how images come from the feed.

@@ -213,11 +213,14 @@ def restore_optimizer(
 def save_release(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write the averaged generator alone, with its settings in the metadata: the file to share.
 
-    The data's path stays behind; its hash and names of classes and attributes go along.
+    Paths of the data and of what it was trained from stay behind; the data's hash and its names of classes and
+    attributes go along.
     """
     state = {key: value for key, value in checkpoint.state.items() if key in _RELEASED}
-    config = state["config"]
-    state["config"] = {**config, "data": {k: v for k, v in config.get("data", {}).items() if k != "source"}}
+    state["config"] = {
+        name: {k: v for k, v in table.items() if f"{name}.{k}" not in ("data.source", "train.init_from")}
+        for name, table in state["config"].items()
+    }
     prefix = "g_ema."
     tensors = {k.removeprefix(prefix): v for k, v in checkpoint.model.items() if k.startswith(prefix)}
     with saving(Path(path), checkpoint.path.parent.parent), atomic_write(path) as temporary:
@@ -225,6 +228,16 @@ def save_release(path: str | Path, checkpoint: Checkpoint) -> None:
 
 
 _RELEASED = ("format", "config", "cur_nimg", "data", "versions")
+
+
+def load_networks(path: str | Path) -> dict[str, Tensor]:
+    """The tensors g.*, d.* and g_ema.* of a run or checkpoint; of a release g_ema.*, all that it has."""
+    path = Path(path)
+    if path.is_file():
+        return {f"g_ema.{name}": tensor for name, tensor in _read_release(path)[1].items()}
+    folder = locate(path)
+    read_state(folder)
+    return _read_tensors(folder / "model.safetensors")
 
 
 def load_generator(path: str | Path, *, ema: bool = True) -> tuple[nn.Module, dict[str, Any]]:

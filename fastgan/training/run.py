@@ -9,7 +9,7 @@ import torch
 from fastgan.config import Duration
 from fastgan.data import Dataset, Feed, open_dataset, pack
 from fastgan.errors import ConfigError, DataError
-from fastgan.training import assemble, checkpoint, folder, precision, schedule
+from fastgan.training import assemble, checkpoint, folder, precision, schedule, transfer
 from fastgan.training.session import Note, Session, machine
 from fastgan.training.settings import RunConfig
 from fastgan.training.trainer import Trainer
@@ -74,6 +74,10 @@ def _prepare(
     note: Note,
     progress: DataProgress | None,
 ) -> Session:
+    begins_from = config.train.init_from if loaded is None else ""
+    networks = (
+        checkpoint.load_networks(begins_from) if begins_from else None
+    )  # refused before images are read
     dataset = _data(run, config, note, progress)
     _check_same_data(run, dataset, loaded)
     config = assemble.resolve(config, dataset)
@@ -87,6 +91,9 @@ def _prepare(
     if loaded is not None and asked == "auto":
         asked = loaded.state["precision"]  # the same bits as before, whatever a new measurement would say
     trainer = make(precision.choose(asked, device, make, note))
+    if networks is not None:
+        for text in transfer.initialise(trainer, networks, begins_from):
+            note(text)
     seconds = 0.0
     if loaded is not None:
         trainer.load_state_dict(loaded)

@@ -79,6 +79,10 @@ class TrainConfig:
     """Adam's second moment decay."""
     eps: float = 1e-8
     """Adam's epsilon."""
+    init_from: str = ""
+    """Run, checkpoint or release whose networks a new run starts from, where name and shape of a tensor match."""
+    freeze_d: int = 0
+    """How many of the discriminator's blocks, from the image on, stay as they are (FreezeD)."""
     augment: str = "none"
     """What the discriminator sees of all images: none, transforms such as "color,translation,cutout", or "ada"."""
     ada_target: float = 0.6
@@ -118,6 +122,7 @@ class TrainConfig:
             )
         for key in ("beta1", "beta2"):
             require(0 <= getattr(self, key) < 1, f"train.{key} = {getattr(self, key)} must lie in [0, 1)")
+        require(self.freeze_d >= 0, f"train.freeze_d = {self.freeze_d} must not be negative")
         require(-1 < self.ada_target < 1, f"train.ada_target = {self.ada_target} must lie between -1 and 1")
         require(0 < self.ada_kimg < math.inf, f"train.ada_kimg = {self.ada_kimg} must be above 0 and finite")
         require(0 <= self.ema_kimg < math.inf, f"train.ema_kimg = {self.ema_kimg} must not be negative")

@@ -176,6 +176,25 @@ def test_a_run_with_spectral_normalisation_goes_on_and_generates(images, tmp_pat
         assert fastgan.load(model).sample(2, seed=0).shape == (2, 16, 16, 3)
 
 
+def test_a_run_starts_from_another_resolution_and_says_what_it_took(images, tmp_path, device):
+    length = ["--device", device, "--budget", "8img"]
+    sets = TINY["stylegan"]
+    shared = ["--preset", "stylegan", *length]
+    here(*arguments(images, "--out", tmp_path / "small", "--resolution", 8, *shared, sets=sets))
+    options = ["--resolution", 16, "--init-from", tmp_path / "small", "--freeze-d", 1, *shared]
+    result = CliRunner().invoke(
+        command, arguments(images, "--out", tmp_path / "large", *options, sets=sets), catch_exceptions=False
+    )
+    assert result.exit_code == 0
+    assert re.search(
+        r"generator takes \d+ of its \d+ tensors from .*small; as initialised stay .* more", result.output
+    )
+    assert re.search(r"discriminator takes \d+ of its \d+ tensors", result.output)
+    sentence = refuse(images, "--out", tmp_path / "third", "--init-from", tmp_path / "absent")
+    assert "absent is neither a training run nor a checkpoint" in sentence
+    assert not (tmp_path / "third").exists()
+
+
 def refuse(*args, expect=FastganError):
     result = CliRunner().invoke(command, [*map(str, args)])
     assert isinstance(result.exception, expect), result.output
@@ -225,7 +244,14 @@ def test_the_images_of_a_run_cannot_be_swapped(trained, images):
 
 
 @pytest.mark.parametrize(
-    "option", [["--preset", "dcgan"], ["--seed", "3"], ["--resolution", "32"], ["--config", "x.toml"]]
+    "option",
+    [
+        ["--preset", "dcgan"],
+        ["--seed", "3"],
+        ["--resolution", "32"],
+        ["--config", "x.toml"],
+        ["--freeze-d", "0"],
+    ],
 )
 def test_resume_takes_no_options_of_a_new_run(trained, option):
     result = CliRunner().invoke(command, ["--resume", str(trained), *option])
@@ -241,6 +267,7 @@ def test_resume_takes_no_options_of_a_new_run(trained, option):
         (["--set", "train.batch=-3"], "train.batch = -3 must be 1 or more"),
         (["--set", "loss.name=hunge"], "'hunge' is unknown"),
         (["--augment", "ada,blur"], "augmentation 'blur' in 'ada,blur' is unknown: choose from none"),
+        (["--freeze-d", "-1"], "train.freeze_d = -1 must not be negative"),
         (["--budget", "soon"], "train.budget = 'soon' is not a length of training"),
         (["--seed", "-1"], "train.seed = -1 must lie in"),
         (["--resolution", "48"], "48"),
@@ -317,6 +344,8 @@ lr_d = 0.002
 beta1 = 0.0
 beta2 = 0.99
 eps = 1e-08
+init_from = ""
+freeze_d = 0
 augment = "none"
 ada_target = 0.6
 ada_kimg = 500.0

@@ -34,6 +34,7 @@ EXTRAS = {
     ),
     "diffaug": ("wgan-gp", {"train": {"augment": "color,translation,cutout"}}),
     "path length": ("stylegan", {"loss": {"path_length": 1.0, "path_length_interval": 2}}),
+    "frozen": ("stylegan", {"train": {"freeze_d": 1}}),
 }
 """What presets leave out: a preset, and the settings on top of it."""
 CASES = [*SMALL, *EXTRAS]

@@ -1,0 +1,106 @@
+"""Transfer: what matches is taken, what does not is named, and frozen blocks stay."""
+
+import pytest
+import torch
+
+from fastgan.errors import CheckpointError, ConfigError
+from fastgan.training import checkpoint, transfer
+from tests.training.test_trainer import run
+
+
+def networks(trainer):
+    return {
+        name: tensor.clone()
+        for name, tensor in trainer.state_dict()[0].items()
+        if name.startswith(("g.", "d.", "g_ema."))
+    }
+
+
+def test_the_same_architecture_is_taken_whole(make):
+    source, target = make("stylegan"), make("stylegan", train={"seed": 1})
+    run(source, 2)
+    sentences = transfer.initialise(target, networks(source), "there")
+    assert len(sentences) == 3
+    for sentence in sentences:
+        assert sentence.endswith("tensors from there")
+    for name, tensor in networks(source).items():
+        assert torch.equal(target.state_dict()[0][name], tensor)
+    assert target.cur_nimg == 0
+    assert target.state_dict()[1] == {}
+    run(target, 1)
+
+
+def test_what_does_not_match_is_named_and_stays(make):
+    source, target = make("stylegan"), make("stylegan", train={"seed": 1})
+    there, before = networks(source), networks(target)
+    del there["d.conv.bias"]
+    there["g.const"] = torch.zeros(1, 3, 4, 4)
+    generator, average, discriminator = transfer.initialise(target, there, "there")
+    channels = before["g.const"].shape[1]
+    assert f"as initialised stay const ([1, 3, 4, 4] there, [1, {channels}, 4, 4] here)" in generator
+    assert "stay" not in average
+    assert discriminator.endswith("as initialised stay conv.bias (absent there)")
+    after = networks(target)
+    assert torch.equal(after["g.const"], before["g.const"])
+    assert torch.equal(after["d.conv.bias"], before["d.conv.bias"])
+    assert torch.equal(after["d.conv.conv.weight"], there["d.conv.conv.weight"])
+
+
+def test_a_release_serves_both_generators(make, tmp_path):
+    source, target = make("dcgan"), make("dcgan", train={"seed": 1})
+    run(source, 3)
+    state = {"cur_nimg": 12, "config": {"train": {"init_from": "/secret"}, "model": {}}}
+    model, optimizer = source.state_dict()
+    checkpoint.save(tmp_path, model=model, optimizer=optimizer, state=state, keep=1)
+    checkpoint.save_release(tmp_path / "g.safetensors", checkpoint.load(tmp_path))
+    assert b"secret" not in (tmp_path / "g.safetensors").read_bytes()
+    there = checkpoint.load_networks(tmp_path / "g.safetensors")
+    *_, discriminator = transfer.initialise(target, there, "it")
+    assert "discriminator takes 0 of its" in discriminator
+    for name, tensor in there.items():
+        assert torch.equal(target.state_dict()[0][name], tensor)
+        assert torch.equal(target.state_dict()[0][name.replace("g_ema.", "g.")], tensor)
+
+
+def test_another_model_altogether_is_refused(make):
+    with pytest.raises(CheckpointError, match="nothing in there fits the generator by name and shape"):
+        transfer.initialise(make("dcgan"), networks(make("stylegan")), "there")
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks", "frozen", "free"),
+    [
+        ("stylegan", 1, ["from_rgb.2.", "blocks.1."], ["blocks.0.", "conv.", "logit.", "from_rgb.0."]),
+        ("stylegan", 2, ["from_rgb.2.", "blocks."], ["conv.", "linear.", "logit."]),
+        ("dcgan", 2, ["blocks.0.", "blocks.1."], ["blocks.2.", "logit."]),
+        ("spectral", 1, ["blocks.0."], ["blocks.1.", "logit."]),
+    ],
+)
+def test_blocks_next_to_the_image_stay_as_they_are(make, name, blocks, frozen, free):
+    trainer = make(name, train={"freeze_d": blocks})
+    parameters = dict(trainer.discriminator.named_parameters())
+    for prefix in frozen:
+        held = [p for key, p in parameters.items() if key.startswith(prefix)]
+        assert held
+        assert not any(p.requires_grad for p in held), prefix
+    for prefix in free:
+        assert all(p.requires_grad for key, p in parameters.items() if key.startswith(prefix)), prefix
+    before = {key: p.detach().clone() for key, p in parameters.items()}
+    run(trainer, 2)
+    moved = {key for key, p in parameters.items() if not torch.equal(p, before[key])}
+    assert moved
+    assert not any(key.startswith(tuple(frozen)) for key in moved)
+    assert not any(p.requires_grad for key, p in parameters.items() if key.startswith(tuple(frozen)))
+
+
+def test_looking_for_the_first_blocks_changes_nothing(make):
+    frozen, plain = make("spectral", train={"freeze_d": 2}), make("spectral")
+    for name, tensor in plain.discriminator.state_dict().items():
+        assert torch.equal(frozen.discriminator.state_dict()[name], tensor)
+    assert not frozen.discriminator._forward_pre_hooks
+    assert frozen.discriminator.training
+
+
+def test_more_blocks_than_there_are(make):
+    with pytest.raises(ConfigError, match="freeze_d = 3 is too much: this discriminator has 2 blocks"):
+        make("stylegan", train={"freeze_d": 3})

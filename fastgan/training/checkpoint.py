@@ -1,6 +1,6 @@
 """Checkpoints: whole or not at all, safetensors and JSON, nothing that runs code when it is read.
 
-    RUN/checkpoints/000012800/model.safetensors       g.*, d.*, g_ema.*
+    RUN/checkpoints/000012800/model.safetensors       g.*, d.*, g_ema.*, what techniques keep (augment.*, path_length.*)
                               optimizer.safetensors   {g,d}.<parameter>.{step,exp_avg,exp_avg_sq}
                               state.json              format, settings, cur_nimg, data, versions, time
     RUN/latest                                        text: checkpoints/000012800
@@ -37,7 +37,7 @@ class Checkpoint:
     path: Path
     """The checkpoint's folder."""
     model: dict[str, Tensor]
-    """Parameters and buffers, named g.*, d.* and g_ema.*."""
+    """Parameters and buffers, named g.*, d.* and g_ema.*, and augment.* and path_length.* where they are in use."""
     optimizer: dict[str, Tensor]
     """Adam's state by parameter name."""
     state: dict[str, Any]

@@ -180,7 +180,8 @@ class Trainer:
         assert self.path_length is not None
         weight = self.config.loss.path_length * path_length_weight(self.config.model["resolution"])
         generator: Any = self.generator
-        return weight * self.path_length(generator.synthesis, generator.mapping(self._latents(n)))
+        value: Tensor = self.path_length(generator.synthesis, generator.mapping(self._latents(n)))
+        return weight * value
 
     @torch.no_grad()
     def sample(self, z: Tensor) -> Tensor:

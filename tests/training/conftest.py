@@ -27,7 +27,7 @@ EXTRAS = {
     "rpgan, lazy": ("stylegan", {"loss": {"name": "rpgan", "penalty": "r1+r2"}}),
     "spectral": ("dcgan", {"loss": {"name": "hinge", "spectral_norm": True}}),
     "spectral, penalised": ("stylegan", {"loss": {"spectral_norm": True}}),
-    "ada": ("dcgan", {"train": {"augment": "ada", "ada_kimg": 0.05}}),
+    "ada": ("dcgan", {"train": {"augment": "ada", "ada_kimg": 0.05, "ada_target": -0.9}}),
     "ada, penalised": (
         "stylegan",
         {"train": {"augment": "ada,cutout", "ada_kimg": 0.05, "ada_target": -0.9}},

@@ -45,8 +45,13 @@ def summary(report: "Report", losses: dict[str, float]) -> str:
         "r_t": "r_t",
         "augment_p": "p",
     }
-    shown = " ".join(f"{short[name]} {losses[name]:.2f}" for name in short if name in losses)
+    shown = " ".join(f"{short[name]} {_number(losses[name])}" for name in short if name in losses)
     return f"{report.cur_nimg / 1000:.4g} kimg  {report.img_per_s:.3g} img/s  {shown}"
+
+
+def _number(value: float) -> str:
+    """Two decimals, or one digit of a number that they would show as zero: a clipped critic's losses are small."""
+    return f"{value:.2f}" if abs(value) >= 0.005 or value == 0 else f"{value:.0e}"
 
 
 def clock(seconds: float | None) -> str:

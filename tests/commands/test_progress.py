@@ -19,6 +19,19 @@ def test_clock(seconds, text):
     assert _progress.clock(seconds) == text
 
 
+def test_what_techniques_report_is_shown_and_small_numbers_keep_a_digit():
+    losses = {
+        "loss_d": -0.0018,
+        "loss_g": 0.0,
+        "penalty": 0.031,
+        "r_t": 0.41,
+        "augment_p": 0.125,
+        "real": 1.0,
+    }
+    shown = "12.8 kimg  460 img/s  D -2e-03 G 0.00 penalty 0.03 r_t 0.41 p 0.12"
+    assert _progress.summary(report(), losses) == shown
+
+
 def test_plain_lines_come_now_and_then(monkeypatch, capsys):
     now = [100.0]
     monkeypatch.setattr(_progress.time, "monotonic", lambda: now[0])

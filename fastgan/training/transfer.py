@@ -63,10 +63,10 @@ def _left(left: list[str]) -> str:
 def freeze(discriminator: nn.Module, count: int, image: Tensor) -> None:
     """FreezeD (Mo et al. 2020): all that `image` [1, C, R, R] meets up to the end of the `count`-th block stays.
 
-    The blocks are those of `discriminator.blocks`, in the order in which an image passes them, which is seen by
-    sending one through: some models count them from the image, others from the logit.
+    The blocks are those of `discriminator.blocks` or `.stages`, in the order in which an image passes them, which is
+    seen by sending one through: some models count them from the image, others from the logit.
     """
-    blocks = list(getattr(discriminator, "blocks", ()))
+    blocks = list(getattr(discriminator, "blocks", getattr(discriminator, "stages", ())))
     if count > len(blocks):
         raise ConfigError(
             f"train.freeze_d = {count} is too much: this discriminator has {len(blocks)} blocks"

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.training import checkpoint, transfer
@@ -99,6 +100,14 @@ def test_looking_for_the_first_blocks_changes_nothing(make):
         assert torch.equal(frozen.discriminator.state_dict()[name], tensor)
     assert not frozen.discriminator._forward_pre_hooks
     assert frozen.discriminator.training
+
+
+def test_blocks_may_be_called_stages():
+    discriminator = nn.Module()
+    discriminator.stages = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 5, 1))
+    discriminator.forward = discriminator.stages.forward
+    transfer.freeze(discriminator, 1, torch.zeros(1, 3, 8, 8))
+    assert [p.requires_grad for p in discriminator.parameters()] == [False, False, True, True]
 
 
 def test_more_blocks_than_there_are(make):

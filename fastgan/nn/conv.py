@@ -19,23 +19,29 @@ from torch.autograd import Function
 
 from fastgan.nn.precision import compute_dtype
 
-Geometry = tuple[int, int]
-"""Stride and padding, alike on both axes."""
+Geometry = tuple[int, int, int]
+"""Stride and padding, alike on both axes, and the number of groups."""
 
 
 def conv2d(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: int = 0
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    groups: int = 1,
 ) -> Tensor:
     """`F.conv2d`, with a fast second derivative where both `x` and `weight` require a gradient.
 
-    x: [N, in, H, W]; weight: [out, in, k, k]; bias: [out] -> [N, out, H', W'], in the autocast dtype.
+    x: [N, in, H, W]; weight: [out, in / groups, k, k]; bias: [out] -> [N, out, H', W'], in the autocast dtype.
     """
     twice = torch.is_grad_enabled() and x.requires_grad and weight.requires_grad and bias is None
     if not twice or torch.compiler.is_compiling():
-        return F.conv2d(x, weight, bias, stride, padding)
+        return F.conv2d(x, weight, bias, stride, padding, groups=groups)
     dtype = compute_dtype(x)
     x, weight = x.to(dtype), weight.to(dtype)
-    geometry = (stride, padding)
+    geometry = (stride, padding, groups)
     # Two nodes, one for each gradient: then the first derivative of a penalty, with respect to the input alone, does
     # not compute the weight's, because the engine visits no node that leads to the weight only.
     y = _TowardsInput.apply(x, (weight,), geometry)
@@ -44,9 +50,9 @@ def conv2d(
 
 def _gradients(g: Tensor, x: Tensor, w: Tensor, geometry: Geometry, mask: list[bool]) -> tuple[Tensor, ...]:
     """torch's own kernels for (I(g, w), G(x, g)), those that `mask` asks for."""
-    stride, padding = geometry
+    stride, padding, groups = geometry
     return torch.ops.aten.convolution_backward(
-        g, x, w, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1, [*mask, False]
+        g, x, w, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], groups, [*mask, False]
     )
 
 
@@ -61,7 +67,8 @@ class _TowardsInput(Function):
     def forward(ctx: Any, x: Tensor, others: tuple[Tensor], geometry: Geometry) -> Tensor:
         ctx.save_for_backward(x, *others)
         ctx.geometry = geometry
-        return F.conv2d(x, *others, None, *geometry)
+        stride, padding, groups = geometry
+        return F.conv2d(x, *others, None, stride, padding, groups=groups)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
@@ -109,8 +116,10 @@ class _InputGradient(Function):
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> Any:
         g, w = ctx.saved_tensors
-        stride, padding = ctx.geometry
-        to_g = conv2d(v, w, stride=stride, padding=padding) if ctx.needs_input_grad[0] else None
+        stride, padding, groups = ctx.geometry
+        to_g = (
+            conv2d(v, w, stride=stride, padding=padding, groups=groups) if ctx.needs_input_grad[0] else None
+        )
         to_w = _WeightGradient.apply(v, g, (w,), ctx.geometry) if ctx.needs_input_grad[1] else None
         return to_g, to_w, None, None
 
@@ -127,17 +136,19 @@ class _WeightGradient(Function):
     @staticmethod
     def backward(ctx: Any, u: Tensor) -> Any:
         x, g = ctx.saved_tensors
-        stride, padding = ctx.geometry
+        stride, padding, groups = ctx.geometry
         to_x = _InputGradient.apply(g, u, (x,), ctx.geometry) if ctx.needs_input_grad[0] else None
-        to_g = conv2d(x, u, stride=stride, padding=padding) if ctx.needs_input_grad[1] else None
+        to_g = (
+            conv2d(x, u, stride=stride, padding=padding, groups=groups) if ctx.needs_input_grad[1] else None
+        )
         return to_x, to_g, None, None
 
 
 class Conv2d(nn.Conv2d):
-    """`nn.Conv2d` with square stride and zero padding, no groups and no dilation, on `conv2d`."""
+    """`nn.Conv2d` with square stride and zero padding and no dilation, on `conv2d`."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in, H, W] -> [N, out, H', W']."""
         stride, padding = self.stride[0], self.padding[0]
         assert isinstance(padding, int)
-        return conv2d(x, self.weight, self.bias, stride=stride, padding=padding)
+        return conv2d(x, self.weight, self.bias, stride=stride, padding=padding, groups=self.groups)

@@ -7,19 +7,22 @@ from torch import Tensor
 
 from fastgan.nn import conv2d
 
-SHAPES = [
-    (2, 3, 5, 6, 4, 3, 1, 1),
-    (2, 3, 8, 8, 4, 4, 2, 1),
-    (1, 2, 7, 5, 3, 1, 1, 0),
-    (3, 2, 5, 7, 2, 3, 2, 1),
+SHAPES = [  # n, in, h, w, out, kernel, stride, padding, groups
+    (2, 3, 5, 6, 4, 3, 1, 1, 1),
+    (2, 3, 8, 8, 4, 4, 2, 1, 1),
+    (1, 2, 7, 5, 3, 1, 1, 0, 1),
+    (3, 2, 5, 7, 2, 3, 2, 1, 1),
+    (2, 4, 5, 6, 6, 3, 1, 1, 2),
+    (2, 4, 5, 5, 8, 3, 2, 1, 4),
+    (2, 3, 4, 4, 3, 4, 1, 0, 3),
 ]
 
 
 def inputs(shape: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor, dict[str, int]]:
-    n, c, h, w, out, k, stride, padding = shape
+    n, c, h, w, out, k, stride, padding, groups = shape
     x = torch.randn(n, c, h, w, device=device, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(out, c, k, k, device=device, dtype=torch.float64, requires_grad=True)
-    return x, weight, {"stride": stride, "padding": padding}
+    weight = torch.randn(out, c // groups, k, k, device=device, dtype=torch.float64, requires_grad=True)
+    return x, weight, {"stride": stride, "padding": padding, "groups": groups}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -57,9 +60,10 @@ def test_gradient_of_the_input_alone_skips_that_of_the_weight(device):
     assert not any("WeightGradient" in name for name in names)
 
 
-def test_a_penalty_convolves_with_small_kernels_only(device):
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_penalty_convolves_with_small_kernels_only(device, groups):
     """No operand of any convolution in the second derivative is a kernel as large as the image."""
-    x, weight, geometry = inputs((2, 3, 16, 16, 4, 3, 1, 1), device)
+    x, weight, geometry = inputs((2, 4, 16, 16, 4, 3, 1, 1, groups), device)
     with torch.profiler.profile(record_shapes=True) as profile:
         (g,) = torch.autograd.grad(conv2d(x.sin(), weight, **geometry).sin().sum(), x, create_graph=True)
         g.square().sum().backward()
@@ -69,11 +73,13 @@ def test_a_penalty_convolves_with_small_kernels_only(device):
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_autocast_and_layout(device, layout):
+@pytest.mark.parametrize("groups", [1, 2])
+def test_autocast_and_layout(device, layout, groups):
     x = torch.randn(2, 8, 6, 6, device=device).contiguous(memory_format=layout).requires_grad_()
-    weight = torch.randn(4, 8, 3, 3, device=device).contiguous(memory_format=layout).requires_grad_()
+    weight = torch.randn(4, 8 // groups, 3, 3, device=device)
+    weight = weight.contiguous(memory_format=layout).requires_grad_()
     with torch.autocast(device.type, torch.bfloat16):
-        y = conv2d(x, weight, padding=1)
+        y = conv2d(x, weight, padding=1, groups=groups)
         assert y.dtype == torch.bfloat16
         assert y.is_contiguous(memory_format=layout)
         (gx,) = torch.autograd.grad(y.float().square().sum(), x, create_graph=True)

@@ -33,6 +33,15 @@ def test_style_epilogue(noise_batch: int | None) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("gain", [1.0, 2**0.5])
+@pytest.mark.parametrize("size", [(3, 5, 8, 6), (3, 5)])
+def test_bias_act(size: tuple[int, ...], gain: float) -> None:
+    x, bias = randn(*size), randn(5)
+    with lowering.lowered():
+        found = ops.bias_act(x, bias, 0.1, gain)
+    torch.testing.assert_close(found, ops.bias_act_reference(x, bias, 0.1, gain))
+
+
 def test_adain() -> None:
     x, scale, shift = randn(3, 5, 8, 6), randn(3, 5), randn(3, 5)
     with lowering.lowered():
@@ -42,25 +51,26 @@ def test_adain() -> None:
 
 def test_is_used_within_the_context_only(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    for name in ("adain", "style_epilogue", "upsample2x"):
+    for name in ("adain", "bias_act", "style_epilogue", "upsample2x"):
         real = getattr(lowering, name)
         monkeypatch.setattr(
             lowering, name, lambda *a, real=real, name=name: (calls.append(name), real(*a))[1]
         )
     v, s = randn(2), randn(1, 2)
 
-    def all_three() -> None:
+    def all_four() -> None:
+        ops.bias_act(randn(1, 2, 4, 4), v)
         ops.adain(randn(1, 2, 4, 4), s, s)
         ops.style_epilogue(randn(1, 2, 4, 4), None, v, v, s, s)
         ops.upsample2x(randn(1, 2, 4, 4))
 
     with lowering.lowered():
-        all_three()
-    assert calls == ["adain", "style_epilogue", "adain", "upsample2x"] or calls == [
-        "adain", "style_epilogue", "upsample2x",
+        all_four()
+    assert calls == ["bias_act", "adain", "style_epilogue", "adain", "upsample2x"] or calls == [
+        "bias_act", "adain", "style_epilogue", "upsample2x",
     ]  # fmt: skip
     calls.clear()
-    all_three()
+    all_four()
     with ops.reference():
-        all_three()
+        all_four()
     assert calls == []

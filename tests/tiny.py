@@ -10,16 +10,18 @@ from fastgan import models
 from fastgan.training import checkpoint
 
 DATA_HASH = "ab" * 32
-STYLEGAN = {"channel_multiplier": 1 / 64, "z_dim": 16, "w_dim": 16, "mapping_layers": 2}
-DCGAN = {"width": 4, "z_dim": 7}
+OPTIONS = {
+    "dcgan": {"width": 4, "z_dim": 7},
+    "r3gan": {"channel_multiplier": 1 / 48, "z_dim": 12},
+    "stylegan": {"channel_multiplier": 1 / 64, "z_dim": 16, "w_dim": 16, "mapping_layers": 2},
+}
 
 
 def tiny_run(folder: Path, name: str, *, seed: int = 0, resolution: int = 16, img_channels: int = 3) -> Path:
     """A run folder with one checkpoint of a generator whose every parameter matters and whose images use the range."""
     torch.manual_seed(seed)
     module = models.load(name)
-    options = STYLEGAN if name == "stylegan" else DCGAN
-    config = module.Config(resolution=resolution, img_channels=img_channels, **options)
+    config = module.Config(resolution=resolution, img_channels=img_channels, **OPTIONS[name])
     generator = module.Generator(config)
     _liven(generator)
     state = {
@@ -36,10 +38,12 @@ def tiny_run(folder: Path, name: str, *, seed: int = 0, resolution: int = 16, im
 @torch.no_grad()
 def _liven(generator: nn.Module) -> None:
     for name, tensor in generator.state_dict().items():
-        if name.endswith(("strength", "bias", "w_avg", "running_mean")):
+        if name.endswith(("strength", "bias", "bias_1", "bias_2", "w_avg", "running_mean")):
             tensor.normal_(0, 0.2)
         elif name.endswith("running_var"):
             tensor.uniform_(0.5, 2)
+        elif name.endswith("project.weight") and not tensor.any():
+            nn.init.kaiming_normal_(tensor)  # R3GAN starts with branches of zero
     # The last layer is scaled so that the images have a spread of 0.5: the range is used, and little of it clipped.
     generator.eval()
     out = generator.to_rgb[-1] if hasattr(generator, "to_rgb") else generator.to_image

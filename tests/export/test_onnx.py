@@ -55,16 +55,34 @@ def test_stylegan_graph(stylegan: Path) -> None:
     assert count["ConvTranspose"] == count["Resize"] == count["BatchNormalization"] == 0
 
 
-def test_bias_stands_next_to_its_convolution(stylegan: Path, tmp_path: Path) -> None:
-    """So that ONNX Runtime fuses it: of the Adds of a layer, the noise's and the style's remain."""
+def operators(path: Path) -> Counter[str]:
+    return Counter(node.op_type for node in onnx.load(path).graph.node)
+
+
+def optimized(path: Path, folder: Path) -> Counter[str]:
+    """The operators that ONNX Runtime makes of a file."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.optimized_model_filepath = str(folder / "optimized.onnx")
     options.log_severity_level = 3
-    onnxruntime.InferenceSession(str(stylegan), options, providers=["CPUExecutionProvider"])
-    before = Counter(node.op_type for node in onnx.load(stylegan).graph.node)
-    after = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
-    assert before["Add"] - after["Add"] == LAYERS - 1
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return operators(folder / "optimized.onnx")
+
+
+def test_bias_stands_next_to_its_convolution(stylegan: Path, tmp_path: Path) -> None:
+    """So that ONNX Runtime fuses it: of the Adds of a layer, the noise's and the style's remain."""
+    assert operators(stylegan)["Add"] - optimized(stylegan, tmp_path)["Add"] == LAYERS - 1
+
+
+def test_r3gan_graph(runs: dict[str, Path], tmp_path: Path) -> None:
+    """Every bias and leaky ReLU is fused into the convolution before it: only the residual sums remain."""
+    export_onnx(runs["r3gan"], tmp_path / "r3gan.onnx")
+    blocks = 2 * 3  # of an R3GAN at 16 px: two a resolution
+    count = operators(tmp_path / "r3gan.onnx")
+    assert count["Conv"] == 3 * blocks + 1
+    assert (count["LeakyRelu"], count["Mul"]) == (2 * blocks, 1)
+    after = optimized(tmp_path / "r3gan.onnx", tmp_path)
+    assert (after["LeakyRelu"], after["Add"]) == (0, blocks)
 
 
 def test_inputs_and_defaults(stylegan: Path, runs: dict[str, Path]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from fastgan.export import export_onnx
 from tests.tiny import tiny_run
 
-MODELS = ("dcgan", "stylegan")
+MODELS = ("dcgan", "r3gan", "stylegan")
 
 
 @pytest.fixture(scope="session")

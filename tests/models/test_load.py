@@ -8,7 +8,7 @@ from fastgan import models
 from fastgan.errors import ConfigError
 
 
-@pytest.mark.parametrize("name", ["dcgan", "stylegan"])
+@pytest.mark.parametrize("name", ["dcgan", "r3gan", "stylegan"])
 def test_every_model_file_has_the_three_classes(name):
     module = models.load(name)
     config = module.Config()
@@ -20,7 +20,7 @@ def test_every_model_file_has_the_three_classes(name):
 
 @pytest.mark.parametrize("name", ["stylegan9", "_checks", "__init__", "", "os.path", "../losses/wasserstein"])
 def test_unknown_model_names_those_there_are(name):
-    with pytest.raises(ConfigError, match="dcgan, stylegan"):
+    with pytest.raises(ConfigError, match="dcgan, r3gan, stylegan"):
         models.load(name)
 
 
@@ -34,6 +34,12 @@ BAD = [
     ("dcgan", "z_dim", 0, "z_dim"),
     ("dcgan", "width", True, "width"),
     ("dcgan", "norm", "layer", "batch, none"),
+    ("r3gan", "resolution", 100, "power of two: 64 and 128"),
+    ("r3gan", "channel_multiplier", float("inf"), "at most 16"),
+    ("r3gan", "blocks", 0, "blocks"),
+    ("r3gan", "expansion", 1.5, "expansion"),
+    ("r3gan", "group_size", 0, "group_size"),
+    ("r3gan", "group_size", 20, "inside every block: 768, 1536"),
     ("stylegan", "resolution", 100, "power of two: 64 and 128"),
     ("stylegan", "img_channels", "3", "1 to 4"),
     ("stylegan", "w_dim", -1, "w_dim"),

@@ -26,6 +26,7 @@ from fastgan.training.settings import RunConfig
 TINY = {
     "dcgan": ["model.width=4"],
     "wgan-gp": ["model.width=4", "train.d_steps=2"],
+    "r3gan": ["model.channel_multiplier=0.01"],
     "stylegan": ["model.channel_multiplier=0.03", "model.w_dim=16", "model.z_dim=16"],
 }
 QUICK = ["train.batch=8", "train.grid_images=4", "train.precision=fp32"]

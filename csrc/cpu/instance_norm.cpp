@@ -14,7 +14,6 @@ struct Forward : G {
   static constexpr int kStates = 3, kPixelVectors = kRegisters / 8;
   using Args = InstanceNorm;
   Moments<A, G::U> moments;
-  A* memo = nullptr;  // `planes`, small ones: room for the plane's activations
 
   FASTGAN_INLINE Forward(const InstanceNorm& a, int64_t n, int64_t c, typename G::Count channels)
       : G(a, n, c, channels) {}
@@ -26,34 +25,19 @@ struct Forward : G {
   static void for_parts(int64_t steps, F f) {
     for_chunks(steps, f);
   }
-  // The activation, which `old_activation` gives again.
-  template <class C>
-  FASTGAN_INLINE Tile_ new_activation(int64_t step, C count) {
-    const Tile_ h = this->activation(step, count);
-    if constexpr (G::kPlanes && G::kEpilogue)
-      if (memo) store_tile(memo + step * G::kCount, h, count);
-    return h;
-  }
-  template <class C>
-  FASTGAN_INLINE Tile_ old_activation(int64_t step, C count) const {
-    if constexpr (G::kPlanes && G::kEpilogue)
-      if (memo) return load_tile<A, G::U>(memo + step * G::kCount, count);
-    return this->activation(step, count);
-  }
-
   FASTGAN_INLINE void start() {
     if constexpr (G::kPlanes) {
-      if (this->whole_steps()) moments.start(new_activation(0, Whole{}));
-      else moments.start(new_activation(0, this->tail()));
+      if (this->whole_steps()) moments.start(this->activation(0, Whole{}));
+      else moments.start(this->activation(0, this->tail()));
     } else {
-      moments.start(new_activation(0, this->channels));
+      moments.start(this->activation(0, this->channels));
     }
   }
   FASTGAN_INLINE void measure(int64_t begin, int64_t end) {
     if (begin > 1) moments.move_pivot(static_cast<A>(begin));
     Tile_ sum = fill<A, G::U>(0), squares = sum;
     this->visit(begin, end, [&](int64_t step, auto count) {
-      const Tile_ d = new_activation(step, count) - moments.pivot;
+      const Tile_ d = this->activation(step, count) - moments.pivot;
       sum = sum + d;
       squares = squares + d * d;
     });
@@ -67,7 +51,7 @@ struct Forward : G {
       const int tail = this->tail();
       if (tail) {
         if (steps > 0) {
-          const Tile_ d = keep(new_activation(this->whole_steps(), tail) - moments.pivot, tail);
+          const Tile_ d = keep(this->activation(this->whole_steps(), tail) - moments.pivot, tail);
           moments.add(d, d * d);
         }
         moments.finish_together(steps, tail, total, mean, deviations);
@@ -92,7 +76,7 @@ struct Forward : G {
     const Per gain = (A(1) + this->parameter(this->a.scale, this->nc())) * this->parameter(this->a.rstd, this->nc());
     const Per shift = this->parameter(this->a.shift, this->nc());
     const auto step = [&](int64_t step, auto count) {
-      this->store(this->a.y, step, (old_activation(step, count) - mean) * gain + shift, count);
+      this->store(this->a.y, step, (this->activation(step, count) - mean) * gain + shift, count);
     };
     this->visit(begin, end, step);
     if (end == this->whole_steps()) this->visit_tail(step);
@@ -109,7 +93,6 @@ struct Backward : G {
   static constexpr int kStates = 2, kPixelVectors = kRegisters / 16;
   using Args = InstanceNormBackward;
   const InstanceNormBackward& b;
-  A* memo = nullptr;
   Per mean, rstd;
   Tile_ sums[2];  // of g and g * (h - mean); then of dx and dx * noise
 

@@ -1,4 +1,7 @@
 // The order in which a pass of instance_norm.cpp walks through memory: planes, or pixels in runs.
+//
+// A pass measures its steps (in parts), finishes what it measured, and writes (in runs). Between parts its states say
+// all that it needs to go on.
 #pragma once
 
 #include "moments.h"
@@ -15,10 +18,6 @@ template <class T>
 constexpr int64_t kBatch = sizeof(T) == 2 ? 4096 : 1024;
 constexpr int64_t kMostTogether = 16;
 
-// Activations of small planes that are kept from the first pass to the second, in the level 1 cache.
-template <class A>
-constexpr int64_t kKept = 16384 / sizeof(A);
-
 // f(begin, end) for each run of the steps [0, steps): at least once, for the tail's sake.
 template <class F>
 FASTGAN_INLINE void for_runs(int64_t steps, F f) {
@@ -31,8 +30,6 @@ FASTGAN_INLINE void for_runs(int64_t steps, F f) {
   } while (begin < steps);
 }
 
-// A pass measures its steps (in parts), finishes what it measured, and writes (in runs). Between parts its states say
-// all that it needs to go on.
 template <int U>
 struct Vectors {
   static constexpr int value = U;
@@ -46,27 +43,22 @@ void planes(const typename P::Args& args, int64_t begin, int64_t end) {
   typename P::A states[kMostTogether][P::kStates][P::kCount];
   int64_t together = shape.hw() < kBatch<typename P::T> ? kBatch<typename P::T> / shape.hw() : 1;
   if (together > kMostTogether) together = kMostTogether;
-  alignas(64) typename P::A memo[kKept<typename P::A>];
-  const bool has_memo = together * shape.hw() <= kKept<typename P::A>;
   for (int64_t first = begin; first < end; first += together) {
     const int64_t last = first + together < end ? first + together : end;
     for (int64_t item = first; item < last; ++item) {
       P pass(args, item / shape.c, item % shape.c, Whole{});
-      if (has_memo) pass.memo = memo + (item - first) * shape.hw();
       pass.start();
       P::for_parts(pass.whole_steps(), [&](int64_t from, int64_t to) { pass.measure(from, to); });
       for (int i = 0; i < P::kStates; ++i) store_tile(states[item - first][i], pass.state(i), Whole{});
     }
     for (int64_t item = first; item < last; ++item) {
       P pass(args, item / shape.c, item % shape.c, Whole{});
-      if (has_memo) pass.memo = memo + (item - first) * shape.hw();
       for (int i = 0; i < P::kStates; ++i)
         pass.state(i) = load_tile<typename P::A, P::U>(states[item - first][i], Whole{});
       pass.finish();
     }
     for (int64_t item = first; item < last; ++item) {
       P pass(args, item / shape.c, item % shape.c, Whole{});
-      if (has_memo) pass.memo = memo + (item - first) * shape.hw();
       pass.start_write();
       for_runs(pass.whole_steps(), [&](int64_t from, int64_t to) { pass.write(from, to); });
       pass.finish_write();

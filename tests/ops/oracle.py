@@ -246,13 +246,17 @@ def ratio(ours: Tensor, exact: Tensor, torchs: Tensor) -> float:
 
 
 def may_flush(ours: Tensor, exact: Tensor) -> Tensor:
-    """Where a bf16 result is below the smallest normal number and came out zero, as VCVTNEPS2BF16 stores it."""
-    if ours.dtype != torch.bfloat16 or not stores_bf16_in_hardware():
+    """Where a bf16 result is off by what subnormal numbers hold at most.
+
+    VCVTNEPS2BF16 stores zero for them, and VDPBF16PS reads zero for them and flushes its sums: what an upsampling's
+    gradient loses so is a few of them, with weights that add up to 4.
+    """
+    if ours.dtype != torch.bfloat16 or not computes_bf16_in_hardware():
         return torch.zeros_like(ours, dtype=torch.bool)
-    return (ours == 0) & (exact.abs() < torch.finfo(torch.bfloat16).smallest_normal)
+    return (ours.double() - exact).abs() <= 8 * torch.finfo(torch.bfloat16).smallest_normal
 
 
-def stores_bf16_in_hardware() -> bool:
+def computes_bf16_in_hardware() -> bool:
     return "avx512_bf16" in cpu_flags()
 
 

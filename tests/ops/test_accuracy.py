@@ -21,6 +21,8 @@ def memory(args: list[Tensor | None]) -> list[Tensor]:
 
 def check(call: Call) -> None:
     """The output and all gradients of `call`, and its inputs after it."""
+    # Where the squares of a plane overflow, torch's own compositions disagree: some give zeros, some NaN, as ours may.
+    assume(call.op not in ("adain", "style_epilogue") or call.values != "vast")
     args = call.build()
     before = memory(args)
     found = ratios(call, args)

@@ -10,7 +10,10 @@ from tests.conftest import DEVICE
 from tests.ops.fuzz import CAMPAIGN, Call, calls, few
 from tests.ops.oracle import BOUND, ratios
 
-pytestmark = pytest.mark.skipif(ops.backend(DEVICE.type) != "native", reason="the reference is the oracle")
+pytestmark = pytest.mark.skipif(
+    ops.backend(DEVICE.type) != "native" or not CAMPAIGN,
+    reason="a campaign against the reference: set FASTGAN_FUZZ_EXAMPLES (hypothesis draws by what is imported)",
+)
 
 
 def memory(args: list[Tensor | None]) -> list[Tensor]:

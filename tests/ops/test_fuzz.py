@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fastgan import ops
 from tests.conftest import DEVICE
-from tests.ops.fuzz import IMAGE_OPS, OPS, TAPS, Call, calls, few
+from tests.ops.fuzz import CAMPAIGN, IMAGE_OPS, OPS, TAPS, Call, calls, few
 from tests.ops.oracle import BOUND, ratios
 
 pytestmark = pytest.mark.skipif(ops.backend(DEVICE.type) != "native", reason="the reference is the oracle")
@@ -148,6 +148,7 @@ def test_constant_planes_give_the_shift(call: Call, value: float) -> None:
 # --- layouts ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not CAMPAIGN, reason="a campaign: set FASTGAN_FUZZ_EXAMPLES")
 @given(
     call=calls(values=ORDINARY, layouts=["nchw"]), other=st.sampled_from(["nhwc", "gap", "offset", "shared"])
 )
@@ -251,7 +252,7 @@ print(ops.backend(), ops.build_info()["isa"])
 """
 
 
-@pytest.mark.skipif(DEVICE.type != "cpu", reason="about instruction sets of the CPU")
+@pytest.mark.skipif(DEVICE.type != "cpu" or not CAMPAIGN, reason="a campaign, on the CPU")
 @pytest.mark.parametrize("isa", ops.build_info().get("isa_built", "").split())
 def test_every_instruction_set_is_as_accurate(isa: str) -> None:
     if isa == ops.build_info()["isa"]:

@@ -15,8 +15,9 @@ from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
 from fastgan.nn import spectral_norm
 from fastgan.training import augmentation, graphs, transfer
+from fastgan.training.objective import Penalty
 from fastgan.training.settings import LossConfig, RunConfig
-from fastgan.training.trainer import Penalty, Trainer
+from fastgan.training.trainer import Trainer
 
 
 def resolve(config: RunConfig, dataset: Dataset | None = None) -> RunConfig:

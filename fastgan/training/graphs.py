@@ -21,9 +21,8 @@ from torch import Tensor
 
 from fastgan import ops
 from fastgan.errors import FastganError
+from fastgan.training.objective import Losses
 
-Losses = dict[str, Tensor]
-"""Scalars by name, float32 and detached."""
 Step = Callable[[], Losses]
 WARM_UP = 2
 """Plain runs before a capture: the first makes lasting tensors and picks algorithms, the second is as all others."""

@@ -62,5 +62,5 @@ def _step(trainer: Trainer, n: int) -> float:
     real = trainer.feed.batch(0, min(trainer.config.train.batch, n)).images
     start = time.perf_counter()
     trainer.step_d(real, False)
-    trainer.step_g(len(real), real if trainer.loss.GENERATOR_NEEDS_REAL else None)
+    trainer.step_g(len(real), real if trainer.objective.loss.GENERATOR_NEEDS_REAL else None)
     return time.perf_counter() - start

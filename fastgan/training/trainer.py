@@ -5,23 +5,18 @@ next, the average's half-life, whether this iteration is penalised. So N steps, 
 bits as N + M steps (same machine and number of threads).
 """
 
-from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fastgan.data import Feed
-from fastgan.losses.penalties import Discriminator, PathLength, path_length_weight
 from fastgan.losses.wasserstein import clip_weights
 from fastgan.training import checkpoint, ema, schedule
 from fastgan.training.augmentation import Augmentation
-from fastgan.training.graphs import Losses, StepGraphs, Steps
+from fastgan.training.graphs import StepGraphs, Steps
+from fastgan.training.objective import Losses, Objective, Penalty, Term
 from fastgan.training.settings import RunConfig
-
-Penalty = Callable[[Discriminator, Tensor, Tensor], Tensor]
-"""(discriminator, real, fake) -> scalar, the term that the paper adds to the loss (lambda * GP, gamma / 2 * R1)."""
 
 _NETWORKS = ("g", "d", "g_ema")
 
@@ -31,14 +26,9 @@ class Trainer:
 
     Where the loss compares fakes with real images for the generator too, these are the last discriminator step's.
 
-    The discriminator sees all images, real and fake, in every step and penalty, through `augmentation`.
-
     Receives built objects: networks on `device` in their memory format, `feed.batch(cur_nimg, n)` -> images
     [n, C, R, R] in [-1, 1] and labels, `loss` (a module of fastgan.losses) and `penalty` (or None). `precision`
     is fp32, or bf16: autocast over fp32 parameters.
-
-    Real and fake images go through the discriminator one after the other, never as one batch: batch norm (Radford
-    et al. 2016) and minibatch stddev (Karras et al. 2018) must not mix their statistics.
     """
 
     def __init__(
@@ -55,19 +45,26 @@ class Trainer:
         device: torch.device,
         precision: str,
     ) -> None:
+        self.objective = Objective(
+            generator=generator,
+            discriminator=discriminator,
+            loss=loss,
+            penalty=penalty,
+            augmentation=augmentation,
+            config=config,
+            device=device,
+            precision=precision,
+        )
         self.generator, self.discriminator, self.average = generator, discriminator, average
-        self.feed, self.loss, self.penalty, self.augmentation = feed, loss, penalty, augmentation
-        self.config, self.device, self.precision = config, device, precision
-        self.z_dim = int(config.model["z_dim"])
+        self.feed, self.config, self.device, self.precision = feed, config, device, precision
+        self.z_dim = self.objective.z_dim
         self.cur_nimg = 0
         self.graphs: StepGraphs | None = None
         """Runs the steps of `step` as graphs, where there is one."""
         self.g_named = {f"g.{name}": p for name, p in generator.named_parameters() if p.requires_grad}
         self.d_named = {f"d.{name}": p for name, p in discriminator.named_parameters() if p.requires_grad}
-        loss_config = config.loss
-        self.path_length = PathLength().to(device) if loss_config.path_length else None
-        g_interval = loss_config.path_length_interval if self.path_length is not None else 1
-        d_interval = loss_config.penalty_interval if penalty is not None else 1
+        g_interval = config.loss.path_length_interval if self.objective.path_length is not None else 1
+        d_interval = config.loss.penalty_interval if penalty is not None else 1
         self.g_optimizer = self._adam(self.g_named, config.train.lr_g, g_interval)
         self.d_optimizer = self._adam(self.d_named, config.train.lr_d, d_interval)
         self._sums: dict[str, Tensor] = {}
@@ -94,58 +91,39 @@ class Trainer:
     def step(self) -> None:
         """One iteration: d_steps discriminator steps, one generator step, the average."""
         train, loss, iteration = self.config.train, self.config.loss, self.cur_nimg // self.iteration_nimg
+        objective = self.objective
         torch.manual_seed(schedule.iteration_seed(train.seed, self.cur_nimg))
-        penalise = self.penalty is not None and iteration % loss.penalty_interval == 0
-        smooth = self.path_length is not None and iteration % loss.path_length_interval == 0
+        penalise = objective.penalty is not None and iteration % loss.penalty_interval == 0
+        smooth = objective.path_length is not None and iteration % loss.path_length_interval == 0
         steps: Steps = self.graphs or self
         for i in range(train.d_steps):
             real = self.feed.batch(self.cur_nimg + i * train.batch, train.batch).images  # [N, C, R, R]
             self._record(steps.step_d(real, penalise))
-        self._record(steps.step_g(train.batch, real if self.loss.GENERATOR_NEEDS_REAL else None, smooth))
+        self._record(steps.step_g(train.batch, real if objective.loss.GENERATOR_NEEDS_REAL else None, smooth))
         beta = schedule.ema_beta(self.cur_nimg, self.iteration_nimg, train.ema_kimg, train.ema_rampup)
         ema.update(self.average, self.generator, beta)
-        self.augmentation.update(iteration)
+        objective.augmentation.update(iteration)
         self.cur_nimg += self.iteration_nimg
 
     def step_d(self, real: Tensor, penalise: bool) -> Losses:
         """One discriminator step on `real` [N, C, R, R] and as many fakes; a lazy penalty is a step of its own."""
         interval = self.config.loss.penalty_interval
-        together, lazily = penalise and interval == 1, penalise and interval > 1
-        with torch.no_grad(), self._autocast():
-            fake = self.generator(self._latents(len(real)))
-        fake = fake.to(real.dtype)
-        self.d_optimizer.zero_grad()
-        with self._autocast():
-            real_logits, fake_logits = self._judge(real), self._judge(fake)
-            loss = self.loss.discriminator(real_logits, fake_logits)
-            losses = {"loss_d": loss, "real": real_logits.mean(), "fake": fake_logits.mean()}
-            losses |= self.augmentation.observe(self.loss.realness(real_logits, fake_logits))
-            if together:
-                losses["penalty"] = self._penalty(real, fake)
-                loss = loss + losses["penalty"]
-        loss.backward()
-        self._update_d()
+        lazily = penalise and interval > 1
+        fake = self.objective.fakes(real)
+        losses = self._update_d(self.objective.discriminate(real, fake, penalise=penalise and not lazily))
         if lazily:
-            self.d_optimizer.zero_grad()
-            with self._autocast():
-                losses["penalty"] = self._penalty(real, fake)
-            (losses["penalty"] * interval).backward()  # its mean over iterations is then the paper's
-            self._update_d()
-        return _detached(losses)
+            losses |= self._update_d(self.objective.penalise(real, fake), interval)
+        return losses
 
-    def _update_d(self) -> None:
+    def _update_d(self, term: Term, interval: int = 1) -> Losses:
+        """Minimise a term that comes every `interval` iterations: its mean over them is then the paper's."""
+        total, losses = term
+        self.d_optimizer.zero_grad()
+        (total * interval).backward()
         self.d_optimizer.step()
         if self.config.loss.clip is not None:
             clip_weights(self.d_named.values(), self.config.loss.clip)
-
-    def _penalty(self, real: Tensor, fake: Tensor) -> Tensor:
-        assert self.penalty is not None
-        return self.penalty(self._judge, real, fake)
-
-    def _judge(self, images: Tensor) -> Tensor:
-        """Logits [N], float32, of `images` [N, C, R, R] as augmentation shows them to the discriminator."""
-        logits: Tensor = self.discriminator(self.augmentation(images))
-        return logits.float()
+        return _detached(losses)
 
     def step_g(self, n: int, real: Tensor | None = None, smooth: bool = False) -> Losses:
         """One generator step on `n` fresh fakes; a relativistic loss sets them against as many `real` images.
@@ -153,48 +131,28 @@ class Trainer:
         smooth: with path length regularisation, a step of its own where it is lazy.
         """
         interval = self.config.loss.path_length_interval
+        lazily = smooth and interval > 1
         for parameter in self.d_named.values():
             parameter.requires_grad_(False)  # their gradients would be computed and thrown away
-        self.g_optimizer.zero_grad()
-        with self._autocast():
-            fake = self.generator(self._latents(n))  # [N, C, R, R]
-            real_logits = None if real is None else self._judge(real)
-            loss = self.loss.generator(self._judge(fake), real_logits)
-            losses = {"loss_g": loss}
-            if smooth and interval == 1:
-                losses["path_length"] = self._path_length(n)
-                loss = loss + losses["path_length"]
-        loss.backward()
-        self.g_optimizer.step()
+        losses = self._update_g(self.objective.generate(n, real, smooth=smooth and not lazily))
         for parameter in self.d_named.values():
             parameter.requires_grad_(True)
-        if smooth and interval > 1:
-            self.g_optimizer.zero_grad()
-            with self._autocast():
-                losses["path_length"] = self._path_length(n)
-            (losses["path_length"] * interval).backward()
-            self.g_optimizer.step()
-        return _detached(losses)
+        if lazily:
+            losses |= self._update_g(self.objective.smooth(n), interval)
+        return losses
 
-    def _path_length(self, n: int) -> Tensor:
-        assert self.path_length is not None
-        weight = self.config.loss.path_length * path_length_weight(self.config.model["resolution"])
-        generator: Any = self.generator
-        value: Tensor = self.path_length(generator.synthesis, generator.mapping(self._latents(n)))
-        return weight * value
+    def _update_g(self, term: Term, interval: int = 1) -> Losses:
+        total, losses = term
+        self.g_optimizer.zero_grad()
+        (total * interval).backward()
+        self.g_optimizer.step()
+        return _detached(losses)
 
     @torch.no_grad()
     def sample(self, z: Tensor) -> Tensor:
         """Images [n, C, R, R] of the averaged generator for `z` [n, Z], in the precision of training."""
-        with self._autocast():
+        with self.objective.autocast():
             return self.average(z.to(self.device)).float()
-
-    def _latents(self, n: int) -> Tensor:
-        return torch.randn(n, self.z_dim, device=self.device)  # [N, Z]
-
-    def _autocast(self) -> torch.autocast:
-        # A context for each forward pass: a cast cached under no_grad must not serve a pass that needs gradients.
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def _record(self, losses: Losses) -> None:
         for name, value in losses.items():  # a graph writes over its losses, so the first are copied
@@ -246,8 +204,9 @@ class Trainer:
 
     def _modules(self) -> dict[str, nn.Module]:
         networks = (self.generator, self.discriminator, self.average)
-        modules = dict(zip(_NETWORKS, networks, strict=True)) | {"augment": self.augmentation}
-        return modules if self.path_length is None else modules | {"path_length": self.path_length}
+        modules = dict(zip(_NETWORKS, networks, strict=True)) | {"augment": self.objective.augmentation}
+        lengths = self.objective.path_length
+        return modules if lengths is None else modules | {"path_length": lengths}
 
 
 def _detached(losses: Losses) -> Losses:

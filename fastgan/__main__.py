@@ -54,6 +54,11 @@ def _silence_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _follows() -> bool:
+    """Whether torchrun has started another process that was given the same arguments, and says what is wrong."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run `fastgan ARGUMENTS` (sys.argv's by default) and return the exit code."""
     try:
@@ -79,7 +84,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             import traceback
 
             traceback.print_exc()
-        print(f"fastgan: error: {' '.join(sentence.split())}", file=sys.stderr)
+        if not (isinstance(error, click.UsageError) and _follows()):
+            print(f"fastgan: error: {' '.join(sentence.split())}", file=sys.stderr)
         return MISTAKE
 
 

@@ -26,9 +26,11 @@ class Display(Protocol):
 
 
 @contextmanager
-def display() -> Iterator[Display]:
-    """The display that fits stderr."""
-    if sys.stderr.isatty():
+def display(silent: bool = False) -> Iterator[Display]:
+    """The display that fits stderr; `silent` in a process that another one speaks for."""
+    if silent:
+        yield _Silent()
+    elif sys.stderr.isatty():
         with _Live() as live:
             yield live
     else:
@@ -61,6 +63,17 @@ def clock(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class _Silent:
+    def note(self, text: str) -> None:
+        pass
+
+    def data(self, stage: str, done: int, total: int) -> None:
+        pass
+
+    def report(self, report: "Report") -> None:
+        pass
 
 
 class _Plain:

@@ -21,6 +21,7 @@ Examples:
   fastgan train ./photos --preset stylegan --budget 30m
   fastgan train photos.fgd --set train.batch=32 --set train.checkpoint_every=250img
   fastgan train --resume runs/0007 --budget 2h
+  torchrun --nproc-per-node=2 -m fastgan train photos.fgd
 """
 )
 @click.argument("source", required=False)
@@ -53,6 +54,9 @@ Examples:
 @click.option(
     "--freeze-d", type=int, metavar="N", help="Keep the discriminator's first N blocks as they are."
 )
+@click.option(
+    "--accumulate", type=int, metavar="K", help="Go through each batch in K parts: less memory, same result."
+)
 @click.option("--max-bad", metavar="SHARE", help='Unreadable images to put up with: "1%", or a count.')
 @click.option("--dry-run", is_flag=True, help="Print the settings as TOML, and do nothing.")
 @click.pass_context
@@ -65,28 +69,37 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
 
     from fastgan.commands._progress import display
     from fastgan.config import to_mapping, to_toml
-    from fastgan.training import folder
-
-    run = None if resume is None else _run_to_resume(resume, options)
-    config = _new_config(options) if run is None else _resumed_config(folder.existing(run), options)
-    if dry_run:
-        from fastgan.training.assemble import resolve
-
-        click.echo(to_toml(to_mapping(resolve(config))), nl=False)
-        return
-
+    from fastgan.training import distributed, folder
     from fastgan.training import run as training
 
-    with display() as show:
-        shared: dict[str, Any] = {"device": device, "note": show.note, "progress": show.data}
-        with (
-            training.new(config, out=options["out"], **shared)
-            if run is None
-            else training.resumed(run, config, **shared)
-        ) as session:
-            show.note(_beginning(session))
-            outcome = session.fit(show.report)
-    click.echo(_ending(session, outcome))
+    with distributed.joined() as processes:
+
+        def settings() -> "tuple[Path | None, RunConfig]":
+            run = None if resume is None else _run_to_resume(resume, options)
+            return run, _new_config(options) if run is None else _resumed_config(
+                folder.existing(run), options
+            )
+
+        run, config = processes.first(settings)
+        if dry_run:
+            from fastgan.training.assemble import resolve
+
+            resolved = processes.first(lambda: to_toml(to_mapping(resolve(config))))
+            if processes.rank == 0:
+                click.echo(resolved, nl=False)
+            return
+        with display(silent=processes.rank > 0) as show:
+            shared: dict[str, Any] = {"device": device, "note": show.note, "progress": show.data}
+            shared["processes"] = processes
+            with (
+                training.new(config, out=options["out"], **shared)
+                if run is None
+                else training.resumed(run, config, **shared)
+            ) as session:
+                show.note(_beginning(session))
+                outcome = session.fit(show.report)
+        if processes.rank == 0:
+            click.echo(_ending(session, outcome))
     ctx.exit(outcome.exit_code)
 
 
@@ -99,6 +112,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
         "data.max_bad": options["max_bad"],
         "model.resolution": options["resolution"],
         "loss.spectral_norm": options["spectral_norm"] or None,
+        "train.accumulate": options["accumulate"],
         "train.augment": options["augment"],
         "train.budget": options["budget"],
         "train.freeze_d": options["freeze_d"],
@@ -166,10 +180,11 @@ def _resumed_config(run: Path, options: dict[str, Any]) -> "RunConfig":
 
 def _beginning(session: "Session") -> str:
     config, data, trainer = session.config, session.dataset, session.trainer
+    several = f" x {trainer.processes.size}" if trainer.processes.size > 1 else ""
     start = f" from {trainer.cur_nimg / 1000:g} kimg" if trainer.cur_nimg else ""
     return (
         f"{config.model['name']} on {len(data)} images of {data.resolution}x{data.resolution}x{data.channels}, "
-        f"{session.device.type} {trainer.precision}, budget {config.train.budget}{start}, in {session.run}"
+        f"{session.device.type}{several} {trainer.precision}, budget {config.train.budget}{start}, in {session.run}"
     )
 
 

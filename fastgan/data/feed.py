@@ -98,12 +98,15 @@ class Feed:
         self._pool = None if self.resident else ThreadPoolExecutor(1, thread_name_prefix="fastgan-feed")
         self._ahead: tuple[tuple[int, int], Future[torch.Tensor]] | None = None
 
-    def batch(self, cur_nimg: int, n: int) -> Batch:
-        """The images at positions cur_nimg .. cur_nimg+n of the endless sequence, and what is known of them."""
+    def batch(self, cur_nimg: int, n: int, *, stride: int | None = None) -> Batch:
+        """The images at positions cur_nimg .. cur_nimg+n of the endless sequence, and what is known of them.
+
+        stride: how far on the next batch begins, to prepare it ahead; n unless several processes share a batch.
+        """
         if cur_nimg < 0 or n < 0:
             raise ValueError(f"cur_nimg {cur_nimg} and n {n} must not be negative")
         index = self.indices(cur_nimg, n)
-        pixels = self._pixels(cur_nimg, n, index)
+        pixels = self._pixels(cur_nimg, n, index, stride or n)
         if self.mirror:
             mirrored = torch.from_numpy(flips(self.seed, cur_nimg, n)).to(self.device)
             pixels = torch.where(mirrored[:, None, None, None], pixels.flip(2), pixels)  # [n, H, W, C]
@@ -161,7 +164,7 @@ class Feed:
             self._orders[epoch] = epoch_order(self.seed, epoch, len(self.dataset))
         return self._orders[epoch]
 
-    def _pixels(self, cur_nimg: int, n: int, index: torch.Tensor) -> torch.Tensor:
+    def _pixels(self, cur_nimg: int, n: int, index: torch.Tensor, stride: int) -> torch.Tensor:
         """uint8 [n, H, W, C] on the device."""
         if self._pool is None:
             return self._images[index.to(self._images.device)].to(self.device)
@@ -170,7 +173,7 @@ class Feed:
             pixels = self._ahead[1].result()
         else:
             pixels = self._gather(index)
-        following = (cur_nimg + n, n)
+        following = (cur_nimg + stride, n)
         self._ahead = (following, self._pool.submit(self._gather, self.indices(*following)))
         return pixels.to(self.device, non_blocking=True)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fastgan import ops
+from fastgan import draws, ops
 
 Discriminator = Callable[[Tensor], Tensor]
 """Images [N, C, H, W] -> logits [N]. Augmentation may be part of it: then the gradient goes through it."""
@@ -60,7 +60,7 @@ def wgan_gp(discriminator: Discriminator, real: Tensor, fake: Tensor, t: Tensor 
     real, fake: [N, C, H, W], float32 or wider; t: [N], uniform in [0, 1], drawn here if None -> scalar >= 0 of
     the images' dtype.
     """
-    t = torch.rand(len(real), device=real.device) if t is None else t
+    t = draws.uniform(len(real), device=real.device) if t is None else t
     x = ops.interpolate(real.detach(), fake.detach(), t)
     return ops.gradient_penalty(_input_gradient(discriminator, x), center=1.0)
 
@@ -85,7 +85,8 @@ class PathLength(nn.Module):
     """Path length regularisation of a generator (Karras et al. 2020, StyleGAN2, eq. 4), with its running target.
 
     E[(|J_w^T y| - a)^2], y an image of standard normal pixels and a the running mean of the norm, the buffer
-    `mean`: it is state, and a checkpoint that leaves it out does not resume exactly.
+    `mean`: it is state, and a checkpoint that leaves it out does not resume exactly. a is that of the batches before,
+    so that the penalty of a batch is the mean of those of its parts.
     """
 
     needs_double_backward = True
@@ -97,7 +98,7 @@ class PathLength(nn.Module):
         self.register_buffer("mean", torch.zeros(()))
 
     def forward(self, synthesis: Synthesis, w: Tensor) -> Tensor:
-        """One value of the penalty, after moving `mean`; its gradient reaches w and the synthesis network.
+        """One value of the penalty; then moves `mean`. Its gradient reaches w and the synthesis network.
 
         w: [N, w_dim], or [N, layers, w_dim], where the norm is the root mean square over layers; float32 or wider
         -> scalar >= 0 of that dtype. With `mean` on w's device nothing is read back from it.
@@ -105,13 +106,13 @@ class PathLength(nn.Module):
         w = w if w.requires_grad else w.detach().requires_grad_()
         with torch.enable_grad():
             images = synthesis(w)
-            projection = (images * torch.randn_like(images)).sum()
+            projection = (images * draws.normal_like(images)).sum()
             (gradient,) = torch.autograd.grad(projection, w, create_graph=True)
         layers = math.prod(w.shape[1:-1])
         lengths = torch.linalg.vector_norm(gradient.flatten(1), dim=1) / math.sqrt(layers)  # [N]
         with torch.no_grad():
+            target = self.mean.to(lengths.dtype, copy=True)  # the buffer moves under this graph
             self.mean.lerp_(lengths.mean().to(self.mean.dtype), 1 - self.decay)
-            target = self.mean.to(lengths.dtype, copy=True)  # the next call moves the buffer under this graph
         return (lengths - target).square().mean()
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgan import draws
 from fastgan.models import _checks
 from fastgan.nn import (
     ConvAct,
@@ -206,9 +207,10 @@ class Generator(nn.Module):
         if not self.training:
             return [self.get_buffer(f"noise_const_{k}").to(dtype) for k in range(layers)]
         n, shapes = w.shape[0], self.noise_shapes[:layers]
-        counts = [n * height * width for _, _, height, width in shapes]
+        whole = draws.whole(n)
+        counts = [whole * height * width for _, _, height, width in shapes]
         drawn = torch.randn(sum(counts), device=w.device).to(dtype).split(counts)
-        return [part.view(n, *shape[1:]) for part, shape in zip(drawn, shapes, strict=True)]
+        return [draws.mine(part.view(whole, *shape[1:])) for part, shape in zip(drawn, shapes, strict=True)]
 
     def _training_styles(self, z: Tensor, layers: int) -> Tensor:
         """Styles [N, L, w_dim] with mixing regularisation (section 3.1); updates w_avg. Waits for nothing."""
@@ -216,13 +218,13 @@ class Generator(nn.Module):
         if config.style_mixing_prob == 0:
             w = self.mapping(z)
         else:
-            w, other = self.mapping(torch.cat([z, torch.randn_like(z)])).chunk(2)
+            w, other = self.mapping(torch.cat([z, draws.normal_like(z)])).chunk(2)
         with torch.no_grad():
             self.w_avg.lerp_(w[:, 0].mean(0).to(self.w_avg.dtype), 1 - config.w_avg_decay)
         if config.style_mixing_prob == 0:
             return w
-        swap_at = torch.randint(1, layers, (n, 1), device=z.device)
-        mixed = torch.rand(n, 1, device=z.device) < config.style_mixing_prob
+        swap_at = draws.integers(1, layers, n, 1, device=z.device)
+        mixed = draws.uniform(n, 1, device=z.device) < config.style_mixing_prob
         layer = torch.arange(w.shape[1], device=z.device)
         return torch.where((mixed & (layer >= swap_at)).unsqueeze(2), other, w)
 

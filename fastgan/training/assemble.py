@@ -15,6 +15,7 @@ from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
 from fastgan.nn import spectral_norm
 from fastgan.training import augmentation, graphs, transfer
+from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.objective import Penalty
 from fastgan.training.settings import LossConfig, RunConfig
 from fastgan.training.trainer import Trainer
@@ -39,10 +40,19 @@ def resolve(config: RunConfig, dataset: Dataset | None = None) -> RunConfig:
     return replace(config, model={"name": name, **to_mapping(model)})
 
 
-def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU; ConfigError for a device that is not there."""
+def pick_device(name: str, processes: Processes = ALONE) -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU; ConfigError for a device that is not there.
+
+    With several processes each takes the GPU of its number on its machine.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if processes.size > 1 and name.startswith("cuda"):
+        if name != "cuda":
+            raise ConfigError(
+                f"device {name!r} cannot serve {processes.size} processes: use cuda, which gives each its own"
+            )
+        name = f"cuda:{processes.local_rank}"
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -52,6 +62,8 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # each backend has its own
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device {name!r} cannot be used here ({reason}): use cpu or auto") from error
+    if processes.size > 1 and device.type == "cuda":
+        torch.cuda.set_device(device)  # NCCL takes the current one
     return device
 
 
@@ -95,7 +107,9 @@ def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
     return {key: net.to(device, memory_format=torch.channels_last) for key, net in built.items()}
 
 
-def make_trainer(config: RunConfig, feed: Feed, device: torch.device, precision: str) -> Trainer:
+def make_trainer(
+    config: RunConfig, feed: Feed, device: torch.device, precision: str, processes: Processes = ALONE
+) -> Trainer:
     """A trainer at cur_nimg 0 for a `config` that `resolve` has completed."""
     trainer = Trainer(
         **networks(config, device),
@@ -106,7 +120,8 @@ def make_trainer(config: RunConfig, feed: Feed, device: torch.device, precision:
         config=config,
         device=device,
         precision=precision,
+        processes=processes,
     )
-    if graphs.wanted(config.train.cuda_graphs, device):
+    if graphs.wanted(config.train.cuda_graphs, device, processes.size, config.train.accumulate):
         trainer.graphs = graphs.StepGraphs(trainer, partial(graphs.Cuda, device))
     return trainer

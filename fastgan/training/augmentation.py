@@ -31,6 +31,10 @@ class Augmentation(nn.Module):
             shown["augment_p"] = self.controller.p
         return shown
 
+    def sums(self) -> tuple[Tensor, ...]:
+        """What `observe` adds to: with several processes, its sums over them."""
+        return () if self.controller is None else (self.controller.signs, self.controller.seen)
+
     def update(self, iteration: int) -> None:
         """Move p, at the end of every INTERVAL-th `iteration`."""
         if self.controller is not None and iteration % INTERVAL == INTERVAL - 1:

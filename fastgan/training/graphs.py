@@ -136,8 +136,12 @@ class StepGraphs:
             ) from error
 
 
-def wanted(asked: str, device: torch.device) -> bool:
-    """Whether to capture: never off CUDA; "auto" only with our kernels, for plain torch in their place waits."""
-    if device.type != "cuda" or asked == "off":
+def wanted(asked: str, device: torch.device, processes: int = 1, accumulate: int = 1) -> bool:
+    """Whether to capture: never off CUDA, nor with micro-batches, which set the random generator back each time.
+
+    "auto" only in one process, for a capture with NCCL in it is untested, and only with our kernels, for plain torch
+    in their place waits.
+    """
+    if device.type != "cuda" or asked == "off" or accumulate > 1:
         return False
-    return asked == "on" or ops.backend("cuda") == "native"
+    return asked == "on" or (processes == 1 and ops.backend("cuda") == "native")

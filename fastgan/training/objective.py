@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastgan import draws
 from fastgan.losses.penalties import Discriminator, PathLength, path_length_weight
 from fastgan.training.augmentation import Augmentation
 from fastgan.training.settings import RunConfig
@@ -108,4 +109,4 @@ class Objective:
         return logits.float()
 
     def _latents(self, n: int) -> Tensor:
-        return torch.randn(n, self.z_dim, device=self.device)  # [N, Z]
+        return draws.normal(n, self.z_dim, device=self.device)  # [N, Z]

@@ -1,7 +1,8 @@
 """Begin a run, or go on with one: folder, lock, data, precision, trainer."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,7 +10,8 @@ import torch
 from fastgan.config import Duration
 from fastgan.data import Dataset, Feed, open_dataset, pack
 from fastgan.errors import ConfigError, DataError
-from fastgan.training import assemble, checkpoint, folder, precision, schedule, transfer
+from fastgan.training import assemble, checkpoint, folder, precision, schedule, shares, transfer
+from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.session import Note, Session, machine
 from fastgan.training.settings import RunConfig
 from fastgan.training.trainer import Trainer
@@ -27,20 +29,28 @@ def new(
     device: str,
     note: Note,
     progress: DataProgress | None = None,
+    processes: Processes = ALONE,
 ) -> Iterator[Session]:
     """Begin a run in a new folder, which disappears again when it cannot begin (bad data, impossible settings)."""
-    assemble.resolve(config)  # names and settings are refused before any image is read
-    where = assemble.pick_device(device)
+
+    def check() -> torch.device:
+        assemble.resolve(config)  # names and settings are refused before any image is read
+        shares.check(config.train.batch, processes.size, config.train.accumulate)
+        return assemble.pick_device(device, processes)
+
+    where = processes.in_turn(check)
     existed = out is not None and Path(out).exists()
-    run = folder.create(out)
-    with folder.locked(run):
+    run = processes.first(lambda: folder.create(out))
+    with _owned(run, processes):
         try:
-            folder.write_config(run, config)  # from here on a killed run can be resumed
-            session = _prepare(run, config, where, None, note, progress)
+            if processes.rank == 0:
+                folder.write_config(run, config)  # from here on a killed run can be resumed
+            session = _prepare(run, config, where, None, note, progress, processes)
         except BaseException:
-            folder.clear(run)
-            if not existed:
-                run.rmdir()
+            if processes.rank == 0:
+                folder.clear(run)
+                if not existed:
+                    run.rmdir()
             raise
         with closing(session.trainer.feed):
             yield session
@@ -54,16 +64,22 @@ def resumed(
     device: str,
     note: Note,
     progress: DataProgress | None = None,
+    processes: Processes = ALONE,
 ) -> Iterator[Session]:
     """Go on with the run `path` (or from one of its checkpoints) under `config`, which may extend its budget."""
-    run, where = folder.existing(path), assemble.pick_device(device)
-    with folder.locked(run):
+    run, where = processes.in_turn(lambda: (folder.existing(path), assemble.pick_device(device, processes)))
+    with _owned(run, processes):
         started = (run / "latest").exists() or Path(path) != run
-        loaded = checkpoint.load(path) if started else None
-        session = _prepare(run, config, where, loaded, note, progress)
+        loaded = processes.in_turn(lambda: checkpoint.load(path)) if started else None
+        session = _prepare(run, config, where, loaded, note, progress, processes)
         session.saved = loaded.path if loaded is not None else None  # nothing new to save yet
         with closing(session.trainer.feed):
             yield session
+
+
+def _owned(run: Path, processes: Processes) -> AbstractContextManager[None]:
+    """The run folder is the first process's."""
+    return folder.locked(run) if processes.rank == 0 else nullcontext()
 
 
 def _prepare(
@@ -73,24 +89,28 @@ def _prepare(
     loaded: checkpoint.Checkpoint | None,
     note: Note,
     progress: DataProgress | None,
+    processes: Processes,
 ) -> Session:
     begins_from = config.train.init_from if loaded is None else ""
     networks = (
         checkpoint.load_networks(begins_from) if begins_from else None
     )  # refused before images are read
-    dataset = _data(run, config, note, progress)
+    dataset = processes.in_turn(lambda: _data(run, config, note, progress))
     _check_same_data(run, dataset, loaded)
     config = assemble.resolve(config, dataset)
     torch.backends.cudnn.benchmark = True  # shapes never change, so the search pays
     feed = Feed(dataset, device=device, seed=config.train.seed, mirror=config.data.mirror)
 
-    def make(kind: str) -> Trainer:
-        return assemble.make_trainer(config, feed, device, kind)
+    def make_to_measure(kind: str) -> Trainer:
+        part = config.train.batch // processes.size // config.train.accumulate
+        alone = replace(config, train=replace(config.train, batch=part, accumulate=1))
+        return assemble.make_trainer(alone, feed, device, kind)
 
     asked = config.train.precision
     if loaded is not None and asked == "auto":
         asked = loaded.state["precision"]  # the same bits as before, whatever a new measurement would say
-    trainer = make(precision.choose(asked, device, make, note))
+    chosen = processes.first(lambda: precision.choose(asked, device, make_to_measure, note))
+    trainer = processes.in_turn(lambda: assemble.make_trainer(config, feed, device, chosen, processes))
     if networks is not None:
         for text in transfer.initialise(trainer, networks, begins_from):
             note(text)
@@ -104,7 +124,8 @@ def _prepare(
         if changed:
             note(f"this machine differs from the one before, so the last bits may too: {', '.join(changed)}")
     _check_budget(run, config.train.budget, trainer.cur_nimg, seconds)
-    folder.write_config(run, config)
+    if processes.rank == 0:
+        folder.write_config(run, config)
     return Session(
         run=run, config=config, dataset=dataset, trainer=trainer, device=device, seconds=seconds, note=note
     )

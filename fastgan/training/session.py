@@ -76,8 +76,12 @@ class Session:
         """Train until the budget is used up or a signal asks to stop; save, and say how it ended.
 
         Raises FastganError when a loss or a parameter is no longer finite (nothing broken is ever saved), and
-        OutputError when the disk is full.
+        OutputError when the disk is full. In all processes but the first: do as that one says.
         """
+        if self.trainer.processes.rank:
+            signum = self.trainer.processes.follow(self.trainer)
+            return Outcome(cur_nimg=self.trainer.cur_nimg, seconds=self.seconds, signum=signum)
+        self.trainer.spread()
         train, trainer, start = self.config.train, self.trainer, time.monotonic() - self.seconds
         now = (trainer.cur_nimg, self.seconds)
         log_due, grid_due, save_due = (
@@ -86,7 +90,10 @@ class Session:
         )
         self._logged = (trainer.cur_nimg, self.seconds)
         grid = Grid(self.run, trainer)
-        with signals.graceful() as stop, closing(Log(self.run, trainer.cur_nimg, self.note)) as log:
+        with (
+            signals.graceful(size=trainer.processes.size) as stop,
+            closing(Log(self.run, trainer.cur_nimg, self.note)) as log,
+        ):
             if trainer.cur_nimg == 0:
                 self._draw(grid, log)
             while stop.signum is None and schedule.progress(train.budget, *now) < 1:
@@ -104,6 +111,7 @@ class Session:
             if stop.signum is None:
                 self._draw(grid, log)
                 checkpoint.save_release(self.run / "generator.safetensors", checkpoint.load(self.run))
+        trainer.processes.dismiss(stop.signum)
         return Outcome(cur_nimg=trainer.cur_nimg, seconds=self.seconds, signum=stop.signum)
 
     def _report(self, losses: dict[str, float]) -> Report:

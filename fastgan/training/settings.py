@@ -66,7 +66,9 @@ class TrainConfig:
     """How long, how fast and with what record."""
 
     batch: int = 64
-    """Images a step."""
+    """Images a step, over all processes."""
+    accumulate: int = 1
+    """Parts that a process's share of the batch goes through one after the other, for models that do not fit."""
     d_steps: int = 1
     """Discriminator steps to one generator step, each with a fresh batch."""
     lr_g: float = 2e-4
@@ -113,7 +115,7 @@ class TrainConfig:
     """Replay steps as CUDA graphs; auto does with our kernels on CUDA. Means nothing on other devices."""
 
     def __post_init__(self) -> None:
-        for key in ("batch", "d_steps", "keep_checkpoints", "grid_images"):
+        for key in ("batch", "accumulate", "d_steps", "keep_checkpoints", "grid_images"):
             require(getattr(self, key) >= 1, f"train.{key} = {getattr(self, key)} must be 1 or more")
         for key in ("lr_g", "lr_d", "eps"):
             require(

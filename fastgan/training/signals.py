@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM ask training to stop after the step at hand; a second one stops it at once."""
+"""Ctrl-C and SIGTERM ask training to stop after the step at hand; a second one stops it at once.
+
+With several processes further ones are ignored: torchrun passes on to all what all have had from the terminal already,
+and ends them by force when saving takes too long.
+"""
 
 import os
 import signal
@@ -8,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _STOPPING = b"\nfastgan: saving after this step (Ctrl-C again: stop at once, unsaved)\n"
+_STOPPING_ALL = b"\nfastgan: all processes stop after this step and the first saves\n"
 
 
 class Stop:
@@ -17,8 +22,11 @@ class Stop:
 
 
 @contextmanager
-def graceful() -> Iterator[Stop]:
-    """Catch SIGINT and SIGTERM once; the handlers from before come back with the first signal, and at the end."""
+def graceful(rank: int = 0, size: int = 1) -> Iterator[Stop]:
+    """Catch SIGINT and SIGTERM once; the handlers from before come back with the first signal, and at the end.
+
+    In one of `size` processes, every time, until the end.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():  # Python allows handlers there alone
         yield stop
@@ -30,9 +38,11 @@ def graceful() -> Iterator[Stop]:
             signal.signal(signum, handler)
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        stop.signum = signum
-        restore()
-        os.write(2, _STOPPING)  # not print: the handler may have interrupted one
+        if rank == 0 and stop.signum is None:  # not print: the handler may have interrupted one
+            os.write(2, _STOPPING if size == 1 else _STOPPING_ALL)
+        stop.signum = stop.signum or signum
+        if size == 1:
+            restore()
 
     for signum in before:
         signal.signal(signum, handle)

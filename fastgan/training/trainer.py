@@ -2,9 +2,11 @@
 
 Everything that changes derives from `cur_nimg`, the real images shown so far: what is random, which images come
 next, the average's half-life, whether this iteration is penalised. So N steps, save, load, M steps give the same
-bits as N + M steps (same machine and number of threads).
+bits as N + M steps (same machine and number of threads). The batch may be cut among processes and into micro-batches
+(`shares`): then the sums of the shares are the batch's, to rounding.
 """
 
+from collections.abc import Callable
 from types import ModuleType
 
 import torch
@@ -14,11 +16,15 @@ from fastgan.data import Feed
 from fastgan.losses.wasserstein import clip_weights
 from fastgan.training import checkpoint, ema, schedule
 from fastgan.training.augmentation import Augmentation
+from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.graphs import StepGraphs, Steps
 from fastgan.training.objective import Losses, Objective, Penalty, Term
 from fastgan.training.settings import RunConfig
+from fastgan.training.shares import Shares
 
 _NETWORKS = ("g", "d", "g_ema")
+_Terms = Callable[..., Term]
+"""(share of the batch...) -> its term."""
 
 
 class Trainer:
@@ -44,6 +50,7 @@ class Trainer:
         config: RunConfig,
         device: torch.device,
         precision: str,
+        processes: Processes = ALONE,
     ) -> None:
         self.objective = Objective(
             generator=generator,
@@ -58,6 +65,9 @@ class Trainer:
         self.generator, self.discriminator, self.average = generator, discriminator, average
         self.feed, self.config, self.device, self.precision = feed, config, device, precision
         self.z_dim = self.objective.z_dim
+        self.processes = processes
+        moving = [m for m in (generator, discriminator, self.objective.path_length) if m is not None]
+        self.shares = Shares(processes, config.train.accumulate, config.train.batch, moving, device)
         self.cur_nimg = 0
         self.graphs: StepGraphs | None = None
         """Runs the steps of `step` as graphs, where there is one."""
@@ -92,14 +102,17 @@ class Trainer:
         """One iteration: d_steps discriminator steps, one generator step, the average."""
         train, loss, iteration = self.config.train, self.config.loss, self.cur_nimg // self.iteration_nimg
         objective = self.objective
+        self.processes.lead("step")
         torch.manual_seed(schedule.iteration_seed(train.seed, self.cur_nimg))
         penalise = objective.penalty is not None and iteration % loss.penalty_interval == 0
         smooth = objective.path_length is not None and iteration % loss.path_length_interval == 0
         steps: Steps = self.graphs or self
-        for i in range(train.d_steps):
-            real = self.feed.batch(self.cur_nimg + i * train.batch, train.batch).images  # [N, C, R, R]
-            self._record(steps.step_d(real, penalise))
-        self._record(steps.step_g(train.batch, real if objective.loss.GENERATOR_NEEDS_REAL else None, smooth))
+        with self.shares.merged(list(objective.augmentation.sums())):
+            for i in range(train.d_steps):
+                start, n = self.shares.slice(self.cur_nimg + i * train.batch, train.batch)
+                real = self.feed.batch(start, n, stride=train.batch).images  # [n, C, R, R]
+                self._record(steps.step_d(real, penalise))
+            self._record(steps.step_g(n, real if objective.loss.GENERATOR_NEEDS_REAL else None, smooth))
         beta = schedule.ema_beta(self.cur_nimg, self.iteration_nimg, train.ema_kimg, train.ema_rampup)
         ema.update(self.average, self.generator, beta)
         objective.augmentation.update(iteration)
@@ -109,21 +122,42 @@ class Trainer:
         """One discriminator step on `real` [N, C, R, R] and as many fakes; a lazy penalty is a step of its own."""
         interval = self.config.loss.penalty_interval
         lazily = penalise and interval > 1
-        fake = self.objective.fakes(real)
-        losses = self._update_d(self.objective.discriminate(real, fake, penalise=penalise and not lazily))
+        fakes = self.shares.each(self.objective.fakes, real)
+        fake = torch.cat(fakes) if len(fakes) > 1 else fakes[0]
+        losses = self._update_d(
+            lambda real, fake: self.objective.discriminate(real, fake, penalise=penalise and not lazily),
+            (real, fake),
+        )
         if lazily:
-            losses |= self._update_d(self.objective.penalise(real, fake), interval)
+            losses |= self._update_d(self.objective.penalise, (real, fake), interval)
         return losses
 
-    def _update_d(self, term: Term, interval: int = 1) -> Losses:
-        """Minimise a term that comes every `interval` iterations: its mean over them is then the paper's."""
-        total, losses = term
-        self.d_optimizer.zero_grad()
-        (total * interval).backward()
-        self.d_optimizer.step()
+    def _update_d(self, term: _Terms, batch: tuple[Tensor, ...], interval: int = 1) -> Losses:
+        losses = self._minimise(self.d_optimizer, term, batch, interval)
         if self.config.loss.clip is not None:
             clip_weights(self.d_named.values(), self.config.loss.clip)
-        return _detached(losses)
+        return losses
+
+    def _minimise(
+        self,
+        optimizer: torch.optim.Optimizer,
+        term: _Terms,
+        batch: tuple[Tensor | None, ...],
+        interval: int = 1,
+    ) -> Losses:
+        """Minimise a term that comes every `interval` iterations: its mean over them is then the paper's."""
+
+        def backward(*share: Tensor | None) -> Losses:
+            total, losses = term(*share)
+            (total * (interval / self.shares.count)).backward()
+            return _detached(losses)
+
+        optimizer.zero_grad()
+        losses = _mean(self.shares.each(backward, *batch))
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.processes.sum_(p.grad for p in parameters if p.grad is not None)
+        optimizer.step()
+        return losses
 
     def step_g(self, n: int, real: Tensor | None = None, smooth: bool = False) -> Losses:
         """One generator step on `n` fresh fakes; a relativistic loss sets them against as many `real` images.
@@ -134,19 +168,18 @@ class Trainer:
         lazily = smooth and interval > 1
         for parameter in self.d_named.values():
             parameter.requires_grad_(False)  # their gradients would be computed and thrown away
-        losses = self._update_g(self.objective.generate(n, real, smooth=smooth and not lazily))
+        n //= self.shares.accumulate
+        losses = self._update_g(
+            lambda real: self.objective.generate(n, real, smooth=smooth and not lazily), (real,)
+        )
         for parameter in self.d_named.values():
             parameter.requires_grad_(True)
         if lazily:
-            losses |= self._update_g(self.objective.smooth(n), interval)
+            losses |= self._update_g(lambda _: self.objective.smooth(n), (None,), interval)
         return losses
 
-    def _update_g(self, term: Term, interval: int = 1) -> Losses:
-        total, losses = term
-        self.g_optimizer.zero_grad()
-        (total * interval).backward()
-        self.g_optimizer.step()
-        return _detached(losses)
+    def _update_g(self, term: _Terms, batch: tuple[Tensor | None], interval: int = 1) -> Losses:
+        return self._minimise(self.g_optimizer, term, batch, interval)
 
     @torch.no_grad()
     def sample(self, z: Tensor) -> Tensor:
@@ -161,7 +194,11 @@ class Trainer:
 
     def take_losses(self) -> dict[str, float]:
         """Means since the last call: the only place that waits for the device."""
-        losses = {name: self._sums[name].item() / self._counts[name] for name in sorted(self._sums)}
+        self.processes.lead("take_losses")
+        names = sorted(self._sums)
+        sums = {name: self._sums[name].clone() for name in names}
+        self.processes.sum_(sums.values())
+        losses = {name: sums[name].item() / (self._counts[name] * self.processes.size) for name in names}
         self._sums.clear()
         self._counts.clear()
         return losses
@@ -202,11 +239,25 @@ class Trainer:
         self._sums.clear()
         self._counts.clear()
 
+    def spread(self) -> None:
+        """Give every process the state of the first, bit for bit: at the start, and where that was loaded anew."""
+        self.processes.lead("spread")
+        model, optimizer = self.state_dict()
+        nimg = torch.tensor(self.cur_nimg)
+        self.processes.spread_([nimg, *model.values(), *optimizer.values()])
+        self.cur_nimg = int(nimg)
+
     def _modules(self) -> dict[str, nn.Module]:
         networks = (self.generator, self.discriminator, self.average)
         modules = dict(zip(_NETWORKS, networks, strict=True)) | {"augment": self.objective.augmentation}
         lengths = self.objective.path_length
         return modules if lengths is None else modules | {"path_length": lengths}
+
+
+def _mean(shares: list[Losses]) -> Losses:
+    if len(shares) == 1:
+        return shares[0]
+    return {name: torch.stack([losses[name] for losses in shares]).mean(0) for name in shares[0]}
 
 
 def _detached(losses: Losses) -> Losses:

@@ -1,0 +1,111 @@
+"""A step's batch, cut among processes and into micro-batches, with the result of the whole."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from fastgan import draws
+from fastgan.errors import ConfigError
+from fastgan.training.distributed import Processes
+
+T = TypeVar("T")
+
+
+class Shares:
+    """Cuts a batch of `batch` into equal shares: one a process, each of them `accumulate` micro-batches.
+
+    Gradients and losses are means over samples, so theirs over the batch is the mean over shares; random numbers are
+    those of the whole batch (`draws`). What looks at several samples at once sees a share: batch norm normalises within
+    one, as in torch's DistributedDataParallel, and minibatch stddev is the same as long as a share is a multiple of its
+    group. Running statistics, the floating-point buffers of `modules`, move once a batch, by the mean over shares.
+    """
+
+    def __init__(
+        self,
+        processes: Processes,
+        accumulate: int,
+        batch: int,
+        modules: Sequence[nn.Module],
+        device: torch.device,
+    ) -> None:
+        self.processes, self.accumulate, self.device = processes, accumulate, device
+        self.count = processes.size * accumulate
+        check(batch, processes.size, accumulate)
+        self._modules = modules
+
+    def _buffers(self) -> list[Tensor]:
+        return [b for module in self._modules for b in module.buffers() if b.is_floating_point()]
+
+    def slice(self, start: int, n: int) -> tuple[int, int]:
+        """Where this process's part of the batch of `n` that starts at position `start` does, and its length."""
+        n //= self.processes.size
+        return start + self.processes.rank * n, n
+
+    def each(self, function: Callable[..., T], *tensors: Tensor | None) -> list[T]:
+        """Call `function` with each micro-batch of `tensors` [n, ...], this process's part of the batch, in turn."""
+        first = self.processes.rank * self.accumulate
+        if self.accumulate == 1:
+            with draws.share(first, self.count):
+                return [function(*tensors)]
+        results = []
+        cut = [[None] * self.accumulate if t is None else t.chunk(self.accumulate) for t in tensors]
+        buffers = self._buffers()
+        start, moved = [b.clone() for b in buffers], [torch.zeros_like(b) for b in buffers]
+        random = self._random()
+        for k, micro in enumerate(zip(*cut, strict=True)):
+            if k:
+                self._restore(random)
+                torch._foreach_copy_(buffers, start)
+            with draws.share(first + k, self.count):
+                results.append(function(*micro))
+            torch._foreach_add_(moved, torch._foreach_sub(buffers, start))
+        _move(buffers, start, moved, self.accumulate)
+        return results
+
+    @contextmanager
+    def merged(self, sums: Sequence[Tensor]) -> Iterator[None]:
+        """An iteration: after it, buffers have moved by the mean over processes, and `sums` by their sum."""
+        if self.processes.size == 1:
+            yield
+            return
+        buffers = self._buffers()
+        start, before = [b.clone() for b in buffers], [s.clone() for s in sums]
+        yield
+        moved, added = torch._foreach_sub(buffers, start), torch._foreach_sub(list(sums), before)
+        self.processes.sum_([*moved, *added])
+        _move(buffers, start, moved, self.processes.size)
+        _move(list(sums), before, added, 1)
+
+    def _random(self) -> tuple[Tensor, Tensor | None]:
+        cuda = self.device.type == "cuda"
+        return torch.get_rng_state(), torch.cuda.get_rng_state(self.device) if cuda else None
+
+    def _restore(self, state: tuple[Tensor, Tensor | None]) -> None:
+        torch.set_rng_state(state[0])
+        if state[1] is not None:
+            torch.cuda.set_rng_state(state[1], self.device)
+
+
+def _move(buffers: list[Tensor], start: list[Tensor], moved: Sequence[Tensor], shares: int) -> None:
+    """buffers = start + moved / shares; what has not moved keeps its bits."""
+    if buffers:
+        torch._foreach_copy_(buffers, torch._foreach_add(start, list(moved), alpha=1 / shares))
+
+
+def check(batch: int, processes: int, accumulate: int) -> None:
+    """ConfigError unless a batch can be cut into that many equal shares."""
+    count = processes * accumulate
+    if batch % count:
+        ways = f"{processes} processes" if processes > 1 else ""
+        micro = (
+            f"{accumulate} micro-batches{' each' if ways else ''} (train.accumulate)"
+            if accumulate > 1
+            else ""
+        )
+        raise ConfigError(
+            f"train.batch = {batch} cannot be cut into equal parts for {' with '.join(filter(None, (ways, micro)))}: "
+            f"{batch // count * count or count} or {(batch // count + 1) * count} can"
+        )

@@ -89,8 +89,17 @@ def statistics_backward(
     if g_mean is not None:
         dx = dx + planes(g_mean) / pixels
     if g_rstd is not None:
-        dx = dx - planes(g_rstd * rstd**3) * (x.to(mean.dtype) - planes(mean)) / pixels
+        dx = dx - planes(g_rstd * rstd**3) * centred(x.to(mean.dtype), mean) / pixels
     return dx.to(x.dtype)
+
+
+def centred(h: Tensor, mean: Tensor) -> Tensor:
+    """`h` less its planes' mean, given that mean up to rounding: equal values give 0, however large they are.
+
+    The mean comes from a kernel, which may have rounded h differently; rstd would blow that up to 1 / sqrt(eps) times.
+    """
+    nearly = h - planes(mean)
+    return nearly - nearly.mean((2, 3), keepdim=True)
 
 
 def _setup_context_backward(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
@@ -116,8 +125,8 @@ def adain_double_backward(
     acc, over = mean.dtype, (2, 3)
     u_, g_, x_ = u.to(acc), g.to(acc), x.to(acc)
     a_rstd = planes((1 + scale) * rstd)
-    centred = x_ - planes(mean)
-    xhat = centred * planes(rstd)
+    deviations = centred(x_, mean)
+    xhat = deviations * planes(rstd)
     u_mean, g_mean = u_.mean(over, keepdim=True), g_.mean(over, keepdim=True)
     u_xhat, g_xhat = (u_ * xhat).mean(over, keepdim=True), (g_ * xhat).mean(over, keepdim=True)
 
@@ -127,7 +136,7 @@ def adain_double_backward(
     to_xhat = planes(u_scale) * g_ - a_rstd * (g_xhat * u_ + u_xhat * g_)
     to_x = to_xhat * planes(rstd)
     to_mean = -to_x.sum(over)
-    to_rstd = (to_xhat * centred).sum(over) + (1 + scale) * inner
+    to_rstd = (to_xhat * deviations).sum(over) + (1 + scale) * inner
     return to_g.to(g.dtype), to_x.to(x.dtype), rstd * inner, to_mean, to_rstd
 
 

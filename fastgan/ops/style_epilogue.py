@@ -140,23 +140,11 @@ def _backward(ctx, g, g_mean, g_rstd):  # type: ignore[no-untyped-def]
     return dx, dnoise, dstrength, dbias, dscale, dshift, None, None
 
 
-def _input_gradient(
-    g: Tensor,
-    x: Tensor,
-    noise: Tensor,
-    strength: Tensor,
-    bias: Tensor,
-    scale: Tensor,
-    mean: Tensor,
-    rstd: Tensor,
-    slope: float,
-) -> Tensor:
-    """The dx of the backward op in plain torch, in the accumulation dtype."""
-    p = _preactivation(x.to(mean.dtype), noise, strength, bias)
-    xhat = (F.leaky_relu(p, slope) - planes(mean)) * planes(rstd)
-    g = g.to(mean.dtype)
-    of_mean = g.mean((2, 3), keepdim=True) + xhat * (g * xhat).mean((2, 3), keepdim=True)
-    return _slopes(p, slope) * planes((1 + scale) * rstd) * (g - of_mean)
+def _input_gradient(g: Tensor, x: Tensor, noise: Tensor, *rest: Tensor | float) -> Tensor:
+    """The dx of the backward op in the accumulation dtype, before it would be rounded to that of x."""
+    wide = (v.to(accumulation_dtype(x.dtype)) for v in (g, x, noise))
+    dx: Tensor = torch.ops.fastgan.style_epilogue_backward(*wide, *rest)[0]
+    return dx
 
 
 def _slopes(p: Tensor, slope: float) -> Tensor:

@@ -22,7 +22,9 @@ from fastgan.ops.cases import accumulation_dtype
 from tests.ops.fuzz import OPS, Call
 
 BOUND = 2.0  # times torch's own error
-FEW_UNITS = 32  # of the accumulation dtype, at the scale of the plane, are always allowed
+FEW_UNITS = (
+    16  # of the accumulation dtype, at the scale of the plane, are always allowed: the longest sums take 11
+)
 SAMPLES = (4, 60)  # of torch's error, the second only where the first did not suffice
 INEXACT_REDUCTIONS = {"convolution", "convolution_backward", "sum", "mean", "linalg_vector_norm"}
 INEXACT = INEXACT_REDUCTIONS | {
@@ -183,7 +185,8 @@ def magnitudes(
         h = slopes * h
     centred = h - h.mean((2, 3), keepdim=True)
     rstd = (centred.square().mean((2, 3), keepdim=True) + call.kwargs["eps"]).rsqrt()
-    xhat, g = (centred * rstd).abs(), g.abs()
+    # Wherever it is, xhat is known to a unit of the plane's largest: the mean is rounded for all of them at once.
+    xhat, g = (centred * rstd).abs().amax((2, 3), keepdim=True), g.abs()
     terms = g + g.mean((2, 3), keepdim=True) + xhat * (g * xhat).mean((2, 3), keepdim=True)
     dx = ((1 + planes(scale)) * rstd * slopes).abs() * terms
     if noise is not None and strength is not None:

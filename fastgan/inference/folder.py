@@ -1,15 +1,16 @@
 """The folder that `fastgan generate` writes to: its settings, its manifest, and which images are already there.
 
-OUT/fastgan.json      what made the images: model, its fingerprint, truncation, runtime, precision
-OUT/manifest.jsonl    one line an image, written after the image: {"seed": 7, "file": ..., "sha256": ...}
+OUT/fastgan.json      what made the images: model, its fingerprint, truncation, classes, runtime, precision
+OUT/manifest.jsonl    one line an image, written after the image: {"seed": 7, "file": ..., "sha256": ...}, and
+                      "class" and "attributes" of a conditional model's
 OUT/seed00000007.png  ...
-OUT/images.npz, OUT/grid.png   where asked for
+OUT/images.npz, OUT/grid.png, OUT/style-mix.png, OUT/interpolation.{png,gif,mp4}   where asked for
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,16 @@ from fastgan.files import atomic_write, write_json
 SETTINGS = "fastgan.json"
 MANIFEST = "manifest.jsonl"
 _IMAGE = re.compile(r"seed(\d{8,20})\.(png|jpg|webp)")
+_OTHERS = (
+    MANIFEST,
+    "images.npz",
+    "grid.png",
+    "style-mix.png",
+    *(f"interpolation.{x}" for x in ("png", "gif", "mp4")),
+)
+
+Describe = Callable[[Sequence[int]], list[dict[str, Any]]]
+"""seeds -> what else the manifest says of each image."""
 
 
 @contextmanager
@@ -42,13 +53,22 @@ def image_name(seed: int, image_format: str) -> str:
 class OutputFolder:
     """An output folder that belongs to one model and one set of settings; further seeds may be added to it."""
 
-    def __init__(self, path: Path, settings: dict[str, Any], *, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: dict[str, Any],
+        *,
+        overwrite: bool = False,
+        describe: Describe = lambda seeds: [{} for _ in seeds],
+    ) -> None:
         """Create `path`, or take it over where the same `settings` made it.
 
-        Raises OutputError for a file in its place, and for a folder that holds anything else, unless `overwrite`:
-        that removes the images of an earlier run from it and leaves every other file alone.
+        describe: what the manifest says of the images of seeds beside their files. Raises OutputError for a file
+        in its place, and for a folder that holds anything else, unless `overwrite`: that removes the images of an
+        earlier run from it and leaves every other file alone.
         """
         self.path = path
+        self._describe = describe
         self._lines: dict[str, dict[str, Any]] = {}
         with disk_errors(path):
             if path.exists() and not path.is_dir():
@@ -78,9 +98,9 @@ class OutputFolder:
         mend = "choose another folder with -o, or give --overwrite to"
         if earlier is None:
             return f"{self.path} is not empty and was not made by fastgan generate: {mend} write there all the same."
-        differing = [key for key in settings if earlier.get(key) != settings[key]]
+        differing = [key for key in {**settings, **earlier} if earlier.get(key) != settings.get(key)]
         changes = ", ".join(
-            f"{key} {_short(earlier.get(key))}, now {_short(settings[key])}" for key in differing
+            f"{key} {_short(earlier.get(key))}, now {_short(settings.get(key))}" for key in differing
         )
         return f"{self.path} holds images made with other settings ({changes}): {mend} replace them."
 
@@ -97,7 +117,7 @@ class OutputFolder:
             match = _IMAGE.fullmatch(file.name)
             if match and file.name not in self._lines:
                 digest = hashlib.sha256(file.read_bytes()).hexdigest()
-                self._lines[file.name] = {"seed": int(match[1]), "file": file.name, "sha256": digest}
+                (self._lines[file.name],) = self.entries([(int(match[1]), file.name, digest)])
         if len(raw) != len(self._lines) or not all(line.endswith(b"\n") for line in raw):
             with atomic_write(manifest) as temporary:
                 temporary.write_text(
@@ -106,7 +126,7 @@ class OutputFolder:
 
     def _remove_images(self) -> None:
         for file in list(self.path.iterdir()):
-            if _IMAGE.fullmatch(file.name) or file.name in (MANIFEST, "images.npz", "grid.png"):
+            if _IMAGE.fullmatch(file.name) or file.name in _OTHERS:
                 file.unlink()
 
     def missing(self, seeds: Iterable[int], image_format: str) -> set[int]:
@@ -119,6 +139,14 @@ class OutputFolder:
         with disk_errors(self.path), open(self.path / MANIFEST, "a", encoding="utf-8") as file:
             yield Recorder(file)
 
+    def entries(self, images: Sequence[tuple[int, str, str]]) -> list[dict[str, Any]]:
+        """Lines of the manifest, one for each (seed, file, SHA-256)."""
+        described = self._describe([seed for seed, _, _ in images])
+        return [
+            {"seed": seed, "file": file, "sha256": digest, **details}
+            for (seed, file, digest), details in zip(images, described, strict=True)
+        ]
+
 
 class Recorder:
     """Appends lines to the manifest."""
@@ -126,9 +154,9 @@ class Recorder:
     def __init__(self, file: Any) -> None:
         self._file = file
 
-    def add(self, seed: int, file: str, sha256: str) -> None:
+    def add(self, entry: dict[str, Any]) -> None:
         """Record one written image."""
-        self._file.write(_line({"seed": seed, "file": file, "sha256": sha256}))
+        self._file.write(_line(entry))
 
     def flush(self) -> None:
         """Hand what was recorded to the operating system, so that a kill loses at most the current batch."""
@@ -150,5 +178,5 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = "not given" if value is None else str(value)
     return text if len(text) <= 12 else f"{text[:8]}..."

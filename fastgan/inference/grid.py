@@ -24,6 +24,15 @@ def columns_for(count: int, resolution: int) -> int:
     return columns
 
 
+def check_sheet(rows: int, columns: int, resolution: int) -> None:
+    """Raise ConfigError for a sheet of so many rows and columns that is larger than 16384 pixels a side."""
+    if max(rows, columns) * resolution > MAX_SIDE:
+        raise ConfigError(
+            f"{rows} rows and {columns} columns of {resolution} px would be over {MAX_SIDE} px long: "
+            f"ask for at most {MAX_SIDE // resolution} of each."
+        )
+
+
 def contact_sheet(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
     """Tile uint8 [N, H, W, C] row by row -> uint8 [rows * H, columns * W, C]; empty cells are black."""
     n, h, w, c = images.shape

@@ -8,8 +8,9 @@ The stream of a seed, exactly, so that any other implementation can give the sam
 3. Box-Muller in float64: r = sqrt(-2 ln u); z[2k] = r cos(2 pi v), z[2k+1] = r sin(2 pi v); rounded to float32.
    An odd z_dim drops the last value.
 
-The second word of the key is 0 for z; other values are kept for further streams of the same seed.
-numpy promises that the words of its Philox never change, which it does not promise for `standard_normal`.
+The second word of the key is 0 for z and 1 for what a seed's conditions are drawn by (`uniforms`); other values are
+kept for further streams of the same seed. numpy promises that the words of its Philox never change, which it
+does not promise for `standard_normal`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,23 +32,34 @@ def latents(seeds: Iterable[int], z_dim: int) -> NDArray[np.float32]:
     seed outside 0 ... 2^64 - 1.
     """
     wanted = list(seeds)
-    for seed in wanted:
-        _check_seed(seed)
     z = np.empty((len(wanted), z_dim), np.float32)
-    philox = np.random.Philox(key=0)
-    state = philox.state
     for start in range(0, len(wanted), _CHUNK):
-        part = wanted[start : start + _CHUNK]
-        raw = np.empty((len(part), z_dim + z_dim % 2), np.uint64)
-        for row, seed in zip(raw, part, strict=True):
-            # Setting the state of one generator is six times faster than making one a seed.
-            state["state"]["key"][:] = seed, 0
-            state["state"]["counter"][:] = 0  # numpy counts up before each block: the first is block 1
-            state["buffer_pos"] = 4
-            philox.state = state
-            row[:] = philox.random_raw(row.size)
+        raw = _words(wanted[start : start + _CHUNK], z_dim + z_dim % 2, stream=0)
         z[start : start + _CHUNK] = _box_muller(raw)[:, :z_dim]
     return z
+
+
+def uniforms(seeds: Iterable[int]) -> NDArray[np.float64]:
+    """One number in [0, 1) for each seed, independent of its z: (raw[0] >> 11) / 2^53 of stream 1."""
+    raw = _words(list(seeds), 1, stream=1)[:, 0]
+    return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _words(seeds: Sequence[int], count: int, *, stream: int) -> NDArray[np.uint64]:
+    """The first `count` words of a stream of each seed: uint64 [n, count]."""
+    for seed in seeds:
+        _check_seed(seed)
+    raw = np.empty((len(seeds), count), np.uint64)
+    philox = np.random.Philox(key=0)
+    state = philox.state
+    for row, seed in zip(raw, seeds, strict=True):
+        # Setting the state of one generator is six times faster than making one a seed.
+        state["state"]["key"][:] = seed, stream
+        state["state"]["counter"][:] = 0  # numpy counts up before each block: the first is block 1
+        state["buffer_pos"] = 4
+        philox.state = state
+        row[:] = philox.random_raw(count)
+    return raw
 
 
 def _box_muller(raw: NDArray[np.uint64]) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Generate with ONNX Runtime, from a file that `fastgan export --onnx` wrote. Torch is not needed."""
 
 import ctypes
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.files import sha256_file
+from fastgan.inference.conditions import Conditions
 from fastgan.inference.runtime import Facts, Runtime, default_batch, to_uint8
 
+GRAPH_INPUTS = {"labels": "label", "attributes": "attributes"}
+"""What the arrays of `Conditions` are called in an exported graph."""
 _ERRORS_ONLY = 3
 
 
@@ -22,9 +26,11 @@ def open_model(path: Path, *, device: str, batch: int | None, precision: str) ->
     if precision != "fp32":
         raise ConfigError(f"{path}: an exported model runs in the precision it was exported in, fp32.")
     session = open_session(path, device)
-    facts = read_facts(path, session.get_modelmeta().custom_metadata_map)
+    metadata = session.get_modelmeta().custom_metadata_map
+    facts, sample = read_facts(path, metadata), read_sample(path, metadata)
     on_gpu = session.get_providers()[0] != "CPUExecutionProvider"
-    return OnnxRuntime(session, facts, batch=batch or default_batch(facts.resolution, gpu=on_gpu))
+    size = batch or default_batch(facts.resolution, gpu=on_gpu)
+    return OnnxRuntime(session, facts, batch=size, sample=sample)
 
 
 class OnnxRuntime(Runtime):
@@ -33,8 +39,15 @@ class OnnxRuntime(Runtime):
     name = "onnx"
     precision = "fp32"
 
-    def __init__(self, session: onnxruntime.InferenceSession, facts: Facts, *, batch: int) -> None:
-        super().__init__(facts, batch=batch)
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        facts: Facts,
+        *,
+        batch: int,
+        sample: Conditions | None = None,
+    ) -> None:
+        super().__init__(facts, batch=batch, sample=sample)
         self._session = session
         self._uint8 = session.get_outputs()[0].type == "tensor(uint8)"
 
@@ -43,10 +56,21 @@ class OnnxRuntime(Runtime):
         """The execution provider that ONNX Runtime took, in words."""
         return self._session.get_providers()[0].removesuffix("ExecutionProvider").lower()
 
-    def _run(self, z: NDArray[np.float32], truncation_psi: float) -> NDArray[np.uint8]:
+    def _run(
+        self,
+        z: NDArray[np.float32],
+        c: NDArray[np.float32] | None,
+        truncation_psi: float,
+        truncation_cutoff: int | None,
+    ) -> NDArray[np.uint8]:
         feed: dict[str, Any] = {"z": z}
+        if c is not None:
+            arrays = Conditions.decode(c, len(self.facts.class_names)).arrays()
+            feed |= {GRAPH_INPUTS[name]: array for name, array in arrays.items()}
         if self.has_truncation:
             feed["truncation_psi"] = np.array(truncation_psi, np.float32)
+        if truncation_cutoff is not None:
+            feed["truncation_cutoff"] = np.array(truncation_cutoff, np.int64)
         output = self._session.run(None, feed)[0]
         if self._uint8:
             return output  # [N, H, W, C] already
@@ -112,9 +136,25 @@ def read_facts(path: Path, metadata: Mapping[str, str]) -> Facts:
             cur_nimg=int(known["cur_nimg"]) if "cur_nimg" in known else None,
             data_hash=known.get("data_hash"),
             fingerprint=sha256_file(path),
+            layers=int(known.get("layers", 0)),
+            class_names=tuple(json.loads(known.get("class_names", "[]"))),
+            attribute_names=tuple(json.loads(known.get("attribute_names", "[]"))),
         )
     except (KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: its metadata lacks or garbles {error}; it was written by fastgan "
-            f"{metadata['fastgan.version']}: export it again with this one."
-        ) from error
+        raise _garbled(path, metadata, str(error)) from error
+
+
+def read_sample(path: Path, metadata: Mapping[str, str]) -> Conditions | None:
+    """The sample of its data's conditions in an exported file's metadata; None where there is none."""
+    text = metadata.get("fastgan.conditions")
+    try:
+        return None if text is None else Conditions.from_text(text)
+    except Exception as error:  # base64, zip and numpy each raise their own
+        raise _garbled(path, metadata, "the sample of its data's conditions") from error
+
+
+def _garbled(path: Path, metadata: Mapping[str, str], what: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: its metadata lacks or garbles {what}; it was written by fastgan "
+        f"{metadata['fastgan.version']}: export it again with this one."
+    )

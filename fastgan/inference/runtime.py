@@ -7,6 +7,7 @@ Adding a runtime is adding a file NAME_runtime.py here with a function
 import importlib
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgan.errors import CheckpointError, ConfigError
+from fastgan.inference.conditions import Conditions, JointSample, Request, find_attributes, find_classes
 from fastgan.inference.latents import latents
 
 RUNTIMES = ("torch", "onnx")
@@ -40,6 +42,22 @@ class Facts:
     """Content hash of the data set it was trained on, where that is known."""
     fingerprint: str
     """SHA-256 that changes when any weight changes."""
+    layers: int = 0
+    """Layers with a style of their own, two a resolution from 4 px up; 0 where there are no styles."""
+    class_names: tuple[str, ...] = ()
+    """What the model can be asked for by --class, in the order of its labels; empty where it takes none."""
+    attribute_names: tuple[str, ...] = ()
+    """What the model can be asked for by --attrs."""
+
+    @property
+    def condition_dim(self) -> int:
+        """Length of a condition vector: one-hot label, attribute values, flags of those known."""
+        return len(self.class_names) + 2 * len(self.attribute_names)
+
+    @property
+    def words(self) -> str:
+        """How messages name the model."""
+        return f"{self.source}: this {self.model} model"
 
 
 class Runtime(ABC):
@@ -53,18 +71,31 @@ class Runtime(ABC):
 
     name: str
     precision: str
+    has_styles = False
+    """Whether `styles` and `synthesise` can be called."""
 
-    def __init__(self, facts: Facts, *, batch: int) -> None:
+    def __init__(self, facts: Facts, *, batch: int, sample: Conditions | None = None) -> None:
+        """sample: what a conditional model's data holds, from which open conditions are drawn.
+
+        Raises CheckpointError where a conditional model has no sample that fits its names.
+        """
         self.facts = facts
         self.batch = batch
         self.resolution = facts.resolution
         self.img_channels = facts.img_channels
         self.z_dim = facts.z_dim
         self.has_truncation = facts.has_truncation
+        self.data = _joint_sample(facts, sample) if facts.condition_dim else None
 
     @abstractmethod
-    def _run(self, z: NDArray[np.float32], truncation_psi: float) -> NDArray[np.uint8]:
-        """Generate exactly one batch: z [batch, z_dim] -> uint8 [batch, H, W, C]."""
+    def _run(
+        self,
+        z: NDArray[np.float32],
+        c: NDArray[np.float32] | None,
+        truncation_psi: float,
+        truncation_cutoff: int | None,
+    ) -> NDArray[np.uint8]:
+        """Generate exactly one batch: z [batch, z_dim], c [batch, condition_dim] -> uint8 [batch, H, W, C]."""
 
     @property
     @abstractmethod
@@ -81,39 +112,152 @@ class Runtime(ABC):
         }
         return asdict(self.facts) | running
 
-    def check_truncation(self, truncation_psi: float) -> None:
-        """Raise ConfigError if this model cannot be run with `truncation_psi`."""
-        if not self.has_truncation and truncation_psi != 1.0:
+    def check_truncation(self, truncation_psi: float, truncation_cutoff: int | None = None) -> None:
+        """Raise ConfigError if this model cannot be run with them."""
+        if not self.has_truncation and (truncation_psi != 1.0 or truncation_cutoff is not None):
             raise ConfigError(
                 f"{self.facts.source}: a {self.facts.model} model has no truncation; leave --truncation away."
             )
         if not -2.0 <= truncation_psi <= 2.0:  # also refuses NaN
             raise ConfigError(f"--truncation {truncation_psi} is out of range: give a number from -2 to 2.")
+        if truncation_cutoff is not None and not 0 <= truncation_cutoff <= self.facts.layers:
+            raise ConfigError(
+                f"--truncation-cutoff {truncation_cutoff} is out of range: {self.facts.words} has "
+                f"{self.facts.layers} layers, of which the first K are truncated."
+            )
 
-    def generate(self, z: NDArray[np.float32], truncation_psi: float = 1.0) -> NDArray[np.uint8]:
-        """Images of latents: z float32 [n, z_dim] -> uint8 [n, H, W, C].
+    def request(
+        self,
+        *,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        classes: str | Iterable[str] | None = None,
+        attributes: Mapping[str, float] | None = None,
+    ) -> Request:
+        """A checked request, for `images`. ConfigError for what this model cannot do, with the names there are.
 
-        truncation_psi pulls every w towards the mean w (Karras et al. 2019, appendix B): 1 leaves it, 0 gives the
-        mean image. Raises ConfigError for a truncation that the model cannot take, ValueError for a wrong z.
+        truncation_psi, truncation_cutoff: see `generate`. classes: names that the seeds take in turn, or "all"; None
+        or none draws them from the data's distribution. attributes: values by name; those not named are drawn from
+        the data's images that agree with the class and the named ones.
         """
-        self.check_truncation(truncation_psi)
-        if z.ndim != 2 or z.shape[1] != self.z_dim:
-            raise ValueError(f"z has shape {list(z.shape)}; it must be [n, {self.z_dim}].")
+        facts = self.facts
+        self.check_truncation(truncation_psi, truncation_cutoff)
+        return Request(
+            truncation_psi=truncation_psi,
+            truncation_cutoff=truncation_cutoff,
+            classes=find_classes(classes, facts.class_names, facts.words) if classes else (),
+            attributes=find_attributes(attributes, facts.attribute_names, facts.words) if attributes else (),
+        )
+
+    def conditions(self, seeds: Sequence[int], request: Request) -> NDArray[np.float32] | None:
+        """c float32 [n, condition_dim] of each seed; None for a model that takes none."""
+        if self.data is None:
+            return None
+        return self.data.draw(seeds, request).encode(len(self.facts.class_names))
+
+    def describe_conditions(self, seeds: Sequence[int], request: Request) -> list[dict[str, Any]]:
+        """The class and attributes of each seed by name, ready for JSON; {} for a model that takes none."""
+        if self.data is None:
+            return [{} for _ in seeds]
+        return self.data.describe(self.data.draw(seeds, request))
+
+    def images(self, seeds: Sequence[int], request: Request) -> NDArray[np.uint8]:
+        """The images of seeds: uint8 [n, H, W, C]. Each depends on its seed and the request alone."""
+        return self.generate(
+            latents(seeds, self.z_dim),
+            self.conditions(seeds, request),
+            request.truncation_psi,
+            request.truncation_cutoff,
+        )
+
+    def generate(
+        self,
+        z: NDArray[np.float32],
+        c: NDArray[np.float32] | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> NDArray[np.uint8]:
+        """Images of latents: z float32 [n, z_dim], c float32 [n, condition_dim] -> uint8 [n, H, W, C].
+
+        c: one-hot label, attribute values (0: unknown), 1 where known; None for a model that takes none.
+        truncation_psi pulls every w towards the mean w (Karras et al. 2019, appendix B): 1 leaves it, 0 gives the
+        mean image; truncation_cutoff does so in the first K layers alone. Raises ConfigError for a truncation that
+        the model cannot take, ValueError for a wrong z or c.
+        """
+        self.check_truncation(truncation_psi, truncation_cutoff)
+        self._check_inputs(z, c)
         images = np.empty((len(z), self.resolution, self.resolution, self.img_channels), np.uint8)
         for start in range(0, len(z), self.batch):
-            part = z[start : start + self.batch]
-            padded = np.resize(part, (self.batch, self.z_dim))  # the last batch is filled with repetitions
-            images[start : start + self.batch] = self._run(padded, truncation_psi)[: len(part)]
+            part = slice(start, start + self.batch)
+            filled = _filled(z[part], self.batch), None if c is None else _filled(c[part], self.batch)
+            images[part] = self._run(*filled, truncation_psi, truncation_cutoff)[: len(z[part])]
         return images
 
-    def sample(self, n: int, seed: int = 0, truncation_psi: float = 1.0) -> NDArray[np.uint8]:
+    def _check_inputs(self, z: NDArray[np.float32], c: NDArray[np.float32] | None) -> None:
+        if z.ndim != 2 or z.shape[1] != self.z_dim:
+            raise ValueError(f"z has shape {list(z.shape)}; it must be [n, {self.z_dim}].")
+        expected = [len(z), self.facts.condition_dim]
+        if c is None and self.facts.condition_dim:
+            raise ValueError(f"c is missing: this model takes conditions {expected}; `sample` draws them.")
+        if c is not None and list(np.shape(c)) != expected:
+            raise ValueError(f"c has shape {list(np.shape(c))}; it must be {expected}.")
+
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        truncation_psi: float = 1.0,
+        *,
+        truncation_cutoff: int | None = None,
+        classes: str | Iterable[str] | None = None,
+        attributes: Mapping[str, float] | None = None,
+    ) -> NDArray[np.uint8]:
         """The images of seeds seed, seed + 1, ..., seed + n - 1: uint8 [n, H, W, C].
 
-        The same images that `fastgan generate -n N --seed SEED` writes.
+        The same images that `fastgan generate -n N --seed SEED` writes; the other arguments are those of `request`:
+        sample(8, classes=["truck"], attributes={"smiling": 1}).
         """
         if n < 1:
             raise ConfigError(f"{n} images were asked for: give a number of at least 1.")
-        return self.generate(latents(range(seed, seed + n), self.z_dim), truncation_psi)
+        request = self.request(
+            truncation_psi=truncation_psi,
+            truncation_cutoff=truncation_cutoff,
+            classes=classes,
+            attributes=attributes,
+        )
+        return self.images(range(seed, seed + n), request)
+
+    def styles(
+        self, z: NDArray[np.float32], c: NDArray[np.float32] | None, request: Request
+    ) -> NDArray[np.float32]:
+        """The styles of latents, truncated: float32 [n, layers, w_dim]. ConfigError where a model has none."""
+        raise self.no_styles()
+
+    def synthesise(self, w: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Images of styles: float32 [n, layers, w_dim] -> uint8 [n, H, W, C]. ConfigError as in `styles`."""
+        raise self.no_styles()
+
+    def no_styles(self) -> ConfigError:
+        """What is raised where styles are asked for and there are none."""
+        return ConfigError(
+            f"{self.facts.words} has no styles to mix in the {self.name} runtime: give a run of a stylegan, "
+            "a checkpoint or a release."
+        )
+
+
+def _joint_sample(facts: Facts, sample: Conditions | None) -> JointSample:
+    """The sample with its names; CheckpointError where it is missing or does not fit them."""
+    try:
+        return JointSample(
+            class_names=facts.class_names, attribute_names=facts.attribute_names, rows=sample or Conditions()
+        )
+    except ValueError as error:
+        raise CheckpointError(f"{facts.words} is not whole: {error}.") from error
+
+
+def _filled(part: NDArray[np.float32], batch: int) -> NDArray[np.float32]:
+    """The last batch is filled with repetitions."""
+    return np.resize(part, (batch, *part.shape[1:]))
 
 
 def open_generator(

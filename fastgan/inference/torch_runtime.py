@@ -1,6 +1,7 @@
 """Generate with torch, on our native ops: from a run, a checkpoint or a release."""
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from torch import Tensor, nn
 
-from fastgan.errors import ConfigError
+from fastgan.errors import CheckpointError, ConfigError
+from fastgan.inference.conditions import Conditions, Request
 from fastgan.inference.runtime import Facts, Runtime, default_batch
 from fastgan.nn import bake
-from fastgan.training.checkpoint import load_generator
+from fastgan.training.checkpoint import load_generator, locate
 
 
 def open_model(path: Path, *, device: str, batch: int | None, precision: str) -> "TorchRuntime":
@@ -21,13 +24,15 @@ def open_model(path: Path, *, device: str, batch: int | None, precision: str) ->
     where = choose_device(device)
     generator, facts, _ = load_model(path)
     size = batch or default_batch(facts.resolution, gpu=where.type == "cuda")
-    return TorchRuntime(generator, facts, device=where, batch=size, precision=precision)
+    sample = load_sample(path) if facts.condition_dim else None
+    return TorchRuntime(generator, facts, device=where, batch=size, precision=precision, sample=sample)
 
 
 def load_model(path: Path) -> tuple[Any, Facts, dict[str, Any]]:
     """The averaged generator of a run, checkpoint or release, its facts, and the state saved with it."""
     generator: Any
     generator, state = load_generator(path)
+    data = state.get("data", {})
     facts = Facts(
         source=str(path),
         model=state["config"]["model"]["name"],
@@ -36,10 +41,39 @@ def load_model(path: Path) -> tuple[Any, Facts, dict[str, Any]]:
         z_dim=generator.z_dim,
         has_truncation=generator.has_truncation,
         cur_nimg=state["cur_nimg"],
-        data_hash=state.get("data", {}).get("content_hash"),
+        data_hash=data.get("content_hash"),
         fingerprint=fingerprint(generator),
+        layers=len(generator.noise_shapes) if generator.has_truncation else 0,
+        class_names=_names("classes", path, generator.config, data.get("class_names", ())),
+        attribute_names=_names("attributes", path, generator.config, data.get("attribute_names", ())),
     )
     return generator, facts, state
+
+
+def _names(what: str, path: Path, config: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """The data's names of the "classes" or "attributes" that a generator takes; none where it takes none."""
+    count = getattr(config, what, 0)  # a Config without the field is of a model that knows no conditions
+    if not count:
+        return ()
+    if len(names) != count:
+        raise CheckpointError(
+            f"{path} is not whole: it names {len(names)} {what}, and its generator takes {count}."
+        )
+    return tuple(names)
+
+
+def load_sample(path: Path) -> Conditions:
+    """What a conditional run, checkpoint or release holds of its data's joint distribution, empty where nothing."""
+    file = path if path.is_file() else locate(path) / "model.safetensors"
+    with safe_open(file, framework="numpy") as tensors:
+        names = tensors.keys()
+        return Conditions(
+            **{
+                name: tensors.get_tensor(f"conditions.{name}")
+                for name in ("labels", "attributes")
+                if f"conditions.{name}" in names
+            }
+        )
 
 
 class TorchRuntime(Runtime):
@@ -48,9 +82,17 @@ class TorchRuntime(Runtime):
     name = "torch"
 
     def __init__(
-        self, generator: nn.Module, facts: Facts, *, device: torch.device, batch: int, precision: str = "fp32"
+        self,
+        generator: nn.Module,
+        facts: Facts,
+        *,
+        device: torch.device,
+        batch: int,
+        precision: str = "fp32",
+        sample: Conditions | None = None,
     ) -> None:
-        super().__init__(facts, batch=batch)
+        super().__init__(facts, batch=batch, sample=sample)
+        self.has_styles = facts.layers > 0
         self.precision = precision
         self._device = device
         baked: Any = bake(generator)
@@ -62,11 +104,50 @@ class TorchRuntime(Runtime):
         return str(self._device)
 
     @torch.inference_mode()
-    def _run(self, z: NDArray[np.float32], truncation_psi: float) -> NDArray[np.uint8]:
-        latents = torch.from_numpy(z).to(self._device)
+    def _run(
+        self,
+        z: NDArray[np.float32],
+        c: NDArray[np.float32] | None,
+        truncation_psi: float,
+        truncation_cutoff: int | None,
+    ) -> NDArray[np.uint8]:
+        options = {"truncation_cutoff": truncation_cutoff} if self.has_truncation else {}
         with self._arithmetic():
-            images = self._generator(latents, truncation_psi=truncation_psi)
+            images = self._generator(
+                self._tensor(z), *self._conditions(c), truncation_psi=truncation_psi, **options
+            )
         return to_uint8(images).cpu().numpy()
+
+    @torch.inference_mode()
+    def styles(
+        self, z: NDArray[np.float32], c: NDArray[np.float32] | None, request: Request
+    ) -> NDArray[np.float32]:
+        """w of the mapping network, truncated; see `Runtime.styles`."""
+        if not self.has_styles:
+            return super().styles(z, c, request)
+        self._check_inputs(z, c)
+        with self._arithmetic():
+            w = self._generator.mapping(self._tensor(z), *self._conditions(c))
+            w = self._generator.truncate(w, request.truncation_psi, request.truncation_cutoff)
+        styles: NDArray[np.float32] = w.float().cpu().numpy()
+        return styles
+
+    @torch.inference_mode()
+    def synthesise(self, w: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Images of w; see `Runtime.synthesise`."""
+        if not self.has_styles:
+            return super().synthesise(w)
+        with self._arithmetic():
+            images = [
+                to_uint8(self._generator.synthesis(part)).cpu() for part in self._tensor(w).split(self.batch)
+            ]
+        return torch.cat(images).numpy()
+
+    def _tensor(self, array: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+    def _conditions(self, c: NDArray[np.float32] | None) -> tuple[Tensor, ...]:
+        return () if c is None else (self._tensor(c),)
 
     def _arithmetic(self) -> AbstractContextManager[object]:
         if self.precision == "bf16":

@@ -2,10 +2,11 @@
 
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -85,16 +86,22 @@ class NpzStream:
 
 
 @contextmanager
-def open_npz(path: Path, seeds: Sequence[int], image_shape: tuple[int, int, int]) -> Iterator[NpzStream]:
-    """Yield an NpzStream; the file takes its name once it is whole. It also holds `seeds` uint64 [N]."""
+def open_npz(
+    path: Path,
+    seeds: Sequence[int],
+    image_shape: tuple[int, int, int],
+    others: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+) -> Iterator[NpzStream]:
+    """Yield an NpzStream; the file takes its name once it is whole. It also holds `seeds` uint64 [N] and `others`."""
     shape = (len(seeds), *image_shape)
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     with (
         atomic_write(path) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
     ):
-        with archive.open("seeds.npy", "w") as member:
-            np.lib.format.write_array(member, np.asarray(seeds, np.uint64))
+        for name, array in {"seeds": np.asarray(seeds, np.uint64), **others}.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array)
         with archive.open("images.npy", "w", force_zip64=True) as member:
             np.lib.format.write_array_header_1_0(member, header)
             stream = NpzStream(member, shape)

@@ -157,7 +157,7 @@ class Generator(nn.Module):
         z: Tensor,
         *,
         truncation_psi: float | Tensor = 1.0,
-        truncation_cutoff: int | None = None,
+        truncation_cutoff: int | Tensor | None = None,
         noise: list[Tensor] | None = None,
         resolution: int | None = None,
         alpha: float | Tensor = 1.0,
@@ -170,7 +170,7 @@ class Generator(nn.Module):
         """
         layers = 2 * _stage(self.config, resolution) + 2
         w = self._training_styles(z, layers) if self.training else self.mapping(z)
-        w = self._truncate(w, truncation_psi, truncation_cutoff)
+        w = self.truncate(w, truncation_psi, truncation_cutoff)
         return self.synthesis(w, noise, resolution, alpha)
 
     def synthesis(
@@ -228,15 +228,16 @@ class Generator(nn.Module):
         layer = torch.arange(w.shape[1], device=z.device)
         return torch.where((mixed & (layer >= swap_at)).unsqueeze(2), other, w)
 
-    def _truncate(self, w: Tensor, psi: float | Tensor, cutoff: int | None) -> Tensor:
-        """The truncation trick (appendix B)."""
+    def truncate(self, w: Tensor, psi: float | Tensor, cutoff: int | Tensor | None = None) -> Tensor:
+        """The truncation trick (appendix B) on w [N, layers, w_dim], in the first `cutoff` layers (None: in all)."""
         if not isinstance(psi, Tensor) and psi == 1.0:
             return w
         mean = self.w_avg.to(w.dtype)
         truncated = mean + psi * (w - mean)
         if cutoff is None:
             return truncated
-        return torch.cat([truncated[:, :cutoff], w[:, cutoff:]], dim=1)
+        layer = torch.arange(w.shape[1], device=w.device)
+        return torch.where((layer < cutoff).unsqueeze(1), truncated, w)
 
 
 class Discriminator(nn.Module):

@@ -34,7 +34,7 @@ class FakeRuntime(Runtime):
         super().__init__(facts, batch=batch)
         self.batches = 0
 
-    def _run(self, z: np.ndarray, truncation_psi: float) -> np.ndarray:
+    def _run(self, z: np.ndarray, c: Any, truncation_psi: float, truncation_cutoff: int | None) -> np.ndarray:
         assert z.shape == (self.batch, 5)
         self.batches += 1
         pixels = np.outer(z[:, 0], np.linspace(1, 200, 8 * 8 * self.img_channels)) * truncation_psi
@@ -268,11 +268,11 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     real = pipeline._write_one
 
     class Counting(FakeRuntime):
-        def _run(self, z: np.ndarray, truncation_psi: float) -> np.ndarray:
+        def _run(self, z: np.ndarray, c: Any, truncation_psi: float, truncation_cutoff: int | None) -> np.ndarray:
             nonlocal submitted
             submitted += len(z)
             seen.append(submitted - len(done))
-            return super()._run(z, truncation_psi)
+            return super()._run(z, c, truncation_psi, truncation_cutoff)
 
     done: list[int] = []
 

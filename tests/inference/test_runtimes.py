@@ -123,7 +123,8 @@ def test_describe(runtime: str, runs: dict[str, Path], exported: Exported) -> No
     described.pop("fingerprint")
     assert described == {
         "source": str(source), "model": "stylegan", "resolution": 16, "img_channels": 3, "z_dim": 16,
-        "has_truncation": True, "cur_nimg": 1500, "data_hash": DATA_HASH,
+        "has_truncation": True, "cur_nimg": 1500, "data_hash": DATA_HASH, "layers": 6,
+        "class_names": (), "attribute_names": (),
         "runtime": runtime, "device": "cpu", "precision": "fp32", "batch": 3,
     }  # fmt: skip
 

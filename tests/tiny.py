@@ -17,13 +17,19 @@ OPTIONS = {
 }
 
 
-def tiny_run(folder: Path, name: str, *, seed: int = 0, resolution: int = 16, img_channels: int = 3) -> Path:
-    """A run folder with one checkpoint of a generator whose every parameter matters and whose images use the range."""
+def tiny_run(
+    folder: Path, name: str, *, seed: int = 0, resolution: int = 16, img_channels: int = 3, alive: bool = True
+) -> Path:
+    """A run folder with one checkpoint of a generator whose every parameter matters and whose images use the range.
+
+    alive: False leaves the generator as it is born, which takes no memory for a batch of images.
+    """
     torch.manual_seed(seed)
     module = models.load(name)
     config = module.Config(resolution=resolution, img_channels=img_channels, **OPTIONS[name])
     generator = module.Generator(config)
-    _liven(generator)
+    if alive:
+        _liven(generator)
     state = {
         "cur_nimg": 1500,
         "config": {"model": {"name": name, **asdict(config)}, "data": {"source": "/secret/photos"}},

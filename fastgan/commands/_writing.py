@@ -69,7 +69,7 @@ def interpolation(
     )
     if not {*formats} <= {"png", *video.MOVIES}:
         raise ConfigError(f"--format {image_format!r} is none of --interpolate's: choose png, gif or mp4.")
-    figures.check_interpolation(len(seeds), model.resolution, formats)
+    figures.check_interpolation(model, seeds, request, formats)
     moving = [name for name in formats if name in video.MOVIES]
     for name in moving:
         video.check_movie(name, len(seeds) * frames, model.resolution)

@@ -134,9 +134,7 @@ def command(
     kind = "interpolation" if interpolate else "style mix" if style_mix else "images"
     seeds = choose_seeds(count, seed, spec, _COUNTS[kind])
     model = open_generator(source, runtime=runtime, device=device, batch=batch, precision=precision)
-    request = model.request(
-        truncation_psi=truncation, truncation_cutoff=truncation_cutoff, classes=classes, attributes=named
-    )
+    request = model.request(truncation, truncation_cutoff, classes=classes, attributes=named)
     if interpolate:
         write = _writing.interpolation(model, request, seeds, image_format, frames or _FRAMES)
     elif style_mix:
@@ -209,15 +207,13 @@ def _settings(model: Any, request: Any) -> dict[str, Any]:
         "cur_nimg": facts.cur_nimg,
         "truncation": request.truncation_psi,
         "truncation_cutoff": request.truncation_cutoff,
-        "classes": [facts.class_names[label] for label in request.classes],
-        "attributes": {facts.attribute_names[index]: value for index, value in request.attributes},
+        "classes": ", ".join(facts.class_names[label] for label in request.classes) or None,
+        "attributes": ", ".join(f"{facts.attribute_names[k]}={v:g}" for k, v in request.attributes) or None,
         "runtime": model.name,
         "precision": model.precision,
     }
-    optional = ("truncation_cutoff", "classes", "attributes")  # absent where not asked for
-    return {
-        key: value for key, value in settings.items() if value not in (None, [], {}) or key not in optional
-    }
+    where_asked_for = ("truncation_cutoff", "classes", "attributes")
+    return {key: value for key, value in settings.items() if value is not None or key not in where_asked_for}
 
 
 def _heading(model: Any) -> str:

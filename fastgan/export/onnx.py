@@ -1,13 +1,17 @@
 """A trained generator as one ONNX file of standard operators.
 
-    inputs   z               float32 [batch, z_dim]
-             truncation_psi  float32 []                     has a default, 1.0; only where the model has truncation
-             noise_<k>       float32 [noise_<k>_batch, 1, h, w]   has a default, the model's constant noise;
+    inputs   z                  float32 [batch, z_dim]
+             label              int64 [batch]               only where the model takes classes: its index
+             attributes         float32 [batch, A]          only where the model takes attributes; NaN: unknown
+             truncation_psi     float32 []                  has a default, 1.0; only where the model has truncation
+             truncation_cutoff  int64 []                    has a default, all layers; the first K are truncated
+             noise_<k>          float32 [noise_<k>_batch, 1, h, w]   has a default, the model's constant noise;
                                                             give [1, 1, h, w] or [batch, 1, h, w]
-    output   images          float32 [batch, C, H, W] about [-1, 1], or uint8 [batch, H, W, C]
+    output   images             float32 [batch, C, H, W] about [-1, 1], or uint8 [batch, H, W, C]
 
-A default is an initialiser of the input's name, so `z` alone must be given. What the model is stands in the
-file's metadata under `fastgan.*`.
+A default is an initialiser of the input's name, so `z`, `label` and `attributes` alone must be given. What the model
+is stands in the file's metadata under `fastgan.*`: the names of classes and attributes as JSON lists, and in
+`fastgan.conditions` the sample of the data's conditions, from which `fastgan generate` draws what is not asked for.
 """
 
 import json
@@ -32,9 +36,11 @@ from fastgan.errors import ConfigError, OutputError
 from fastgan.export.lowering import lowered
 from fastgan.export.verify import Check, verify
 from fastgan.files import atomic_write
+from fastgan.inference.conditions import Conditions
 from fastgan.inference.runtime import Facts
-from fastgan.inference.torch_runtime import load_model, to_uint8
+from fastgan.inference.torch_runtime import load_model, load_sample, to_uint8
 from fastgan.nn import bake
+from fastgan.nn.conditions import encode
 
 OPSET = 20
 _OPSETS = (18, 23)  # what torch's exporter can write and ONNX Runtime >= 1.20 can read
@@ -62,8 +68,9 @@ def export_onnx(
     if not _OPSETS[0] <= opset <= _OPSETS[1]:
         raise ConfigError(f"--opset {opset} is out of range: choose one from {_OPSETS[0]} to {_OPSETS[1]}.")
     generator, facts, state = load_model(Path(source))
+    sample = load_sample(Path(source)) if facts.condition_dim else None
     model = build(generator, uint8=uint8, opset=opset)
-    _describe(model, facts, state["config"]["model"], uint8=uint8)
+    _describe(model, facts, sample, state["config"]["model"], uint8=uint8)
     try:
         with atomic_write(path) as temporary:
             onnx.save_model(model, temporary)
@@ -90,32 +97,43 @@ def _check_target(path: Path, *, overwrite: bool) -> None:
 class _Graph(nn.Module):
     """The generator with every input that the file shall have as a tensor."""
 
-    def __init__(self, generator: nn.Module, *, uint8: bool) -> None:
+    def __init__(self, generator: Any, *, uint8: bool) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator: Any = generator
         self.uint8 = uint8
 
-    def forward(self, z: Tensor, options: dict[str, Tensor], noise: list[Tensor]) -> Tensor:
-        images = self.generator(z, noise=noise or None, **options)
+    def forward(
+        self, z: Tensor, asked: dict[str, Tensor], options: dict[str, Tensor], noise: list[Tensor]
+    ) -> Tensor:
+        c = self._conditions(**asked) if asked else None
+        images = self.generator(z, *([] if c is None else [c]), noise=noise or None, **options)
         return to_uint8(images) if self.uint8 else images
+
+    def _conditions(self, label: Tensor | None = None, attributes: Tensor | None = None) -> Tensor:
+        return encode(label, attributes, self.generator.config.classes)
 
 
 def build(generator: Any, *, uint8: bool = False, opset: int = OPSET) -> ModelProto:
-    """The graph of `generator` (eval mode, CPU), with defaults for every input but z; no metadata yet."""
+    """The graph of `generator` (eval mode, CPU), with defaults for all but z and conditions; no metadata yet."""
     baked = bake(generator)
     noise = [baked.get_buffer(f"noise_const_{k}") for k in range(len(baked.noise_shapes))]
-    options = {"truncation_psi": torch.tensor(1.0)} if baked.has_truncation else {}
+    asked = _examples(baked.config)
+    options = {}
+    if baked.has_truncation:
+        options = {"truncation_psi": torch.tensor(1.0), "truncation_cutoff": torch.tensor(len(noise))}
     defaults = options | {f"noise_{k}": tensor for k, tensor in enumerate(noise)}
+    batch = {0: torch.export.Dim("batch")}
     with lowered(), _quiet():
         program = torch.onnx.export(
             _Graph(baked, uint8=uint8).eval(),
-            (torch.zeros(2, baked.z_dim), options, noise),
+            (torch.zeros(2, baked.z_dim), asked, options, noise),
             dynamo=True,
             opset_version=opset,
-            input_names=["z", *defaults],
+            input_names=["z", *asked, *defaults],
             output_names=["images"],
             dynamic_shapes={
-                "z": {0: torch.export.Dim("batch")},
+                "z": batch,
+                "asked": dict.fromkeys(asked, batch),
                 "options": dict.fromkeys(options),
                 "noise": [None] * len(noise),
             },
@@ -126,10 +144,21 @@ def build(generator: Any, *, uint8: bool = False, opset: int = OPSET) -> ModelPr
         _simplify(program.model)
         model = program.model_proto
     _strip(model)
+    _name_batch(model, ["z", *asked])
     _add_defaults(model, defaults)
     # Shapes inferred while noise had one sample are wrong for callers who give more: infer them again.
     del model.graph.value_info[:]
     return onnx.shape_inference.infer_shapes(model, strict_mode=True)
+
+
+def _examples(config: Any) -> dict[str, Tensor]:
+    """The inputs for conditions that a model takes, two of each."""
+    asked = {}
+    if getattr(config, "classes", 0):
+        asked["label"] = torch.zeros(2, dtype=torch.int64)
+    if getattr(config, "attributes", 0):
+        asked["attributes"] = torch.zeros(2, config.attributes)
+    return asked
 
 
 def _simplify(model: onnx_ir.Model) -> None:
@@ -178,11 +207,16 @@ def _strip(model: ModelProto) -> None:
         initializer.ClearField("doc_string")
 
 
+def _name_batch(model: ModelProto, inputs: list[str]) -> None:
+    """Call the first dimension of these inputs and of the output "batch"."""
+    for value in (*model.graph.input, *model.graph.output):
+        if value.name in inputs or value.name == "images":
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
 def _add_defaults(model: ModelProto, defaults: dict[str, Tensor]) -> None:
-    """Give every input but z an initialiser of its own name, which callers may override."""
+    """Give these inputs an initialiser of their own name, which callers may override."""
     inputs = {value.name: value for value in model.graph.input}
-    inputs["z"].type.tensor_type.shape.dim[0].dim_param = "batch"
-    model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     for name, tensor in defaults.items():
         model.graph.initializer.append(numpy_helper.from_array(tensor.numpy(), name))
         if tensor.ndim:
@@ -190,7 +224,9 @@ def _add_defaults(model: ModelProto, defaults: dict[str, Tensor]) -> None:
             inputs[name].type.tensor_type.shape.dim[0].dim_param = f"{name}_batch"
 
 
-def _describe(model: ModelProto, facts: Facts, config: dict[str, Any], *, uint8: bool) -> None:
+def _describe(
+    model: ModelProto, facts: Facts, sample: Conditions | None, config: dict[str, Any], *, uint8: bool
+) -> None:
     """Write what the model is into the file."""
     pixels = "uint8 0..255" if uint8 else "float32 -1..1 (clamp)"
     metadata = {
@@ -206,6 +242,14 @@ def _describe(model: ModelProto, facts: Facts, config: dict[str, Any], *, uint8:
         "layout": "NHWC" if uint8 else "NCHW",
         "latents": "standard normal; from a seed as in fastgan/inference/latents.py",
     }
+    if facts.layers:
+        metadata["layers"] = str(facts.layers)
+    if facts.class_names:
+        metadata["class_names"] = json.dumps(facts.class_names)
+    if facts.attribute_names:
+        metadata["attribute_names"] = json.dumps(facts.attribute_names)
+    if sample is not None:
+        metadata["conditions"] = sample.to_text()
     if facts.cur_nimg is not None:
         metadata["cur_nimg"] = str(facts.cur_nimg)
     if facts.data_hash is not None:

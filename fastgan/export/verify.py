@@ -9,13 +9,15 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastgan.errors import CheckpointError, OutputError
+from fastgan.inference.conditions import Conditions
 from fastgan.inference.latents import latents
-from fastgan.inference.onnx_runtime import open_session
+from fastgan.inference.onnx_runtime import GRAPH_INPUTS, open_session
 from fastgan.inference.runtime import Facts
 from fastgan.inference.torch_runtime import to_uint8
+from fastgan.nn.conditions import encode
 
 TOLERANCE = 1e-3
 """Largest difference allowed of float images about [-1, 1], relative to the largest value where that is above 1:
@@ -38,7 +40,8 @@ class Check:
 
 def verify(path: Path, generator: Any, facts: Facts, report: Callable[[Check], None]) -> list[Check]:
     """Compare the ONNX file at `path` with `generator`: at batches 1, 3 and 64 (fewer for large images), truncated,
-    and with noise from the caller. Hands each Check to `report` and returns all.
+    and with noise from the caller; a conditional one with every class in turn, and attributes of which a third is
+    unknown. Hands each Check to `report` and returns all.
 
     Raises OutputError at the first that fails, CheckpointError when torch's own images are not finite.
     """
@@ -48,7 +51,9 @@ def verify(path: Path, generator: Any, facts: Facts, report: Callable[[Check], N
     few = min(3, most)
     cases: list[tuple[str, int, dict[str, Any]]] = [("defaults", n, {}) for n in sorted({1, few, most})]
     if facts.has_truncation:
-        cases.append(("truncation 0.7", few, {"truncation_psi": torch.tensor(0.7)}))
+        psi, cutoff = torch.tensor(0.7), torch.tensor(facts.layers // 2)
+        cases.append(("truncation 0.7", few, {"truncation_psi": psi}))
+        cases.append(("truncation in half", few, {"truncation_psi": psi, "truncation_cutoff": cutoff}))
     if generator.noise_shapes:
         random = torch.Generator().manual_seed(0)
         noise = [torch.randn(few, *shape[1:], generator=random) for shape in generator.noise_shapes]
@@ -58,7 +63,9 @@ def verify(path: Path, generator: Any, facts: Facts, report: Callable[[Check], N
         z = latents(range(n), facts.z_dim)
         if n > 1:
             z[-1] = 0  # where a lost epsilon shows
-        check = _compare(what, _torch_images(generator, z, options), _onnx_images(session, z, options))
+        asked = _asked(facts, n)
+        expected = _torch_images(generator, z, asked, options)
+        check = _compare(what, expected, _onnx_images(session, z, asked, options))
         if not check.difference <= check.tolerance:
             raise OutputError(
                 f"the exported graph differs from torch by {check.difference:.2g} ({what}, batch {n}; at most "
@@ -80,16 +87,35 @@ def _check_graph(path: Path) -> None:
         )
 
 
+def _asked(facts: Facts, n: int) -> Conditions:
+    """Every class in turn, and attributes of which a third is unknown; neither for a model that takes neither."""
+    classes, names = len(facts.class_names), len(facts.attribute_names)
+    attributes = np.random.default_rng(0).normal(size=(n, names)).astype(np.float32)
+    attributes[np.add.outer(range(n), range(names)) % 3 == 2] = np.nan
+    return Conditions(
+        labels=np.arange(n) % classes if classes else None, attributes=attributes if names else None
+    )
+
+
 @torch.inference_mode()
-def _torch_images(generator: nn.Module, z: NDArray[np.float32], options: dict[str, Any]) -> Tensor:
-    images: Tensor = generator(torch.from_numpy(z), **options)
+def _torch_images(
+    generator: Any, z: NDArray[np.float32], asked: Conditions, options: dict[str, Any]
+) -> Tensor:
+    labels, attributes = (
+        None if x is None else torch.from_numpy(x) for x in (asked.labels, asked.attributes)
+    )
+    conditional = labels is not None or attributes is not None
+    c = [encode(labels, attributes, generator.config.classes)] if conditional else []
+    images: Tensor = generator(torch.from_numpy(z), *c, **options)
     if not images.isfinite().all():
         raise CheckpointError("the generator makes values that are not finite: choose an earlier checkpoint.")
     return images
 
 
-def _onnx_images(session: Any, z: NDArray[np.float32], options: dict[str, Any]) -> NDArray[Any]:
-    feed: dict[str, Any] = {"z": z}
+def _onnx_images(
+    session: Any, z: NDArray[np.float32], asked: Conditions, options: dict[str, Any]
+) -> NDArray[Any]:
+    feed: dict[str, Any] = {"z": z, **{GRAPH_INPUTS[name]: array for name, array in asked.arrays().items()}}
     for name, value in options.items():
         if name == "noise":
             feed |= {f"noise_{k}": tensor.numpy() for k, tensor in enumerate(value)}

@@ -64,7 +64,8 @@ class Conditions:
         flags = np.concatenate([one_hot, known], axis=1)
         if not np.isin(flags, (0, 1)).all() or (classes and not (one_hot.sum(1) == 1).all()):
             raise ConfigError(
-                "an exported model takes one whole class an image: ask for one --class, or generate from the run."
+                "an exported model knows nothing between two classes, nor between a known and an unknown attribute: "
+                "name one --class and the --attrs, or generate from the run."
             )
         return cls(
             labels=one_hot.argmax(1) if classes else None,
@@ -89,7 +90,7 @@ class Conditions:
             return cls(**{name: arrays[name] for name in arrays.files})
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class JointSample:
     """A sample of the data's joint distribution, with the names that requests are made in."""
 
@@ -97,7 +98,7 @@ class JointSample:
     attribute_names: tuple[str, ...]
     rows: Conditions
     """What some of the data's images have, drawn evenly."""
-    _cache: dict[Any, NDArray[np.intp]] = field(default_factory=dict, repr=False)
+    _cache: dict[Any, NDArray[np.intp]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         labels, attributes = self.rows.labels, self.rows.attributes
@@ -170,11 +171,8 @@ class JointSample:
             columns["class"] = [self.class_names[label] for label in conditions.labels]
         if conditions.attributes is not None:
             columns["attributes"] = [
-                {
-                    name: None if math.isnan(value) else value
-                    for name, value in zip(self.attribute_names, row, strict=True)
-                }
-                for row in conditions.attributes.tolist()
+                {name: _plain(value) for name, value in zip(self.attribute_names, row, strict=True)}
+                for row in conditions.attributes
             ]
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -229,6 +227,11 @@ def parse_attributes(texts: Iterable[str]) -> dict[str, float]:
             raise ConfigError(f"--attrs gives {name} two values, {found[name]:g} and {number:g}: give one.")
         found[name] = number
     return found
+
+
+def _plain(value: np.float32) -> float | None:
+    """With as many digits as tell it from its neighbours in float32: 0.9, not 0.8999999761581421; None for NaN."""
+    return None if math.isnan(value) else float(str(value))
 
 
 def _index(name: str, names: Sequence[str], one: str, many: str, model: str) -> int:

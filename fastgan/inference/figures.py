@@ -112,12 +112,17 @@ def _frames(walk: Walk, legs: int, frames: int, batch: int) -> Iterator[NDArray[
         yield walk.images(times[start : start + batch])
 
 
-def check_interpolation(count: int, resolution: int, formats: Sequence[str]) -> None:
-    """Raise ConfigError where there is nothing to go between, or the strip would be too large."""
-    if count < 2:
+def check_interpolation(
+    runtime: Runtime, seeds: Sequence[int], request: Request, formats: Sequence[str]
+) -> None:
+    """Raise ConfigError where there is no way between the seeds, or the strip would be too large."""
+    if len(seeds) < 2:
         raise ConfigError("--interpolate goes from one seed to the next: give at least two, like -n 6.")
     if "png" in formats:
-        check_sheet(count - 1, STEPS, resolution)
+        check_sheet(len(seeds) - 1, STEPS, runtime.resolution)
+    c = runtime.conditions(seeds, request)
+    if c is not None and not runtime.has_styles:
+        runtime.check_conditions((c + np.roll(c, -1, axis=0)) * np.float32(0.5))
 
 
 def check_style_mix(runtime: Runtime, columns: int, rows: int) -> None:
@@ -152,7 +157,7 @@ def write_style_mix(
         for seeds in (columns, rows)
     )
     r, channels = runtime.resolution, runtime.img_channels
-    blank = np.zeros((1, r, r, channels), np.uint8)
+    blank = np.full((1, r, r, channels), 255, np.uint8)
     lines = [np.concatenate([blank, runtime.synthesise(top)])]
     own = runtime.synthesise(left)
     for band in bands(runtime.facts.layers).values():

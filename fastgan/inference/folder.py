@@ -179,4 +179,4 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 def _short(value: Any) -> str:
     text = "not given" if value is None else str(value)
-    return text if len(text) <= 12 else f"{text[:8]}..."
+    return text if len(text) <= 40 else f"{text[:8]}..."

@@ -56,6 +56,10 @@ class OnnxRuntime(Runtime):
         """The execution provider that ONNX Runtime took, in words."""
         return self._session.get_providers()[0].removesuffix("ExecutionProvider").lower()
 
+    def check_conditions(self, c: NDArray[np.float32]) -> None:
+        """Raise ConfigError where a label or an attribute is between two: the graph takes one, and encodes it."""
+        Conditions.decode(c, len(self.facts.class_names))
+
     def _run(
         self,
         z: NDArray[np.float32],

@@ -85,7 +85,12 @@ class Runtime(ABC):
         self.img_channels = facts.img_channels
         self.z_dim = facts.z_dim
         self.has_truncation = facts.has_truncation
-        self.data = _joint_sample(facts, sample) if facts.condition_dim else None
+        self.data: JointSample | None = None
+        if facts.condition_dim:
+            try:
+                self.data = JointSample(facts.class_names, facts.attribute_names, sample or Conditions())
+            except ValueError as error:
+                raise CheckpointError(f"{facts.words} is not whole: {error}.") from error
 
     @abstractmethod
     def _run(
@@ -122,15 +127,18 @@ class Runtime(ABC):
             raise ConfigError(f"--truncation {truncation_psi} is out of range: give a number from -2 to 2.")
         if truncation_cutoff is not None and not 0 <= truncation_cutoff <= self.facts.layers:
             raise ConfigError(
-                f"--truncation-cutoff {truncation_cutoff} is out of range: {self.facts.words} has "
-                f"{self.facts.layers} layers, of which the first K are truncated."
+                f"--truncation-cutoff {truncation_cutoff} is out of range: give a number from 0 to "
+                f"{self.facts.layers}, the layers of {self.facts.source}."
             )
+
+    def check_conditions(self, c: NDArray[np.float32]) -> None:  # noqa: B027  most runtimes take any
+        """Raise ConfigError for conditions that this runtime cannot take, such as those between two classes."""
 
     def request(
         self,
-        *,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
+        *,
         classes: str | Iterable[str] | None = None,
         attributes: Mapping[str, float] | None = None,
     ) -> Request:
@@ -163,12 +171,8 @@ class Runtime(ABC):
 
     def images(self, seeds: Sequence[int], request: Request) -> NDArray[np.uint8]:
         """The images of seeds: uint8 [n, H, W, C]. Each depends on its seed and the request alone."""
-        return self.generate(
-            latents(seeds, self.z_dim),
-            self.conditions(seeds, request),
-            request.truncation_psi,
-            request.truncation_cutoff,
-        )
+        z, c = latents(seeds, self.z_dim), self.conditions(seeds, request)
+        return self.generate(z, c, request.truncation_psi, request.truncation_cutoff)
 
     def generate(
         self,
@@ -188,9 +192,10 @@ class Runtime(ABC):
         self._check_inputs(z, c)
         images = np.empty((len(z), self.resolution, self.resolution, self.img_channels), np.uint8)
         for start in range(0, len(z), self.batch):
-            part = slice(start, start + self.batch)
-            filled = _filled(z[part], self.batch), None if c is None else _filled(c[part], self.batch)
-            images[part] = self._run(*filled, truncation_psi, truncation_cutoff)[: len(z[part])]
+            # The last batch is filled with repetitions.
+            rows = np.resize(np.arange(start, min(start + self.batch, len(z))), self.batch)
+            made = self._run(z[rows], None if c is None else c[rows], truncation_psi, truncation_cutoff)
+            images[start : start + self.batch] = made[: len(z) - start]
         return images
 
     def _check_inputs(self, z: NDArray[np.float32], c: NDArray[np.float32] | None) -> None:
@@ -201,6 +206,8 @@ class Runtime(ABC):
             raise ValueError(f"c is missing: this model takes conditions {expected}; `sample` draws them.")
         if c is not None and list(np.shape(c)) != expected:
             raise ValueError(f"c has shape {list(np.shape(c))}; it must be {expected}.")
+        if c is not None:
+            self.check_conditions(c)
 
     def sample(
         self,
@@ -219,13 +226,8 @@ class Runtime(ABC):
         """
         if n < 1:
             raise ConfigError(f"{n} images were asked for: give a number of at least 1.")
-        request = self.request(
-            truncation_psi=truncation_psi,
-            truncation_cutoff=truncation_cutoff,
-            classes=classes,
-            attributes=attributes,
-        )
-        return self.images(range(seed, seed + n), request)
+        asked = self.request(truncation_psi, truncation_cutoff, classes=classes, attributes=attributes)
+        return self.images(range(seed, seed + n), asked)
 
     def styles(
         self, z: NDArray[np.float32], c: NDArray[np.float32] | None, request: Request
@@ -243,21 +245,6 @@ class Runtime(ABC):
             f"{self.facts.words} has no styles to mix in the {self.name} runtime: give a run of a stylegan, "
             "a checkpoint or a release."
         )
-
-
-def _joint_sample(facts: Facts, sample: Conditions | None) -> JointSample:
-    """The sample with its names; CheckpointError where it is missing or does not fit them."""
-    try:
-        return JointSample(
-            class_names=facts.class_names, attribute_names=facts.attribute_names, rows=sample or Conditions()
-        )
-    except ValueError as error:
-        raise CheckpointError(f"{facts.words} is not whole: {error}.") from error
-
-
-def _filled(part: NDArray[np.float32], batch: int) -> NDArray[np.float32]:
-    """The last batch is filled with repetitions."""
-    return np.resize(part, (batch, *part.shape[1:]))
 
 
 def open_generator(

@@ -95,11 +95,13 @@ def test_inputs_and_defaults(stylegan: Path, runs: dict[str, Path]) -> None:
     assert shapes == {
         "z": ["batch", 16],
         "truncation_psi": [],
+        "truncation_cutoff": [],
         **{f"noise_{k}": [f"noise_{k}_batch", 1, side, side] for k, side in enumerate(sides)},
         "images": ["batch", 3, 16, 16],
     }
     defaults = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
     assert defaults["truncation_psi"] == 1.0
+    assert defaults["truncation_cutoff"] == LAYERS
     generator, _ = load_generator(runs["stylegan"])
     for k in range(LAYERS):
         np.testing.assert_array_equal(defaults[f"noise_{k}"], generator.get_buffer(f"noise_const_{k}"))
@@ -125,7 +127,7 @@ def test_metadata(stylegan: Path, runs: dict[str, Path]) -> None:
     assert metadata == {
         "fastgan.version": __version__, "fastgan.model": "stylegan", "fastgan.resolution": "16",
         "fastgan.img_channels": "3", "fastgan.z_dim": "16", "fastgan.has_truncation": "true",
-        "fastgan.cur_nimg": "1500", "fastgan.data_hash": DATA_HASH, "fastgan.layout": "NCHW",
+        "fastgan.layers": "6", "fastgan.cur_nimg": "1500", "fastgan.data_hash": DATA_HASH, "fastgan.layout": "NCHW",
         "fastgan.pixels": "float32 -1..1 (clamp)",
         "fastgan.latents": "standard normal; from a seed as in fastgan/inference/latents.py",
     }  # fmt: skip
@@ -174,7 +176,8 @@ def test_checks_are_reported(runs: dict[str, Path], tmp_path: Path) -> None:
     checks = export_onnx(runs["stylegan"], tmp_path / "m.onnx", uint8=True, report=reported.append)
     assert checks == reported
     assert [(check.what, check.batch) for check in checks] == [
-        ("defaults", 1), ("defaults", 3), ("defaults", 64), ("truncation 0.7", 3), ("noise for each image", 3),
+        ("defaults", 1), ("defaults", 3), ("defaults", 64), ("truncation 0.7", 3),
+        ("truncation in half", 3), ("noise for each image", 3),
     ]  # fmt: skip
     assert all(check.difference <= check.tolerance == 1 for check in checks)
     output = onnx.load(tmp_path / "m.onnx").graph.output[0].type.tensor_type
@@ -192,7 +195,7 @@ def test_large_upsampling_is_exported_too(tmp_path: Path) -> None:
     """Above 64 px the graph takes another form."""
     run = tiny_run(tmp_path / "run", "stylegan", resolution=256)
     checks = export_onnx(run, tmp_path / "m.onnx")
-    assert [check.batch for check in checks] == [1, 3, 16, 3, 3]
+    assert [check.batch for check in checks] == [1, 3, 16, 3, 3, 3]
     count = Counter(node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node)
     assert (count["MatMul"], count["Resize"]) == (2 * 5, 1)
 

@@ -268,7 +268,9 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     real = pipeline._write_one
 
     class Counting(FakeRuntime):
-        def _run(self, z: np.ndarray, c: Any, truncation_psi: float, truncation_cutoff: int | None) -> np.ndarray:
+        def _run(
+            self, z: np.ndarray, c: Any, truncation_psi: float, truncation_cutoff: int | None
+        ) -> np.ndarray:
             nonlocal submitted
             submitted += len(z)
             seen.append(submitted - len(done))

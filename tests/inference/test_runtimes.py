@@ -90,6 +90,39 @@ def test_truncation_in_both_runtimes(runs: dict[str, Path], exported: Exported) 
     assert (mean == mean[:1]).all()
 
 
+def test_truncation_in_the_first_layers_alone(runs: dict[str, Path], exported: Exported) -> None:
+    torch_, onnx_ = open_generator(runs["stylegan"]), open_generator(exported("stylegan"))
+    images = {k: torch_.sample(3, truncation_psi=0.2, truncation_cutoff=k) for k in (0, 2, 6)}
+    assert_same_images(images[2], onnx_.sample(3, truncation_psi=0.2, truncation_cutoff=2))
+    np.testing.assert_array_equal(images[0], torch_.sample(3))
+    np.testing.assert_array_equal(images[6], torch_.sample(3, truncation_psi=0.2))
+    assert np.abs(images[2].astype(int) - images[6]).mean() > 1
+    assert np.abs(images[2].astype(int) - images[0]).mean() > 1
+    for cutoff in (-1, 7):
+        with pytest.raises(ConfigError, match="give a number from 0 to 6"):
+            onnx_.sample(1, truncation_cutoff=cutoff)
+    with pytest.raises(ConfigError, match="has no truncation"):
+        open_generator(runs["dcgan"]).sample(1, truncation_cutoff=1)
+
+
+@pytest.mark.slow
+def test_4096_px_of_bounded_memory(tmp_path: Path) -> None:
+    """The widest layers of a StyleGAN at 4096 px have 8 channels at any width."""
+    run = tiny_run(tmp_path / "run", "stylegan", resolution=4096, alive=False)
+    code = (
+        "import resource, fastgan\n"
+        f"model = fastgan.load({str(run)!r})\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "image = model.sample(1, truncation_psi=0.7)\n"
+        "print(model.batch, image.shape, image.std() > 1)\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    said, grown = done.stdout.splitlines()
+    assert said == "1 (1, 4096, 4096, 3) True"
+    assert float(grown) < 4  # GiB; measured: 1.5
+
+
 @pytest.mark.parametrize("psi", [float("nan"), 3.0, -2.5])
 def test_truncation_out_of_range(psi: float, runs: dict[str, Path]) -> None:
     with pytest.raises(ConfigError, match="out of range"):

@@ -213,7 +213,7 @@ def find_attributes(
 
 
 def parse_attributes(texts: Iterable[str]) -> dict[str, float]:
-    """ "smiling=1,age=0.3" -> {"smiling": 1.0, "age": 0.3}; ConfigError for anything else."""
+    """Values by name, of texts like "smiling=1,age=0.3"; ConfigError for anything else."""
     found: dict[str, float] = {}
     for part in (part.strip() for text in texts for part in text.split(",")):
         name, equals, value = (piece.strip() for piece in part.rpartition("="))
@@ -238,7 +238,6 @@ def _index(name: str, names: Sequence[str], one: str, many: str, model: str) -> 
     if name in names:
         return names.index(name)
     near = difflib.get_close_matches(name, names, n=2)
-    if near:
-        raise ConfigError(f"{model} has no {one} {name!r}: did you mean {' or '.join(near)}?")
+    meant = f" (did you mean {' or '.join(near)}?)" if near else ""
     shown = ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
-    raise ConfigError(f"{model} has no {one} {name!r}: its {many} are {shown}.")
+    raise ConfigError(f"{model} has no {one} {name!r}{meant}: its {many} are {shown}.")

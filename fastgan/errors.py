@@ -23,3 +23,7 @@ class CheckpointError(FastganError):
 
 class OutputError(FastganError):
     """A result cannot be written where it was asked for."""
+
+
+class MetricError(FastganError):
+    """A metric cannot be computed on these images, or not with this extractor, or not compared with that card."""

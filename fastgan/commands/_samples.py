@@ -1,0 +1,142 @@
+"""The images that `fastgan eval` scores: a model's, or those that lie in a folder."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fastgan.data import Dataset
+    from fastgan.inference.runtime import Runtime
+
+_RUN_FILES = ("latest", "config.toml", "state.json", "model.safetensors")
+
+
+class Samples(ABC):
+    """Images by number, and what a card says of them."""
+
+    @abstractmethod
+    def count(self, wanted: int, *, asked: bool) -> int:
+        """How many of `wanted` images there are; `asked`: the user named the number."""
+
+    @abstractmethod
+    def sample(self, start: int, n: int) -> Tensor:
+        """Images start, ..., start + n - 1: uint8 [n, H, W, C]."""
+
+    @abstractmethod
+    def about(self, seed: int, n: int) -> dict[str, Any]:
+        """Whose images they are, for the card."""
+
+
+class ModelSamples(Samples):
+    """A generator's images, one a seed."""
+
+    def __init__(self, model: Runtime, truncation: float) -> None:
+        model.check_truncation(truncation)
+        self.model, self.truncation = model, truncation
+
+    def count(self, wanted: int, *, asked: bool) -> int:
+        """As many as one likes."""
+        return wanted
+
+    def sample(self, start: int, n: int) -> Tensor:
+        """The images of these seeds."""
+        import torch
+
+        return torch.from_numpy(self.model.sample(n, start, self.truncation))
+
+    def about(self, seed: int, n: int) -> dict[str, Any]:
+        """The model's facts and the seeds."""
+        facts = self.model.facts
+        return {
+            "source": Path(facts.source).name,
+            "model": facts.model,
+            "fingerprint": facts.fingerprint,
+            "cur_nimg": facts.cur_nimg,
+            "seeds": f"{seed}-{seed + n - 1}",
+            "runtime": self.model.name,
+            "precision": self.model.precision,
+        }
+
+
+class FolderSamples(Samples):
+    """Images that were made before, in the order of their names."""
+
+    def __init__(self, path: Path, dataset: Dataset) -> None:
+        self.path, self.dataset = path, dataset
+
+    def count(self, wanted: int, *, asked: bool) -> int:
+        """All of them, or the first `wanted`; MetricError if more were asked for than there are."""
+        from fastgan.errors import MetricError
+
+        if asked and wanted > len(self.dataset):
+            raise MetricError(f"{self.path} holds {len(self.dataset):,} images, and -n asks for {wanted:,}.")
+        return min(wanted, len(self.dataset)) if asked else len(self.dataset)
+
+    def sample(self, start: int, n: int) -> Tensor:
+        """The images of these numbers."""
+        return self.dataset.images[start : start + n]
+
+    def about(self, seed: int, n: int) -> dict[str, Any]:
+        """Where they lie, and their hash."""
+        return {"source": self.path.name, "content_sha256": self.dataset.content_hash, "seeds": None}
+
+
+def open_samples(
+    source: Path, data: Path, *, split: str | None, device: str, batch: int | None, truncation: float
+) -> tuple[Samples, Dataset]:
+    """What is to be scored, and the real images at its resolution and with its channels.
+
+    Raises the errors of `open_generator` and `open_dataset`, and MetricError where a folder's images are of other sizes
+    than the real ones: to resize them silently would change the numbers.
+    """
+    from fastgan.data import open_dataset
+    from fastgan.errors import CheckpointError, MetricError
+    from fastgan.inference import open_generator
+
+    if not source.exists():
+        raise CheckpointError(
+            f"{source} does not exist: give a run, a checkpoint, an .onnx or a folder of images."
+        )
+    is_model = source.suffix.lower() in (".onnx", ".safetensors") or any(
+        (source / name).exists() for name in _RUN_FILES
+    )
+    if is_model:
+        model = open_generator(source, device=device, batch=batch)
+        real = open_dataset(data, resolution=model.resolution, channels=model.img_channels, split=split)
+        return ModelSamples(model, truncation), real
+    if truncation != 1.0:
+        raise MetricError(f"{source} holds images that are made already: leave --truncation away.")
+    real = open_dataset(data, split=split)
+    if source.suffix.lower() != ".fgd":
+        _check_sizes(source, real.resolution)
+    made = open_dataset(source, channels=real.channels)
+    if made.resolution != real.resolution:
+        raise MetricError(
+            f"{source} holds images of {made.resolution} px and {data} of {real.resolution} px: "
+            "pack one of them at the other's size, with fastgan data pack --size."
+        )
+    return FolderSamples(source, made), real
+
+
+def _check_sizes(source: Path, resolution: int) -> None:
+    """MetricError unless every image in `source` is `resolution` pixels a side."""
+    from fastgan.data import decode, sources
+    from fastgan.errors import MetricError
+
+    _, module = sources.find(source, None)
+    images = module.read(source)
+    for row, name in enumerate(images.names):
+        image = images.load(row)
+        try:
+            header = decode.read_header(image)
+        except decode.BadImageError:
+            continue  # open_dataset says what it thinks of these
+        if (header.short_side, header.long_side) != (resolution, resolution):
+            raise MetricError(
+                f"{source / name} has sides of {header.short_side} and {header.long_side} px, and the real images "
+                f"have {resolution}: resize on purpose, with fastgan data pack {source} --size {resolution}."
+            )

@@ -1,0 +1,76 @@
+"""The protocol card: what a number was made with, and whether two numbers may stand side by side."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastgan.errors import MetricError
+from fastgan.files import write_json
+
+FORMAT = "fastgan.eval"
+
+
+def card(
+    scores: Mapping[str, float],
+    protocol: Mapping[str, Any],
+    generated: Mapping[str, Any],
+    versions: Mapping[str, str],
+    warnings: list[str],
+) -> dict[str, Any]:
+    """Numbers, the protocol they share with whatever they may be compared to, whose images they are, versions."""
+    return {
+        "format": FORMAT,
+        "scores": dict(scores),
+        "protocol": dict(protocol),
+        "generated": dict(generated),
+        "versions": dict(versions),
+        "warnings": warnings,
+    }
+
+
+def line(card: Mapping[str, Any]) -> str:
+    """The card in one printed line."""
+    protocol, generated = card["protocol"], card["generated"]
+    shape = "x".join(map(str, protocol["image_shape"]))
+    seeds = f", seeds {generated['seeds']}" if generated.get("seeds") else ""
+    return (
+        f"{protocol['extractor']} {protocol['extractor_sha256'][:8]}, {protocol['resizer']}, "
+        f"{protocol['pixel_range']}; reference {protocol['reference_sha256'][:8]} n {protocol['reference_n']:,} "
+        f"of {shape}; generated n {protocol['generated_n']:,}{seeds}, truncation {protocol['truncation']:g}; "
+        + ", ".join(f"{name} {version}" for name, version in card["versions"].items())
+    )
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a card, whole or not at all."""
+    write_json(path, content)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A card that `write` wrote; MetricError for anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MetricError(f"{path} does not exist: give a card that fastgan eval wrote.") from error
+    except (OSError, ValueError) as error:
+        raise MetricError(f"{path} cannot be read as a card ({error}).") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise MetricError(f"{path} is not a card that fastgan eval wrote.")
+    return content
+
+
+def check_alike(mine: Mapping[str, Any], theirs: Mapping[str, Any], where: Path) -> None:
+    """Raise MetricError, naming the fields, unless both protocols are the same."""
+    differ = [
+        f"{field} is {_short(theirs.get(field))} there and {_short(mine.get(field))} here"
+        for field in dict.fromkeys([*theirs, *mine])
+        if theirs.get(field) != mine.get(field)
+    ]
+    if differ:
+        raise MetricError(f"the numbers in {where} were made by another protocol: {'; '.join(differ)}.")
+
+
+def _short(value: object) -> str:
+    text = "absent" if value is None else str(value)
+    return f"{text[:12]}..." if len(text) == 64 else text

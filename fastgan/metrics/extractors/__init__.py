@@ -1,0 +1,80 @@
+"""Feature extractors, one file each: images -> features. Adding one is adding a file here.
+
+`--extractor some-name` resolves to some_name.py, which has `open_network(device) -> Extractor`; a path that ends in
+.onnx, .pt or .ts opens a network of your own (see `fastgan.metrics.own_network`).
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fastgan.errors import MetricError
+
+DEFAULT = "effnet-lite0"
+_OWN = (".onnx", ".pt", ".ts")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Extractor:
+    """A frozen network with everything that has to be alike for two numbers to be comparable.
+
+    A network may have several feature spaces. Each has its own name, which becomes part of the names of the numbers
+    computed in it.
+    """
+
+    name: str
+    network: Callable[[Tensor], Mapping[str, Tensor]]
+    """uint8 [N, H, W, C] on `device` -> {space: float [N, D]}; row i depends on image i alone"""
+    spaces: Mapping[str, str]
+    """Metric -> the name of the space it is computed in; without "is" there is no classifier"""
+    weights_sha256: str
+    resizer: str
+    """In words, with its settings"""
+    pixel_range: str
+    """What the network is fed with, in words"""
+    device: torch.device
+
+    def __call__(self, images: Tensor) -> Mapping[str, Tensor]:
+        """The feature spaces of uint8 [N, H, W, C], on `device`."""
+        with torch.inference_mode():
+            return self.network(images.to(self.device))
+
+    def space(self, metric: str) -> str:
+        """The space that `metric` is computed in; MetricError if this network has none for it."""
+        if metric not in self.spaces:
+            raise MetricError(
+                f"the extractor {self.name} is no classifier, so it cannot give {metric}: leave it out of --metrics, "
+                "or take --extractor effnet-lite0 or inception-v3-fid."
+            )
+        return self.spaces[metric]
+
+
+def names() -> list[str]:
+    """The extractors that this folder holds, sorted."""
+    return sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules(__path__))
+
+
+def open_extractor(spec: str | Path | None = None, device: str | torch.device = "cpu") -> Extractor:
+    """The extractor called `spec` (None: the default), or the network in the file of that path.
+
+    Raises MetricError for an unknown name, and where weights are missing or are not the published ones.
+    """
+    wanted = DEFAULT if spec is None else str(spec)
+    where = torch.device(device)
+    if Path(wanted).suffix.lower() in _OWN:
+        from fastgan.metrics.own_network import open_file
+
+        return open_file(Path(wanted), where)
+    if wanted not in names():
+        raise MetricError(
+            f"there is no extractor {wanted!r}: choose one of {', '.join(names())}, or give the path of an .onnx or "
+            "TorchScript file."
+        )
+    module = importlib.import_module(f"{__name__}.{wanted.replace('-', '_')}")
+    opened: Extractor = module.open_network(where)
+    return opened

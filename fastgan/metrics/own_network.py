@@ -1,0 +1,124 @@
+"""A feature network of the user's own (CLIP, DINO ...), as an ONNX or TorchScript file.
+
+How the file wants its images stands beside it, in NAME.json:
+
+    {"size": 224, "resizer": "bicubic", "mean": [0.481, 0.458, 0.408], "std": [0.269, 0.261, 0.276], "logits": false}
+
+It is fed float32 [N, 3, size, size], (x / 255 - mean) / std, and gives [N, D] as its first output; "logits": true says
+that there is a second one, [N, classes]. The settings are part of the protocol card.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastgan.errors import MetricError
+from fastgan.files import sha256_file
+from fastgan.metrics.extractors import Extractor
+from fastgan.metrics.resize import RESIZERS, to_rgb
+
+_EXAMPLE = '{"size": 224, "resizer": "bicubic", "mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]}'
+_KNOWN = {"size", "resizer", "mean", "std", "logits"}
+
+Run = Callable[[Tensor], list[Tensor]]
+"""float32 [N, 3, size, size] -> the outputs"""
+
+
+def open_file(path: Path, device: torch.device) -> Extractor:
+    """The network in `path` on `device`. Raises MetricError where it or its settings cannot be used."""
+    if not path.is_file():
+        raise MetricError(f"the extractor {path} does not exist, or is not a file.")
+    settings = _settings(path)
+    run = _onnx(path, device) if path.suffix.lower() == ".onnx" else _torchscript(path, device)
+    name = path.stem
+    mean = torch.tensor(settings["mean"], device=device).view(1, -1, 1, 1)
+    std = torch.tensor(settings["std"], device=device).view(1, -1, 1, 1)
+    resize = RESIZERS[settings["resizer"]]
+
+    def network(images: Tensor) -> Mapping[str, Tensor]:
+        x = (resize(to_rgb(images), settings["size"]) / 255 - mean) / std
+        outputs = run(x.contiguous())
+        names = (name, f"{name}-logits") if settings["logits"] else (name,)
+        if len(outputs) < len(names) or outputs[0].ndim != 2 or len(outputs[0]) != len(images):
+            shapes = ", ".join(str([*output.shape]) for output in outputs)
+            raise MetricError(
+                f"{path} gave {shapes} for {len(images)} images: its first output must be [N, D]."
+            )
+        return {key: output.float() for key, output in zip(names, outputs, strict=False)}
+
+    spaces = dict.fromkeys(("fid", "kid", "prdc"), name) | (
+        {"is": f"{name}-logits"} if settings["logits"] else {}
+    )
+    return Extractor(
+        name=name,
+        network=network,
+        spaces=spaces,
+        weights_sha256=sha256_file(path),
+        resizer=f"{settings['resizer']} {settings['size']} px",
+        pixel_range=f"(x / 255 - {settings['mean']}) / {settings['std']}",
+        device=device,
+    )
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    beside = path.with_suffix(".json")
+    try:
+        found = json.loads(beside.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MetricError(
+            f"{path} does not say how it wants its images: write {beside.name} beside it, such as {_EXAMPLE}."
+        ) from error
+    except ValueError as error:
+        raise MetricError(f"{beside} is not valid JSON: {error}.") from error
+    settings = {"logits": False, **(found if isinstance(found, dict) else {})}
+    sizes = isinstance(settings.get("size"), int) and settings["size"] > 0
+    triples = all(isinstance(settings.get(key), list) and len(settings[key]) == 3 for key in ("mean", "std"))
+    if set(settings) != _KNOWN or not sizes or not triples or settings.get("resizer") not in RESIZERS:
+        raise MetricError(
+            f"{beside} must have size, resizer ({', '.join(RESIZERS)}), mean and std, such as {_EXAMPLE}."
+        )
+    return settings
+
+
+def _onnx(path: Path, device: torch.device) -> Run:
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(3)
+    wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
+    providers = [p for p in wanted if p in onnxruntime.get_available_providers()] + ["CPUExecutionProvider"]
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no base class but this
+        raise MetricError(f"{path} is not a whole ONNX model ({str(error).splitlines()[0]}).") from error
+    given = session.get_inputs()[0].name
+
+    def run(x: Tensor) -> list[Tensor]:
+        try:
+            outputs = session.run(None, {given: x.cpu().numpy()})
+        except Exception as error:
+            raise MetricError(
+                f"{path} cannot take images [N, 3, H, W]: {str(error).splitlines()[0]}"
+            ) from error
+        return [torch.from_numpy(output) for output in outputs]
+
+    return run
+
+
+def _torchscript(path: Path, device: torch.device) -> Run:
+    try:  # deprecated in torch, and still what CLIP and DINO are handed around as
+        module = torch.jit.load(str(path), map_location=device).eval()
+    except Exception as error:  # a RuntimeError for damage, ValueError for what is no archive
+        reason = str(error).strip().splitlines()[0]
+        raise MetricError(
+            f"{path} is not a TorchScript file ({reason}): save one with torch.jit.save."
+        ) from error
+
+    def run(x: Tensor) -> list[Tensor]:
+        output = module(x)
+        return [*output] if isinstance(output, (tuple, list)) else [output]
+
+    return run

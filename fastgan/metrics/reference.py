@@ -1,0 +1,125 @@
+"""The reference set's side of every score: computed once, kept as one safetensors file that can be shared.
+
+The file is named after what it depends on: the images' content hash, the extractor with its weights and resizer, and
+the spaces. It holds moments.<space>.mean and .covariance (float64), features.<space> (float32), and the protocol in its
+metadata; nothing in it can run code.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fastgan.errors import MetricError
+from fastgan.files import atomic_write
+from fastgan.metrics import cache
+from fastgan.metrics.extractors import Extractor
+from fastgan.metrics.moments import Moments
+from fastgan.metrics.summary import KEPT, Advance, Summary, in_batches, summarise
+
+FORMAT = "fastgan.reference"
+VERSION = 1
+USES_REFERENCE = ("fid", "kid", "prdc")
+
+
+class ImageSet(Protocol):
+    """What is asked of a data set; `fastgan.data.Dataset` is one."""
+
+    @property
+    def images(self) -> Tensor:
+        """uint8 [N, H, W, C]."""
+
+    @property
+    def content_hash(self) -> str:
+        """Changes when any pixel does."""
+
+
+def reference_summary(
+    dataset: ImageSet, extractor: Extractor, metrics: Sequence[str], *, advance: Advance | None = None
+) -> Summary:
+    """The summary of all images of `dataset` for `metrics`, from the cache where it is there, else computed and kept.
+
+    A cache that cannot be written is no error: the next run computes it again.
+    """
+    wanted = [metric for metric in USES_REFERENCE if metric in metrics]
+    path = cached_path(dataset, extractor, wanted)
+    if path.is_file():
+        try:
+            summary, _ = read(path)
+        except MetricError:
+            path.unlink(missing_ok=True)  # damaged: it can be made again
+        else:
+            if advance is not None:
+                advance(summary.n)
+            return summary
+    summary = summarise(
+        in_batches(dataset.images), len(dataset.images), extractor, wanted, what="real", advance=advance
+    )
+    with suppress(OSError):
+        write(path, summary, identity(dataset, extractor))
+    return summary
+
+
+def identity(dataset: ImageSet, extractor: Extractor) -> dict[str, Any]:
+    """Everything the reference side depends on, as it stands in the protocol card."""
+    return {
+        "extractor": extractor.name,
+        "extractor_sha256": extractor.weights_sha256,
+        "resizer": extractor.resizer,
+        "pixel_range": extractor.pixel_range,
+        "image_shape": [*dataset.images.shape[1:]],
+        "reference_sha256": dataset.content_hash,
+        "reference_n": len(dataset.images),
+    }
+
+
+def cached_path(dataset: ImageSet, extractor: Extractor, metrics: Sequence[str]) -> Path:
+    """Where the summary is kept."""
+    spaces = sorted({extractor.space(metric) for metric in metrics})
+    moments = "fid" in metrics
+    key = json.dumps([VERSION, KEPT, identity(dataset, extractor), spaces, moments], sort_keys=True)
+    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+    return cache.folder() / "references" / f"{extractor.name}-{digest}.safetensors"
+
+
+def write(path: Path, summary: Summary, about: dict[str, Any]) -> None:
+    """Write `summary` as one safetensors file, whole or not at all."""
+    tensors = {f"features.{space}": features.contiguous() for space, features in summary.features.items()}
+    for space, moments in summary.moments.items():
+        tensors[f"moments.{space}.mean"] = moments.mean.cpu()
+        tensors[f"moments.{space}.covariance"] = moments.covariance.cpu().contiguous()
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "n": str(summary.n),
+        "protocol": json.dumps(about, sort_keys=True),
+    }
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def read(path: Path) -> tuple[Summary, dict[str, Any]]:
+    """A summary that `write` wrote, and what it says of itself. MetricError for anything else."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise MetricError(f"{path} is no safetensors file, or it is cut short ({error}).") from error
+    if metadata.get("format") != FORMAT or metadata.get("version") != str(VERSION):
+        raise MetricError(f"{path} holds no reference statistics of version {VERSION}: make them again.")
+    n, moments, features = int(metadata["n"]), {}, {}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "features":
+            features[rest] = tensor
+        elif rest.endswith(".mean"):
+            space = rest.removesuffix(".mean")
+            moments[space] = Moments(n, tensor, tensors[f"moments.{space}.covariance"])
+    return Summary(n, moments, features), json.loads(metadata["protocol"])

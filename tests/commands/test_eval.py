@@ -1,0 +1,106 @@
+"""`fastgan eval` as a user meets it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from fastgan.commands.eval import command
+from fastgan.errors import CheckpointError, ConfigError, FastganError, MetricError
+from tests.metrics.sets import dataset, shapes
+from tests.tiny import tiny_run
+
+
+def evaluate(*arguments: object) -> Result:
+    """The command in this process; errors that cli.py turns into a sentence come out as they are."""
+    line = [*map(str, arguments), "--extractor", "random-conv"]
+    return CliRunner().invoke(command, line, catch_exceptions=False)
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_run(tmp_path_factory.mktemp("runs") / "0007", "stylegan")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "real.fgd"
+    dataset(60).save(path)
+    return path
+
+
+def test_a_run_gets_numbers_and_a_card(run: Path, data: Path) -> None:
+    done = evaluate(run, "--data", data, "-n", 40, "--seed", 5)
+    assert done.exit_code == 0
+    made = json.loads((run / "eval.json").read_text())
+    for name, value in made["scores"].items():
+        assert name.endswith("[random-conv]")
+        assert f"{value:.5g}" in done.stdout
+    assert made["generated"]["seeds"] == "5-44"
+    assert made["protocol"]["reference_n"] == 60
+    assert "reference" in done.stdout
+    assert "bilinear 32 px" in done.stdout
+    assert "biased upwards" in done.stderr
+
+
+def folder_of(path: Path, images) -> Path:
+    path.mkdir()
+    for index, image in enumerate(images.numpy()):
+        Image.fromarray(image).save(path / f"{index:03d}.png")
+    return path
+
+
+def test_a_folder_of_images(data: Path, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "samples", shapes(30, seed=9))
+    done = evaluate(folder, "--data", data, "--metrics", "fid")
+    assert done.exit_code == 0
+    made = json.loads(Path("eval.json").read_text())
+    assert made["protocol"]["generated_n"] == 30
+    with pytest.raises(MetricError, match="holds 30 images, and -n asks for 31"):
+        evaluate(folder, "--data", data, "-n", 31)
+    Image.new("RGB", (16, 20)).save(folder / "odd.png")
+    with pytest.raises(MetricError, match=r"odd.png has sides of 16 and 20 px, and the real images have 16"):
+        evaluate(folder, "--data", data)
+
+
+def test_comparing_shows_the_change_or_refuses(run: Path, data: Path, tmp_path: Path) -> None:
+    evaluate(run, "--data", data, "-n", 30, "--metrics", "kid", "-o", "old.json")
+    done = evaluate(run, "--data", data, "-n", 30, "--metrics", "kid", "--seed", 100, "--compare", "old.json")
+    assert done.exit_code == 0
+    assert "before" in done.stdout
+    for changed, words in (
+        (("-n", 31), "generated_n is 30 there and 31 here"),
+        (("-n", 30, "--truncation", 0.7), "truncation is 1.0 there and 0.7 here"),
+    ):
+        with pytest.raises(MetricError, match=words):
+            evaluate(run, "--data", data, "--metrics", "kid", "--compare", "old.json", *changed)
+    (tmp_path / "no.json").write_text("{}")
+    with pytest.raises(MetricError, match="not a card"):
+        evaluate(run, "--data", data, "--compare", "no.json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (("nowhere",), CheckpointError, "nowhere does not exist"),
+        (("{run}", "--metrics", "fid,kidd"), MetricError, "no metric 'kidd'"),
+        (("{run}", "--device", "tpu"), ConfigError, "--device 'tpu' is unknown"),
+        (("{run}", "-n", 3), MetricError, "3 generated images, and this metric needs at least"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    run: Path, data: Path, arguments: tuple, error: type[FastganError], words: str
+) -> None:
+    line = [str(argument).format(run=run) for argument in arguments]
+    with pytest.raises(error, match=words) as raised:
+        evaluate(*line, "--data", data)
+    assert "\n" not in str(raised.value)
+    assert not Path("eval.json").exists()

@@ -15,6 +15,7 @@ Examples:
   fastgan eval model.onnx --data photos.fgd --metrics fid,kid,is,prdc -n 50000
   fastgan eval samples/ --data photos.fgd --extractor inception-v3-fid
   fastgan eval runs/0008 --data photos.fgd --compare runs/0007/eval.json
+  fastgan eval runs/0008 --data photos.fgd --audit --holdout test.fgd --baselines
 """
 
 
@@ -34,6 +35,15 @@ Examples:
 @click.option("--split", help="Part of DATA: train, val, test or all.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--batch", type=int, help="Images a run of the model.")
+@click.option("--confidence", is_flag=True, help="95 % intervals for other seeds, and FID at endless n.")
+@click.option("--baselines", is_flag=True, help="Score what people did before GANs as well.")
+@click.option(
+    "--audit", is_flag=True, help="Look for copies of DATA; draws the closest pairs beside the card."
+)
+@click.option("--holdout", type=click.Path(path_type=Path), help="For --audit: real images not trained on.")
+@click.option(
+    "--threshold", type=float, help="Give each image the class it is this similar to (cosine), or none."
+)
 @click.option(
     "--compare", type=click.Path(path_type=Path), help="A card to compare with, of the same protocol."
 )
@@ -54,6 +64,11 @@ def command(
     split: str | None,
     device: str,
     batch: int | None,
+    confidence: bool,
+    baselines: bool,
+    audit: bool,
+    holdout: Path | None,
+    threshold: float | None,
     compare: Path | None,
     out: Path | None,
 ) -> None:
@@ -65,6 +80,7 @@ def command(
 
     allocator.keep_memory()
 
+    from fastgan.commands import _findings as findings
     from fastgan.commands._samples import open_samples
     from fastgan.inference.torch_runtime import choose_device
     from fastgan.metrics import card, open_extractor
@@ -73,18 +89,36 @@ def command(
     earlier = card.read(compare) if compare else None
     images, real = open_samples(source, data, split=split, device=device, batch=batch, truncation=truncation)
     n = images.count(DEFAULT_N if count is None else count, asked=count is not None)
+    held_out = findings.open_held_out(holdout, real, asked=audit)
+    findings.check_labels(real, data, threshold)
+    target = out or (source if (source / "latest").is_file() else Path()) / "eval.json"
     network = open_extractor(extractor, choose_device(device))
+    names = [name.strip() for name in metrics.split(",")]
+    more: dict[str, Any] = {}
     with _progress() as bar:
         scorer = Evaluator(
-            real, network, [name.strip() for name in metrics.split(",")], n,
-            advance=bar("reference", len(real.images)),
-        )  # fmt: skip
+            real, network, names, n, confidence=confidence, advance=bar("reference", len(real.images))
+        )
         scorer.protocol["truncation"] = truncation
         if earlier is not None and compare is not None:
             card.check_alike(scorer.protocol, earlier["protocol"], compare)
-        scores = scorer(lambda start, size: images.sample(seed + start, size), advance=bar("generated", n))
-    made = card.card(scores, scorer.protocol, images.about(seed, n), _versions(), scorer.warnings)
-    target = out or (source if (source / "latest").is_file() else Path()) / "eval.json"
+
+        def sample(start: int, size: int) -> Any:
+            return images.sample(seed + start, size)
+
+        generated = scorer.summarise(sample, advance=bar("generated", n))
+        scores = scorer.score(generated)
+        if confidence:
+            more |= findings.confidence(scorer, generated)
+        if baselines:
+            more["baselines"] = findings.baselines(scorer, real, bar)
+        if audit or threshold is not None:
+            own = findings.Features(network, real, sample, n, bar)
+            if audit:
+                more["audit"] = findings.audit(own, held_out, target)
+            if threshold is not None:
+                more["similarity"] = findings.similarity(own, threshold)
+    made = card.card(scores, scorer.protocol, images.about(seed, n), _versions(), scorer.warnings, **more)
     card.write(target, made)
     _print(made, earlier, target)
 
@@ -112,19 +146,29 @@ def _versions() -> dict[str, str]:
 
 
 def _print(made: dict[str, Any], earlier: dict[str, Any] | None, target: Path) -> None:
-    """A line a number, those of the earlier card beside them, then the protocol."""
+    """A line a number, with whatever was asked for beside it, then the protocol."""
     from fastgan.metrics import card
 
-    scores = made["scores"]
+    scores = {**made["scores"], **made.get("infinity", {})}
+    columns: dict[str, dict[str, str]] = {"": {name: f"{value:.5g}" for name, value in scores.items()}}
+    if "confidence" in made:
+        columns["95 %"] = {name: f"+- {value:.2g}" for name, value in made["confidence"].items()}
+    if earlier is not None:
+        before = {name: value for name, value in earlier["scores"].items() if name in scores}
+        columns["before"] = {name: f"{value:.5g}" for name, value in before.items()}
+        columns["change"] = {name: f"{scores[name] - value:+.3g}" for name, value in before.items()}
+    for name, found in made.get("baselines", {}).items():
+        columns[name] = {key: f"{value:.5g}" for key, value in found.items()}
     widest = max(map(len, scores))
-    before = {} if earlier is None else earlier["scores"]
-    if before:
-        click.echo(f"{'':{widest}}  {'now':>10}  {'before':>10}  {'change':>10}")
-    for name, value in scores.items():
-        text = f"{name:{widest}}  {value:10.5g}"
-        if name in before:
-            text += f"  {before[name]:10.5g}  {value - before[name]:+10.3g}"
-        click.echo(text)
+    if len(columns) > 1:
+        click.echo(" " * widest + "".join(f"  {title:>12}" for title in columns))
+    for name in scores:
+        click.echo(
+            f"{name:{widest}}" + "".join(f"  {column.get(name, ''):>12}" for column in columns.values())
+        )
+    for finding in ("audit", "similarity"):
+        if finding in made:
+            click.echo(made[finding]["sentence"])
     click.echo(card.line(made))
     for warning in made["warnings"]:
         click.echo(f"note: {warning}", err=True)

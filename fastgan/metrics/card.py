@@ -17,8 +17,12 @@ def card(
     generated: Mapping[str, Any],
     versions: Mapping[str, str],
     warnings: list[str],
+    **more: Any,
 ) -> dict[str, Any]:
-    """Numbers, the protocol they share with whatever they may be compared to, whose images they are, versions."""
+    """Numbers, the protocol they share with whatever they may be compared to, whose images they are, versions.
+
+    more: what was asked for beside the numbers, such as the audit; JSON types.
+    """
     return {
         "format": FORMAT,
         "scores": dict(scores),
@@ -26,6 +30,7 @@ def card(
         "generated": dict(generated),
         "versions": dict(versions),
         "warnings": warnings,
+        **more,
     }
 
 

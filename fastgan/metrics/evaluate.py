@@ -1,6 +1,6 @@
 """Images in, named numbers out: the scores of a generator against a data set, under one protocol."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fastgan.errors import MetricError
 from fastgan.metrics import isc, kernel, manifold
+from fastgan.metrics.confidence import frechet_distance_at_infinity, half_widths
 from fastgan.metrics.extractors import Extractor, open_extractor
 from fastgan.metrics.frechet import frechet_distance
 from fastgan.metrics.reference import USES_REFERENCE, ImageSet, identity, reference_summary
@@ -23,7 +24,7 @@ class Evaluator:
     """The scores of images against one data set; call it as often as there are generators or checkpoints.
 
     The reference side is computed when it is made (or read from the cache). `protocol` is what two numbers must share
-    to be compared; `warnings` says where n is too small for a metric.
+    to be compared; `warnings` says where n is too small for a metric. confidence: keep what `intervals` needs.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Evaluator:
         metrics: Sequence[str],
         n: int,
         *,
+        confidence: bool = False,
         advance: Advance | None = None,
     ) -> None:
         for metric in metrics:
@@ -41,6 +43,7 @@ class Evaluator:
         self.metrics = tuple(dict.fromkeys(metrics))
         self.names = {metric: extractor.space(metric).removesuffix("-logits") for metric in self.metrics}
         self.extractor = extractor
+        self.confidence = confidence
         self.n = n
         self.shape = tuple(dataset.images.shape[1:])
         self.warnings = _warnings(self.metrics, n, len(dataset.images))
@@ -57,25 +60,42 @@ class Evaluator:
 
     def __call__(self, sample: Sample, *, advance: Advance | None = None) -> dict[str, float]:
         """The scores of n images of `sample`, seeds 0 to n - 1: `{"kid[effnet-lite0]": 0.012, ...}`."""
+        return self.score(self.summarise(sample, advance=advance))
+
+    def summarise(self, sample: Sample, *, advance: Advance | None = None) -> Summary:
+        """What the scores need to know of n images of `sample`, for `score`."""
         batches = (
             self._checked(sample(start, min(BATCH, self.n - start))) for start in range(0, self.n, BATCH)
         )
-        return self.score(batches, advance=advance)
-
-    def score(self, batches: Iterable[Tensor], *, advance: Advance | None = None) -> dict[str, float]:
-        """The scores of n images that come in batches, uint8 [B, H, W, C]."""
-        generated = summarise(
-            batches, self.n, self.extractor, self.metrics, what="generated", advance=advance
+        return summarise(
+            batches,
+            self.n,
+            self.extractor,
+            self.metrics,
+            what="generated",
+            every_feature=self.confidence,
+            advance=advance,
         )
-        return self.compare(generated)
 
-    def compare(self, generated: Summary) -> dict[str, float]:
-        """The scores of a set that is summarised already."""
+    def score(self, generated: Summary) -> dict[str, float]:
+        """The scores of a summarised set."""
         scores: dict[str, float] = {}
         for metric in self.metrics:
             values = _SCORES[metric](self.extractor.space(metric), self.reference, generated)
             scores |= {f"{name}[{self.names[metric]}]": value for name, value in values.items()}
         return scores
+
+    def intervals(self, generated: Summary) -> tuple[dict[str, float], dict[str, float]]:
+        """Half-widths of 95 % intervals of the scores, and the fid of endlessly many images, where fid is asked for.
+
+        For an evaluator that was made with `confidence`, which keeps the features for it.
+        """
+        widths = half_widths(self.score, generated)
+        if self.reference is None or "fid" not in self.metrics:
+            return widths, {}
+        space = self.extractor.space("fid")
+        at_infinity = frechet_distance_at_infinity(self.reference.moments[space], generated.features[space])
+        return widths, {f"fid_infinity[{self.names['fid']}]": at_infinity}
 
     def _checked(self, images: Tensor) -> Tensor:
         images = torch.as_tensor(images)

@@ -36,18 +36,19 @@ def summarise(
     metrics: Sequence[str],
     *,
     what: str,
+    every_feature: bool = False,
     advance: Advance | None = None,
 ) -> Summary:
     """Run n images, uint8 [B, H, W, C] a batch, through `extractor` and gather what `metrics` need.
 
-    Of more than KEPT images a random KEPT keep their features. `what` names the set in messages; advance(b) is called
-    after each batch. Raises MetricError for features that are NaN or infinite.
+    Of more than KEPT images a random KEPT keep their features. every_feature: those of fid's space too. `what` names
+    the set in messages; advance(b) is called after each batch. Raises MetricError for NaN or infinite features.
     """
     for_moments = {extractor.space(metric) for metric in metrics if metric == "fid"}
-    for_features = {extractor.space(metric) for metric in metrics if metric != "fid"}
+    for_features = {extractor.space(metric) for metric in metrics if metric != "fid" or every_feature}
     streams = {space: Streaming() for space in for_moments}
     gathered: dict[str, list[Tensor]] = {space: [] for space in for_features}
-    kept = _kept_rows(n)
+    kept = kept_rows(n)
     done = 0
     for images in batches:
         outputs = extractor(images)
@@ -75,8 +76,8 @@ def in_batches(images: Tensor, batch: int = BATCH) -> Iterable[Tensor]:
         yield images[start : start + batch]
 
 
-def _kept_rows(n: int) -> Tensor:
-    """bool [n]: which rows keep their features; all of them up to KEPT."""
+def kept_rows(n: int) -> Tensor:
+    """bool [n]: which of n images keep their features; all of them up to KEPT."""
     keep = torch.ones(n, dtype=torch.bool)
     if n > KEPT:
         dropped = torch.randperm(n, generator=torch.Generator().manual_seed(SEED))[KEPT:]

@@ -1,14 +1,16 @@
 """`fastgan eval` as a user meets it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from fastgan.commands.eval import command
-from fastgan.errors import CheckpointError, ConfigError, FastganError, MetricError
+from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError, MetricError
 from tests.metrics.sets import dataset, shapes
 from tests.tiny import tiny_run
 
@@ -85,6 +87,33 @@ def test_comparing_shows_the_change_or_refuses(run: Path, data: Path, tmp_path: 
     (tmp_path / "no.json").write_text("{}")
     with pytest.raises(MetricError, match="not a card"):
         evaluate(run, "--data", data, "--compare", "no.json")
+
+
+def test_everything_at_once(run: Path, tmp_path: Path) -> None:
+    real = dataset(120)
+    labels = real.images.float().mean((1, 2, 3)).gt(80).long()
+    replace(real, labels=labels, class_names=("dark", "light")).save("real.fgd")
+    dataset(110, seed=5).save("others.fgd")
+    folder = folder_of(tmp_path / "samples", torch.cat([shapes(50, seed=9), real.images[:10]]))
+    done = evaluate(
+        folder, "--data", "real.fgd", "--metrics", "fid,kid", "--confidence", "--baselines", "--audit",
+        "--holdout", "others.fgd", "--threshold", 0.5,
+    )  # fmt: skip
+    assert done.exit_code == 0
+    assert "fid_infinity[random-conv]" in done.stdout
+    for words in ("95 %", "augmentation", "patches", "it copies training images", "110 held-out", "light "):
+        assert words in done.stdout
+    made = json.loads(Path("eval.json").read_text())
+    assert set(range(50, 60)) <= set(made["audit"]["copies"])
+    assert sum(made["similarity"]["classes"].values()) + made["similarity"]["none"] == 60
+    assert Image.open("eval-closest.png").size == (2 * 196, 8 * 68)
+
+
+def test_what_needs_something_else_says_so(run: Path, data: Path) -> None:
+    with pytest.raises(ConfigError, match="--holdout is for --audit"):
+        evaluate(run, "--data", data, "-n", 30, "--holdout", data)
+    with pytest.raises(DataError, match="has no classes for --threshold"):
+        evaluate(run, "--data", data, "-n", 30, "--threshold", 0.5)
 
 
 @pytest.mark.parametrize(

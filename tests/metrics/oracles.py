@@ -1,7 +1,8 @@
 """torch-fidelity and torchmetrics, where they are installed, for comparing with.
 
 torch-fidelity imports torchvision, which has no CPU build beside a CPU torch: its names are made up while it is
-imported (none of them takes part in a score), or, where torchvision lies there but does not load, the one operator it lacks.
+imported (none of them takes part in a score), or, where torchvision lies there but does not load, the one operator
+it lacks.
 """
 
 import importlib.util

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fastgan.errors import MetricError
 from fastgan.files import sha256_file
@@ -33,13 +34,13 @@ def open_network(device: torch.device) -> Extractor:
     def network(images: Tensor) -> Mapping[str, Tensor]:
         x = (bilinear(to_rgb(images), SIZE) - 127) / 128
         x = x.contiguous(memory_format=torch.channels_last)
-        x = model._swish(model._bn0(model._conv_stem(x)))
+        x = model._swish(model._conv_stem(x))
         spaces = {}
         for index, block in enumerate(model._blocks):
             x = block(x)
             if index == BLOCK:
                 spaces[f"{NAME}-b{BLOCK}"] = x.mean((2, 3))  # [N, 112]
-        head = model._swish(model._bn1(model._conv_head(x))).mean((2, 3))  # [N, 1280]
+        head = model._swish(model._conv_head(x)).mean((2, 3))  # [N, 1280]
         return {**spaces, NAME: head, f"{NAME}-logits": model._fc(head)}  # [N, 1000]
 
     return Extractor(
@@ -80,4 +81,16 @@ def _load(weights: Path, device: torch.device) -> Any:
     with redirect_stdout(io.StringIO()):  # its constructor prints
         model = EfficientNet.from_name("efficientnet-lite0")
     model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    return model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    model.eval().requires_grad_(False)
+    _fold(model, (("_conv_stem", "_bn0"), ("_conv_head", "_bn1")))
+    for block in model._blocks:
+        _fold(block, (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")))
+    return model.to(device, memory_format=torch.channels_last)
+
+
+def _fold(module: Any, pairs: tuple[tuple[str, str], ...]) -> None:
+    """Put each batch norm into the convolution before it: the same numbers, a pass over memory less."""
+    for conv, norm in pairs:
+        if hasattr(module, conv):
+            setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
+            setattr(module, norm, nn.Identity())

@@ -1,0 +1,145 @@
+"""What `fastgan eval` can find out beside the scores, each as JSON for the card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fastgan.data import Dataset
+    from fastgan.metrics.evaluate import Evaluator, Sample
+    from fastgan.metrics.extractors import Extractor
+    from fastgan.metrics.summary import Summary
+
+    Bar = Callable[[str, int], Callable[[int], None]]
+
+AUDITED = 5000  # generated images at most that are looked at one by one
+
+
+def open_held_out(path: Path | None, real: Dataset, *, asked: bool) -> Dataset | None:
+    """The held-out images at the real ones' size; ConfigError where nothing would look at them."""
+    from fastgan.data import open_dataset
+    from fastgan.errors import ConfigError
+
+    if path is None:
+        return None
+    if not asked:
+        raise ConfigError("--holdout is for --audit: give both, or leave it away.")
+    return open_dataset(path, resolution=real.resolution, channels=real.channels)
+
+
+def check_labels(real: Dataset, data: Path, threshold: float | None) -> None:
+    """DataError where classes are asked for and the real images have none."""
+    from fastgan.errors import DataError
+
+    if threshold is not None and real.labels is None:
+        raise DataError(
+            f"{data} has no classes for --threshold to give: sort its images into a folder for each."
+        )
+
+
+def confidence(scorer: Evaluator, generated: Summary) -> dict[str, dict[str, float]]:
+    """The half-widths of 95 % intervals, and the extrapolated fid."""
+    widths, infinity = scorer.intervals(generated)
+    return {"confidence": widths, "infinity": infinity}
+
+
+def baselines(scorer: Evaluator, real: Dataset, bar: Bar) -> dict[str, dict[str, float]]:
+    """The same scores for what people did before GANs."""
+    from fastgan.errors import MetricError
+    from fastgan.metrics.baselines import BASELINES
+
+    found = {}
+    for name, make in BASELINES.items():
+        try:
+            sample = make(real.images)
+        except MetricError:  # scikit-learn is not there; the others need nothing
+            continue
+        found[name] = scorer(sample, advance=bar(name, scorer.n))
+    return found
+
+
+class Features:
+    """Features and images of both sides, row by row: what looks at single images needs them."""
+
+    def __init__(self, network: Extractor, real: Dataset, sample: Sample, n: int, bar: Bar) -> None:
+        import torch
+
+        from fastgan.metrics.reference import reference_summary
+        from fastgan.metrics.summary import BATCH, kept_rows
+
+        self.network, self.space, self.bar = network, network.space("kid"), bar
+        rows = kept_rows(len(real.images))
+        summary = reference_summary(real, network, ("kid",), advance=bar("training", len(real.images)))
+        self.train = summary.features[self.space]
+        # All of a set that fits keeps its place: a memory map stays one.
+        self.train_images = real.images if bool(rows.all()) else real.images[rows]
+        self.labels = None if real.labels is None else real.labels[rows]
+        self.class_names = real.class_names
+        count = min(n, AUDITED)
+        starts = range(0, count, BATCH)
+        self.images = torch.cat(
+            [torch.as_tensor(sample(start, min(BATCH, count - start))) for start in starts]
+        )
+        self.generated = self.of(self.images, "audited")
+
+    def of(self, images: Tensor, what: str) -> Tensor:
+        """Features of other images, float32 [N, D]."""
+        from fastgan.metrics.summary import in_batches, summarise
+
+        return summarise(
+            in_batches(images),
+            len(images),
+            self.network,
+            ("kid",),
+            what=what,
+            advance=self.bar(what, len(images)),
+        ).features[self.space]
+
+
+def audit(own: Features, held_out: Dataset | None, card: Path) -> dict[str, Any]:
+    """The verdict, the copies by number, and a picture of the closest pairs beside `card`."""
+    from fastgan.metrics.memorisation import ALPHA, NEIGHBOURS
+    from fastgan.metrics.memorisation import audit as compare
+    from fastgan.metrics.pairs import write_pairs
+
+    others = None if held_out is None else (own.of(held_out.images, "held out"), held_out.images)
+    found = compare((own.train, own.train_images), (own.generated, own.images), others)
+    picture = card.with_name(f"{card.stem}-closest.png")
+    write_pairs(picture, found, own.images, own.train_images)
+    judged = (
+        f"{found.held_out:,} held-out images" if found.held_out else "each training image against the others"
+    )
+    return {
+        "sentence": f"audit[{own.space}]: {found.verdict} (p = {found.p_value:.2g}); judged by {judged}; {picture}",
+        "p_value": found.p_value,
+        "copies": found.copies.tolist(),
+        "audited": len(own.images),
+        "expected_by_chance": found.expected,
+        "held_out": found.held_out,
+        "duplicates_in_training": found.duplicates,
+        "alpha": ALPHA,
+        "neighbours": NEIGHBOURS,
+    }
+
+
+def similarity(own: Features, threshold: float) -> dict[str, Any]:
+    """How many generated images resemble which class, and how many none."""
+    from fastgan.metrics.similarity import NONE, classify
+
+    assert own.labels is not None  # check_labels
+    found = classify(own.train, own.labels, own.generated, threshold=threshold)
+    names = own.class_names
+    counts = {name: int((found.classes == index).sum()) for index, name in enumerate(names)}
+    none = int((found.classes == NONE).sum())
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+    return {
+        "sentence": f"similarity[{own.space}] of at least {threshold:g}: {listed}, none {none}",
+        "threshold": threshold,
+        "classes": counts,
+        "none": none,
+        "mean_similarity": float(found.similarity.mean()),
+    }

@@ -13,7 +13,7 @@ from fastgan.config import build, to_mapping
 from fastgan.data import Dataset, Feed
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
-from fastgan.nn import spectral_norm
+from fastgan.nn import recompute_blocks, spectral_norm
 from fastgan.training import augmentation, graphs, transfer
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.objective import Penalty
@@ -31,6 +31,11 @@ def resolve(config: RunConfig, dataset: Dataset | None = None) -> RunConfig:
     make_penalty(config.loss)
     diffaug.load(config.train.augment)
     module = models.load(name)
+    if config.loss.spectral_norm and config.train.checkpoint_activations:
+        raise ConfigError(
+            "train.checkpoint_activations cannot go with loss.spectral_norm, whose weights move with every pass "
+            "through a block: leave one of them out (--accumulate saves memory too)"
+        )
     if config.loss.path_length and not hasattr(module.Generator, "synthesis"):
         raise ConfigError(
             f"loss.path_length needs a model that makes images from an intermediate latent w, as stylegan does, and "
@@ -102,6 +107,9 @@ def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
         image = torch.zeros(1, model.img_channels, model.resolution, model.resolution)
         transfer.freeze(discriminator, config.train.freeze_d, image)
     average = copy.deepcopy(generator).eval().requires_grad_(False)
+    if config.train.checkpoint_activations:
+        recompute_blocks(generator)
+        recompute_blocks(discriminator)
     built = {"generator": generator.train(), "discriminator": discriminator.train(), "average": average}
     # Convolutions and our fused ops run fastest on channels_last, which is also how images come from the feed.
     return {key: net.to(device, memory_format=torch.channels_last) for key, net in built.items()}
@@ -122,6 +130,6 @@ def make_trainer(
         precision=precision,
         processes=processes,
     )
-    if graphs.wanted(config.train.cuda_graphs, device, processes.size, config.train.accumulate):
+    if graphs.wanted(config.train, device, processes.size):
         trainer.graphs = graphs.StepGraphs(trainer, partial(graphs.Cuda, device))
     return trainer

@@ -192,7 +192,7 @@ class _Together(Processes):
         except RuntimeError as error:  # each backend words it differently
             raise ProcessLostError(
                 f"another of the {self.size} training processes has ended or does not answer: "
-                "start all again with --resume, which goes on from the last checkpoint"
+                "start training again with --resume, which goes on from the last checkpoint"
             ) from error
 
     def speaks(self) -> bool:
@@ -226,6 +226,7 @@ def joined() -> Iterator[Processes]:
     try:
         yield processes
     except BaseException as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's comes at once: the reason first
         signal.alarm(_TEARDOWN)  # NCCL may wait at exit for an answer that never comes
         if isinstance(error, SystemExit) or processes.speaks():
             raise

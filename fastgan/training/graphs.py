@@ -22,6 +22,7 @@ from torch import Tensor
 from fastgan import ops
 from fastgan.errors import FastganError
 from fastgan.training.objective import Losses
+from fastgan.training.settings import TrainConfig
 
 Step = Callable[[], Losses]
 WARM_UP = 2
@@ -136,12 +137,13 @@ class StepGraphs:
             ) from error
 
 
-def wanted(asked: str, device: torch.device, processes: int = 1, accumulate: int = 1) -> bool:
-    """Whether to capture: never off CUDA, nor with micro-batches, which set the random generator back each time.
+def wanted(train: TrainConfig, device: torch.device, processes: int = 1) -> bool:
+    """Whether to capture: never off CUDA, nor where the random generator is set back, which no graph can hold.
 
-    "auto" only in one process, for a capture with NCCL in it is untested, and only with our kernels, for plain torch
-    in their place waits.
+    That is between micro-batches, and where activations are computed again. "auto" only in one process, for a capture
+    with NCCL in it is untested, and only with our kernels, for plain torch in their place waits.
     """
-    if device.type != "cuda" or asked == "off" or accumulate > 1:
+    rewinds = train.accumulate > 1 or train.checkpoint_activations
+    if device.type != "cuda" or train.cuda_graphs == "off" or rewinds:
         return False
-    return asked == "on" or (processes == 1 and ops.backend("cuda") == "native")
+    return train.cuda_graphs == "on" or (processes == 1 and ops.backend("cuda") == "native")

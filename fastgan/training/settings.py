@@ -69,6 +69,8 @@ class TrainConfig:
     """Images a step, over all processes."""
     accumulate: int = 1
     """Parts that a process's share of the batch goes through one after the other, for models that do not fit."""
+    checkpoint_activations: bool = False
+    """Keep no activations within the blocks of both networks and compute them again: slower, in less memory."""
     d_steps: int = 1
     """Discriminator steps to one generator step, each with a fresh batch."""
     lr_g: float = 2e-4

@@ -36,8 +36,8 @@ class Shares:
         check(batch, processes.size, accumulate)
         self._modules = modules
 
-    def _buffers(self) -> list[Tensor]:
-        return [b for module in self._modules for b in module.buffers() if b.is_floating_point()]
+    def _buffers(self, *, floating: bool) -> list[Tensor]:
+        return [b for module in self._modules for b in module.buffers() if b.is_floating_point() == floating]
 
     def slice(self, start: int, n: int) -> tuple[int, int]:
         """Where this process's part of the batch of `n` that starts at position `start` does, and its length."""
@@ -50,18 +50,19 @@ class Shares:
         if self.accumulate == 1:
             with draws.share(first, self.count):
                 return [function(*tensors)]
-        results = []
+        results: list[T] = []
         cut = [[None] * self.accumulate if t is None else t.chunk(self.accumulate) for t in tensors]
-        buffers = self._buffers()
-        start, moved = [b.clone() for b in buffers], [torch.zeros_like(b) for b in buffers]
+        buffers, others = self._buffers(floating=True), self._buffers(floating=False)
+        start, before = [b.clone() for b in buffers], [b.clone() for b in others]
+        moved = [torch.zeros_like(b) for b in buffers]
         random = self._random()
         for k, micro in enumerate(zip(*cut, strict=True)):
             if k:
                 self._restore(random)
-                torch._foreach_copy_(buffers, start)
+                _move([*buffers, *others], [*start, *before])
             with draws.share(first + k, self.count):
                 results.append(function(*micro))
-            torch._foreach_add_(moved, torch._foreach_sub(buffers, start))
+            moved = [m + (b - s) for m, b, s in zip(moved, buffers, start, strict=True)]
         _move(buffers, start, moved, self.accumulate)
         return results
 
@@ -71,13 +72,14 @@ class Shares:
         if self.processes.size == 1:
             yield
             return
-        buffers = self._buffers()
+        buffers = self._buffers(floating=True)
         start, before = [b.clone() for b in buffers], [s.clone() for s in sums]
         yield
-        moved, added = torch._foreach_sub(buffers, start), torch._foreach_sub(list(sums), before)
+        moved = [b - s for b, s in zip(buffers, start, strict=True)]
+        added = [s - b for s, b in zip(sums, before, strict=True)]
         self.processes.sum_([*moved, *added])
         _move(buffers, start, moved, self.processes.size)
-        _move(list(sums), before, added, 1)
+        _move(sums, before, added, 1)
 
     def _random(self) -> tuple[Tensor, Tensor | None]:
         cuda = self.device.type == "cuda"
@@ -89,10 +91,13 @@ class Shares:
             torch.cuda.set_rng_state(state[1], self.device)
 
 
-def _move(buffers: list[Tensor], start: list[Tensor], moved: Sequence[Tensor], shares: int) -> None:
+@torch.no_grad()
+def _move(
+    buffers: Sequence[Tensor], start: Sequence[Tensor], moved: Sequence[Tensor] | None = None, shares: int = 1
+) -> None:
     """buffers = start + moved / shares; what has not moved keeps its bits."""
-    if buffers:
-        torch._foreach_copy_(buffers, torch._foreach_add(start, list(moved), alpha=1 / shares))
+    for k, buffer in enumerate(buffers):
+        buffer.copy_(start[k] if moved is None else start[k] + moved[k] / shares)
 
 
 def check(batch: int, processes: int, accumulate: int) -> None:

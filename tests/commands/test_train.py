@@ -340,6 +340,7 @@ max_bad = "2%"
 [train]
 batch = 32
 accumulate = 1
+checkpoint_activations = false
 d_steps = 1
 lr_g = 0.002
 lr_d = 0.002

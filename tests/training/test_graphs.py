@@ -1,10 +1,13 @@
 """Steps as graphs: through a stand-in for CUDA on every machine, and against plain steps on a GPU."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from fastgan.errors import FastganError
 from fastgan.training import graphs
+from fastgan.training.settings import TrainConfig
 from tests.training.conftest import CASES
 from tests.training.test_trainer import assert_same_bits, run, through_disk
 
@@ -125,7 +128,10 @@ def test_a_step_that_cannot_be_captured_is_one_sentence(make):
 )
 def test_graphs_are_for_cuda_with_our_kernels(asked, device, backend, expected, monkeypatch):
     monkeypatch.setattr(graphs.ops, "backend", lambda kind: backend)
-    assert graphs.wanted(asked, torch.device(device)) is expected
+    train = TrainConfig(cuda_graphs=asked)
+    assert graphs.wanted(train, torch.device(device)) is expected
+    assert not graphs.wanted(replace(train, accumulate=2), torch.device(device))
+    assert graphs.wanted(train, torch.device(device), processes=2) is (expected and asked == "on")
 
 
 @pytest.fixture

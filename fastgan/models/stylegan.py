@@ -168,10 +168,14 @@ class Generator(nn.Module):
         layers (None: in all); 0 gives the mean image, 1 is off. noise, resolution, alpha: see `synthesis`.
         In train mode also updates w_avg and mixes styles, with random numbers from torch's default generator.
         """
-        layers = 2 * _stage(self.config, resolution) + 2
+        layers = self.layers(resolution)
         w = self._training_styles(z, layers) if self.training else self.mapping(z)
         w = self.truncate(w, truncation_psi, truncation_cutoff)
         return self.synthesis(w, noise, resolution, alpha)
+
+    def layers(self, resolution: int | None = None) -> int:
+        """How many layers, each with a style of its own, make an image of `resolution` (None: the full one)."""
+        return 2 * _stage(self.config, resolution) + 2
 
     def synthesis(
         self,
@@ -187,7 +191,7 @@ class Generator(nn.Module):
         1 blends the image with that of r / 2, doubled by nearest neighbour (no meaning at r = 4).
         """
         stage = _stage(self.config, resolution)
-        noise = self._noise(w, 2 * stage + 2) if noise is None else noise
+        noise = self._noise(w, self.layers(resolution)) if noise is None else noise
         x = self.const.to(compute_dtype(w)).expand(w.shape[0], -1, -1, -1).clone()  # dense, const's layout
         x = self.first(x, w[:, 0], noise[0])
         previous = x

@@ -1,6 +1,7 @@
 """Settings and data -> a trainer: looks up the model, the loss and the penalty by name and builds them."""
 
 import copy
+import inspect
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -9,12 +10,12 @@ import torch
 from torch import nn
 
 from fastgan import diffaug, losses, models
-from fastgan.config import build, to_mapping
+from fastgan.config import build, require, to_mapping
 from fastgan.data import Dataset, Feed
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
 from fastgan.nn import recompute_blocks, spectral_norm
-from fastgan.training import augmentation, graphs, transfer
+from fastgan.training import augmentation, graphs, growing, transfer
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.objective import Penalty
 from fastgan.training.settings import LossConfig, RunConfig
@@ -41,6 +42,15 @@ def resolve(config: RunConfig, dataset: Dataset | None = None) -> RunConfig:
             f"loss.path_length needs a model that makes images from an intermediate latent w, as stylegan does, and "
             f"{name} does not: set it to 0"
         )
+    if config.train.grow_from is not None:
+        takes = inspect.signature(module.Generator.forward).parameters
+        require(
+            "resolution" in takes and "alpha" in takes,
+            f"train.grow_from needs a model that runs at lower resolutions, as stylegan does, and {name} does not: "
+            "leave it out",
+        )
+        if "resolution" in options:
+            growing.check(config.train, options["resolution"])
     model = build(module.Config, options, "model")
     return replace(config, model={"name": name, **to_mapping(model)})
 

@@ -227,7 +227,7 @@ def save_release(path: str | Path, checkpoint: Checkpoint) -> None:
         _write_tensors(temporary, tensors, {"fastgan": json.dumps(state)})
 
 
-_RELEASED = ("format", "config", "cur_nimg", "data", "versions")
+_RELEASED = ("format", "config", "cur_nimg", "resolution", "data", "versions")
 
 
 def load_networks(path: str | Path) -> dict[str, Tensor]:
@@ -244,6 +244,7 @@ def load_generator(path: str | Path, *, ema: bool = True) -> tuple[nn.Module, di
     """The generator of a run, a checkpoint folder or a release, in eval mode on the CPU, and its state.
 
     `ema=False` takes the generator as trained instead of its average; a release holds the average alone.
+    One that has not grown to its full size is of the resolution that it has reached.
     Raises CheckpointError for whatever is missing, damaged or not ours.
     """
     path = Path(path)
@@ -257,7 +258,13 @@ def load_generator(path: str | Path, *, ema: bool = True) -> tuple[nn.Module, di
         tensors = _read_tensors(path / "model.safetensors", "g_ema." if ema else "g.")
     options = dict(state["config"]["model"])
     module = models.load(options.pop("name"))
+    growing = state.get("resolution", options.get("resolution")) != options.get("resolution")
+    if growing:
+        options["resolution"] = state["resolution"]
     generator = module.Generator(build(module.Config, options, "model"))
+    if growing:  # the layers that are still to come are left out
+        own = generator.state_dict()
+        tensors = {key: tensor for key, tensor in tensors.items() if key in own}
     restore(generator, tensors, str(path))
     return generator.eval(), state
 

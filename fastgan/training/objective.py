@@ -5,6 +5,7 @@ et al. 2016) and minibatch stddev (Karras et al. 2018) must not mix their statis
 """
 
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -48,12 +49,14 @@ class Objective:
         self.config, self.device, self.precision = config, device, precision
         self.z_dim = int(config.model["z_dim"])
         self.path_length = PathLength().to(device) if config.loss.path_length else None
+        self.size: dict[str, Any] = {}
+        """What both networks are called with while they grow: resolution and alpha."""
 
     @torch.no_grad()
     def fakes(self, real: Tensor) -> Tensor:
         """As many fakes as `real` [N, C, R, R], in its dtype, without gradients: what the discriminator learns from."""
         with self.autocast():
-            fake: Tensor = self.generator(self._latents(len(real)))
+            fake: Tensor = self.generator(self._latents(len(real)), **self.size)
         return fake.to(real.dtype)
 
     def discriminate(self, real: Tensor, fake: Tensor, *, penalise: bool) -> Term:
@@ -81,7 +84,7 @@ class Objective:
         smooth: with path length regularisation.
         """
         with self.autocast():
-            fake = self.generator(self._latents(n))  # [N, C, R, R]
+            fake = self.generator(self._latents(n), **self.size)  # [N, C, R, R]
             real_logits = None if real is None else self._judge(real)
             loss = self.loss.generator(self._judge(fake), real_logits)
         losses = {"loss_g": loss}
@@ -93,10 +96,14 @@ class Objective:
     def smooth(self, n: int) -> Term:
         """Path length regularisation of the generator alone, on `n` fresh latents."""
         assert self.path_length is not None
-        weight = self.config.loss.path_length * path_length_weight(self.config.model["resolution"])
+        resolution = self.size.get("resolution", self.config.model["resolution"])
+        weight = self.config.loss.path_length * path_length_weight(resolution)
         generator: Any = self.generator
         with self.autocast():
-            value = weight * self.path_length(generator.synthesis, generator.mapping(self._latents(n)))
+            w = generator.mapping(self._latents(n))  # [N, layers, W]
+            if self.size:
+                w = w[:, : generator.layers(resolution)]  # those not there yet must not count in the mean
+            value = weight * self.path_length(partial(generator.synthesis, **self.size), w)
         return value, {"path_length": value}
 
     def autocast(self) -> torch.autocast:
@@ -105,7 +112,7 @@ class Objective:
 
     def _judge(self, images: Tensor) -> Tensor:
         """Logits [N], float32, of `images` [N, C, R, R] as augmentation shows them to the discriminator."""
-        logits: Tensor = self.discriminator(self.augmentation(images))
+        logits: Tensor = self.discriminator(self.augmentation(images), **self.size)
         return logits.float()
 
     def _latents(self, n: int) -> Tensor:

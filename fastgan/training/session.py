@@ -167,6 +167,7 @@ class Session:
         data = self.dataset
         return {
             "cur_nimg": self.trainer.cur_nimg,
+            "resolution": self.trainer.phase.shown(self.trainer.cur_nimg),
             "seconds": self.seconds,
             "precision": self.trainer.precision,
             "config": to_mapping(self.config),

@@ -93,6 +93,14 @@ class TrainConfig:
     """With ada: the r_t (how often real images are told from fakes, -1 to 1) that the probability is steered by."""
     ada_kimg: float = 500.0
     """With ada: thousands of images in which the probability goes from 0 to 1 at its fastest."""
+    grow_from: int | None = None
+    """Resolution to start at, doubled again and again while training (stylegan); or none: whole from the start."""
+    grow_kimg: float = 600.0
+    """With grow_from: thousands of images for which each resolution below the last is trained, once it is there."""
+    fade_kimg: float = 600.0
+    """With grow_from: thousands of images in which each new resolution is faded in; 0 puts it there at once."""
+    grow_batch: int = 256
+    """With grow_from: the batch doubles with each halving of the resolution, up to this many images."""
     ema_kimg: float = 10.0
     """Half-life of the averaged generator, in thousands of images; 0 keeps no average."""
     ema_rampup: float | None = 0.05
@@ -124,6 +132,21 @@ class TrainConfig:
                 0 < getattr(self, key) < math.inf,
                 f"train.{key} = {getattr(self, key)} must be above 0 and finite",
             )
+        start = self.grow_from
+        require(
+            start is None or (start >= 8 and start & (start - 1) == 0),
+            f'train.grow_from = {start} must be a power of two from 8 up, or "none"',
+        )
+        require(
+            0 < self.grow_kimg < math.inf,
+            f"train.grow_kimg = {self.grow_kimg} must be above 0 and finite",
+        )
+        require(0 <= self.fade_kimg < math.inf, f"train.fade_kimg = {self.fade_kimg} must not be negative")
+        require(self.grow_batch >= 1, f"train.grow_batch = {self.grow_batch} must be 1 or more")
+        require(
+            start is None or self.freeze_d == 0,
+            "train.freeze_d and train.grow_from exclude each other: the blocks that see the image first come last",
+        )
         for key in ("beta1", "beta2"):
             require(0 <= getattr(self, key) < 1, f"train.{key} = {getattr(self, key)} must lie in [0, 1)")
         require(self.freeze_d >= 0, f"train.freeze_d = {self.freeze_d} must not be negative")

@@ -1,9 +1,9 @@
 """The adversarial step, and nothing else.
 
 Everything that changes derives from `cur_nimg`, the real images shown so far: what is random, which images come
-next, the average's half-life, whether this iteration is penalised. So N steps, save, load, M steps give the same
-bits as N + M steps (same machine and number of threads). The batch may be cut among processes and into micro-batches
-(`shares`): then the sums of the shares are the batch's, to rounding.
+next, the average's half-life, the resolution, whether this iteration is penalised. So N steps, save, load, M steps
+give the same bits as N + M steps (same machine and number of threads). The batch may be cut among processes and into
+micro-batches (`shares`): then the sums of the shares are the batch's, to rounding.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fastgan.data import Feed
 from fastgan.losses.wasserstein import clip_weights
-from fastgan.training import checkpoint, ema, schedule
+from fastgan.training import checkpoint, ema, growing, schedule
 from fastgan.training.augmentation import Augmentation
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.graphs import StepGraphs, Steps
@@ -69,6 +69,9 @@ class Trainer:
         moving = [m for m in (generator, discriminator, self.objective.path_length) if m is not None]
         self.shares = Shares(processes, config.train.accumulate, config.train.batch, moving, device)
         self.cur_nimg = 0
+        self.phases = growing.phases(config.train, config.model["resolution"])
+        self._stepped: growing.Phase | None = None  # the phase of the step before
+        self._alpha = torch.ones((), device=device)  # a graph reads it anew at every replay
         self.graphs: StepGraphs | None = None
         """Runs the steps of `step` as graphs, where there is one."""
         self.g_named = {f"g.{name}": p for name, p in generator.named_parameters() if p.requires_grad}
@@ -94,29 +97,49 @@ class Trainer:
         )
 
     @property
+    def phase(self) -> growing.Phase:
+        """The phase of growing that the next iteration belongs to; where nothing grows there is but one."""
+        return growing.at(self.phases, self.cur_nimg)
+
+    @property
     def iteration_nimg(self) -> int:
-        """Real images an iteration shows."""
-        return self.config.train.batch * self.config.train.d_steps
+        """Real images that the next iteration shows."""
+        return self.phase.iteration_nimg
+
+    def _grow(self, phase: growing.Phase) -> float:
+        """Make networks, optimisers and graphs ready for a step of `phase`; its alpha."""
+        if phase.grows and self.cur_nimg < phase.start + phase.iteration_nimg:  # the first of its iterations
+            self.g_optimizer.state.clear()
+            self.d_optimizer.state.clear()
+        if self.graphs is not None and self._stepped not in (phase, None):
+            self.graphs.forget()
+        self._stepped = phase
+        alpha = phase.alpha(self.cur_nimg)
+        self._alpha.fill_(alpha)
+        self.objective.size = phase.arguments(self._alpha)
+        return alpha
 
     def step(self) -> None:
         """One iteration: d_steps discriminator steps, one generator step, the average."""
-        train, loss, iteration = self.config.train, self.config.loss, self.cur_nimg // self.iteration_nimg
-        objective = self.objective
+        train, loss, objective, phase = self.config.train, self.config.loss, self.objective, self.phase
+        iteration, batch = phase.iteration(self.cur_nimg), phase.batch
         self.processes.lead("step")
+        alpha = self._grow(phase)
         torch.manual_seed(schedule.iteration_seed(train.seed, self.cur_nimg))
         penalise = objective.penalty is not None and iteration % loss.penalty_interval == 0
         smooth = objective.path_length is not None and iteration % loss.path_length_interval == 0
         steps: Steps = self.graphs or self
         with self.shares.merged(list(objective.augmentation.sums())):
             for i in range(train.d_steps):
-                start, n = self.shares.slice(self.cur_nimg + i * train.batch, train.batch)
-                real = self.feed.batch(start, n, stride=train.batch).images  # [n, C, R, R]
+                start, n = self.shares.slice(self.cur_nimg + i * batch, batch)
+                real = self.feed.batch(start, n, stride=batch).images  # [n, C, R, R]
+                real = growing.shrink(real, phase.resolution, alpha)
                 self._record(steps.step_d(real, penalise))
             self._record(steps.step_g(n, real if objective.loss.GENERATOR_NEEDS_REAL else None, smooth))
-        beta = schedule.ema_beta(self.cur_nimg, self.iteration_nimg, train.ema_kimg, train.ema_rampup)
+        beta = schedule.ema_beta(self.cur_nimg, phase.iteration_nimg, train.ema_kimg, train.ema_rampup)
         ema.update(self.average, self.generator, beta)
         objective.augmentation.update(iteration)
-        self.cur_nimg += self.iteration_nimg
+        self.cur_nimg += phase.iteration_nimg
 
     def step_d(self, real: Tensor, penalise: bool) -> Losses:
         """One discriminator step on `real` [N, C, R, R] and as many fakes; a lazy penalty is a step of its own."""
@@ -183,9 +206,14 @@ class Trainer:
 
     @torch.no_grad()
     def sample(self, z: Tensor) -> Tensor:
-        """Images [n, C, R, R] of the averaged generator for `z` [n, Z], in the precision of training."""
+        """Images [n, C, R, R] of the averaged generator for `z` [n, Z], in the precision of training.
+
+        While it grows, at the resolution that it has reached, each pixel shown larger.
+        """
+        phase = self.phase
         with self.objective.autocast():
-            return self.average(z.to(self.device)).float()
+            images = self.average(z.to(self.device), **phase.arguments(phase.alpha(self.cur_nimg))).float()
+        return growing.enlarge(images, self.phases[-1].resolution)
 
     def _record(self, losses: Losses) -> None:
         for name, value in losses.items():  # a graph writes over its losses, so the first are copied
@@ -235,6 +263,7 @@ class Trainer:
             checkpoint.restore_optimizer(optimizer, named, own, where)
         if self.graphs is not None:
             self.graphs.forget()
+        self._stepped = None
         self.cur_nimg = loaded.state["cur_nimg"]
         self._sums.clear()
         self._counts.clear()

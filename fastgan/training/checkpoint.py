@@ -1,6 +1,7 @@
 """Checkpoints: whole or not at all, safetensors and JSON, nothing that runs code when it is read.
 
-    RUN/checkpoints/000012800/model.safetensors       g.*, d.*, g_ema.*, what techniques keep (augment.*, path_length.*)
+    RUN/checkpoints/000012800/model.safetensors       g.*, d.*, g_ema.*, g_ema_<half-life in images>.* for each further
+                                                      one, what techniques keep (augment.*, path_length.*)
                               optimizer.safetensors   {g,d}.<parameter>.{step,exp_avg,exp_avg_sq}
                               state.json              format, settings, cur_nimg, data, versions, time
     RUN/latest                                        text: checkpoints/000012800
@@ -240,22 +241,29 @@ def load_networks(path: str | Path) -> dict[str, Tensor]:
     return _read_tensors(folder / "model.safetensors")
 
 
-def load_generator(path: str | Path, *, ema: bool = True) -> tuple[nn.Module, dict[str, Any]]:
+def average_prefix(kimg: float) -> str:
+    """What a checkpoint calls the average of a half-life of `kimg` where it is not the first."""
+    return f"g_ema_{round(1000 * kimg)}"
+
+
+def load_generator(path: str | Path, *, ema: bool | float = True) -> tuple[nn.Module, dict[str, Any]]:
     """The generator of a run, a checkpoint folder or a release, in eval mode on the CPU, and its state.
 
-    `ema=False` takes the generator as trained instead of its average; a release holds the average alone.
+    `ema=False` takes the generator as trained instead of its average, a number the average of that half-life in kimg;
+    a release holds the first average alone.
     One that has not grown to its full size is of the resolution that it has reached.
     Raises CheckpointError for whatever is missing, damaged or not ours.
     """
     path = Path(path)
     if path.is_file():
-        if not ema:
+        if ema is not True:
             raise CheckpointError(f"{path} is a release: it holds the averaged generator alone")
         state, tensors = _read_release(path)
     else:
         path = locate(path)
         state = read_state(path)
-        tensors = _read_tensors(path / "model.safetensors", "g_ema." if ema else "g.")
+        prefix = {True: "g_ema", False: "g"}[ema] if isinstance(ema, bool) else _average(ema, state, path)
+        tensors = _read_tensors(path / "model.safetensors", f"{prefix}.")
     options = dict(state["config"]["model"])
     module = models.load(options.pop("name"))
     growing = state.get("resolution", options.get("resolution")) != options.get("resolution")
@@ -267,6 +275,16 @@ def load_generator(path: str | Path, *, ema: bool = True) -> tuple[nn.Module, di
         tensors = {key: tensor for key, tensor in tensors.items() if key in own}
     restore(generator, tensors, str(path))
     return generator.eval(), state
+
+
+def _average(kimg: float, state: dict[str, Any], where: Path) -> str:
+    """The prefix of the average of a half-life of `kimg`; CheckpointError when there is none such."""
+    kept = state["config"].get("train", {}).get("ema_kimg", [])
+    kept = kept if isinstance(kept, list) else [kept]
+    if kimg not in kept:
+        names = ", ".join(f"{k:g}" for k in kept)
+        raise CheckpointError(f"{where} holds no average of a half-life of {kimg:g} kimg: there are {names}")
+    return "g_ema" if kimg == kept[0] else average_prefix(kimg)
 
 
 def _read_release(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -49,6 +49,9 @@ class Objective:
         self.config, self.device, self.precision = config, device, precision
         self.z_dim = int(config.model["z_dim"])
         self.path_length = PathLength().to(device) if config.loss.path_length else None
+        scheduled = config.loss.penalty_weight_end is not None
+        self.strength = torch.ones((), device=device) if scheduled else None
+        """The share of the penalty's weight in force, where that changes; a captured step reads it anew."""
         self.size: dict[str, Any] = {}
         """What both networks are called with while they grow: resolution and alpha."""
 
@@ -76,6 +79,8 @@ class Objective:
         assert self.penalty is not None
         with self.autocast():
             penalty = self.penalty(self._judge, real, fake)
+        if self.strength is not None:
+            penalty = penalty * self.strength
         return penalty, {"penalty": penalty}
 
     def generate(self, n: int, real: Tensor | None, *, smooth: bool) -> Term:

@@ -1,6 +1,9 @@
 """What changes during training, each as a function of the images shown so far (`cur_nimg`)."""
 
+import math
+
 from fastgan.config import Duration
+from fastgan.training.settings import RunConfig, TrainConfig
 
 _MASK = 2**64 - 1
 
@@ -39,6 +42,35 @@ def lazy_adam(lr: float, betas: tuple[float, float], interval: int) -> tuple[flo
         return lr, betas
     c = interval / (interval + 1)
     return lr * c, (betas[0] ** c, betas[1] ** c)
+
+
+def learning_rate(train: TrainConfig, cur_nimg: int) -> float:
+    """The share of train.lr_g and train.lr_d that is in force: warm-up times decay, 0 to 1."""
+    kimg = cur_nimg / 1000
+    warm = min(kimg / train.lr_warmup_kimg, 1.0) if train.lr_warmup_kimg else 1.0
+    if train.lr_decay == "none":
+        return warm
+    left = 1 - _passed(train, cur_nimg) if train.lr_decay == "linear" else _cosine(train, cur_nimg)
+    return warm * (train.lr_floor + (1 - train.lr_floor) * left)
+
+
+def penalty_weight(config: RunConfig, cur_nimg: int) -> float:
+    """The share of loss.penalty_weight that is in force (Huang et al. 2024 lower gamma along half a cosine)."""
+    start, end = config.loss.penalty_weight, config.loss.penalty_weight_end
+    if end is None:
+        return 1.0
+    return (end + (start - end) * _cosine(config.train, cur_nimg)) / start
+
+
+def _passed(train: TrainConfig, cur_nimg: int) -> float:
+    """The share of decay_kimg that is over, 0 to 1."""
+    assert train.decay_kimg is not None
+    return min(cur_nimg / (1000 * train.decay_kimg), 1.0)
+
+
+def _cosine(train: TrainConfig, cur_nimg: int) -> float:
+    """Half a cosine over decay_kimg, from 1 to 0."""
+    return (1 + math.cos(math.pi * _passed(train, cur_nimg))) / 2
 
 
 class Every:

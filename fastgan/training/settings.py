@@ -18,6 +18,8 @@ class LossConfig:
     """Gradient penalty on the discriminator: none, gp, r1 (at real images), r2 (at fakes) or r1+r2."""
     penalty_weight: float = 10.0
     """lambda of gp (the loss gains lambda * GP), gamma of the others (it gains gamma / 2 * R1)."""
+    penalty_weight_end: float | None = None
+    """The weight that penalty_weight falls (or rises) to along half a cosine, over train.decay_kimg; or none."""
     penalty_interval: int = 1
     """Penalise every so many iterations; above 1 in a pass of its own, scaled as in StyleGAN2, appendix B."""
     clip: float | None = None
@@ -41,6 +43,11 @@ class LossConfig:
         require(
             0 <= self.penalty_weight < math.inf,
             f"loss.penalty_weight = {self.penalty_weight} must not be negative",
+        )
+        end = self.penalty_weight_end
+        require(
+            end is None or (0 <= end < math.inf and self.penalty_weight > 0),
+            f"loss.penalty_weight_end = {end} must not be negative, and its start, loss.penalty_weight, must be above 0",
         )
         require(
             0 <= self.path_length < math.inf, f"loss.path_length = {self.path_length} must not be negative"
@@ -77,6 +84,14 @@ class TrainConfig:
     """Adam's learning rate for the generator."""
     lr_d: float = 2e-4
     """Adam's learning rate for the discriminator."""
+    lr_warmup_kimg: float = 0.0
+    """Thousands of images in which both learning rates rise from 0."""
+    lr_decay: Literal["none", "linear", "cosine"] = "none"
+    """How both learning rates fall to lr_floor over decay_kimg, and stay."""
+    lr_floor: float = 0.0
+    """With lr_decay: the share of the learning rates that is left in the end."""
+    decay_kimg: float | None = None
+    """With lr_decay or loss.penalty_weight_end: thousands of images from the start of training to their end."""
     beta1: float = 0.5
     """Adam's first moment decay; 0 makes it RMSprop, with the bias of its first steps corrected."""
     beta2: float = 0.999
@@ -101,8 +116,9 @@ class TrainConfig:
     """With grow_from: thousands of images in which each new resolution is faded in; 0 puts it there at once."""
     grow_batch: int = 256
     """With grow_from: the batch doubles with each halving of the resolution, up to this many images."""
-    ema_kimg: float = 10.0
-    """Half-life of the averaged generator, in thousands of images; 0 keeps no average."""
+    ema_kimg: float | tuple[float, ...] = 10.0
+    """Half-life of the averaged generator, in thousands of images; 0 keeps no average. Of several, as in [10, 1, 100],
+    the first is what is shown and shared, and checkpoints hold the others beside it."""
     ema_rampup: float | None = 0.05
     """The half-life is at most this share of the images shown so far; none switches the ramp-up off."""
     seed: int = 0
@@ -152,10 +168,36 @@ class TrainConfig:
         require(self.freeze_d >= 0, f"train.freeze_d = {self.freeze_d} must not be negative")
         require(-1 < self.ada_target < 1, f"train.ada_target = {self.ada_target} must lie between -1 and 1")
         require(0 < self.ada_kimg < math.inf, f"train.ada_kimg = {self.ada_kimg} must be above 0 and finite")
-        require(0 <= self.ema_kimg < math.inf, f"train.ema_kimg = {self.ema_kimg} must not be negative")
+        kimg = self.half_lives
+        require(
+            len(kimg) > 0 and all(0 <= k < math.inf for k in kimg),
+            f"train.ema_kimg = {self.ema_kimg} must name one half-life or more, and none may be negative",
+        )
+        require(
+            len({round(1000 * k) for k in kimg}) == len(kimg),
+            f"train.ema_kimg = {list(kimg)} names a half-life twice, to the image",
+        )
+        require(
+            0 <= self.lr_warmup_kimg < math.inf,
+            f"train.lr_warmup_kimg = {self.lr_warmup_kimg} must not be negative",
+        )
+        require(0 <= self.lr_floor <= 1, f"train.lr_floor = {self.lr_floor} must lie in [0, 1]")
+        decay = self.decay_kimg
+        require(
+            decay is None or 0 < decay < math.inf, f'train.decay_kimg = {decay} must be above 0, or "none"'
+        )
+        require(
+            self.lr_decay == "none" or decay is not None,
+            f"train.lr_decay = {self.lr_decay!r} needs its length: set train.decay_kimg, thousands of images",
+        )
         rampup = self.ema_rampup
         require(rampup is None or rampup > 0, f'train.ema_rampup = {rampup} must be above 0, or "none"')
         require(0 <= self.seed < 2**63, f"train.seed = {self.seed} must lie in [0, 2**63)")
+
+    @property
+    def half_lives(self) -> tuple[float, ...]:
+        """`ema_kimg` as a tuple."""
+        return self.ema_kimg if isinstance(self.ema_kimg, tuple) else (self.ema_kimg,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,4 +217,8 @@ class RunConfig:
         name = self.model.get("name")
         require(
             isinstance(name, str) and bool(name), 'model.name must name a model, as in [model] name = "dcgan"'
+        )
+        require(
+            self.loss.penalty_weight_end is None or self.train.decay_kimg is not None,
+            "loss.penalty_weight_end needs the length of the way: set train.decay_kimg, thousands of images",
         )

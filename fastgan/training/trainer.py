@@ -6,6 +6,7 @@ give the same bits as N + M steps (same machine and number of threads). The batc
 micro-batches (`shares`): then the sums of the shares are the batch's, to rounding.
 """
 
+import copy
 from collections.abc import Callable
 from types import ModuleType
 
@@ -72,12 +73,20 @@ class Trainer:
         self.phases = growing.phases(config.train, config.model["resolution"])
         self._stepped: growing.Phase | None = None  # the phase of the step before
         self._alpha = torch.ones((), device=device)  # a graph reads it anew at every replay
+        first, *others = config.train.half_lives
+        self.averages = {"g_ema": (average, first)} | {
+            checkpoint.average_prefix(kimg): (copy.deepcopy(average), kimg) for kimg in others
+        }
+        """Averages of the generator and their half-lives in kimg, by what checkpoints call them."""
         self.graphs: StepGraphs | None = None
         """Runs the steps of `step` as graphs, where there is one."""
         self.g_named = {f"g.{name}": p for name, p in generator.named_parameters() if p.requires_grad}
         self.d_named = {f"d.{name}": p for name, p in discriminator.named_parameters() if p.requires_grad}
         g_interval = config.loss.path_length_interval if self.objective.path_length is not None else 1
         d_interval = config.loss.penalty_interval if penalty is not None else 1
+        self._rates: list[
+            tuple[Tensor, float]
+        ] = []  # learning rates that change, and what they are shares of
         self.g_optimizer = self._adam(self.g_named, config.train.lr_g, g_interval)
         self.d_optimizer = self._adam(self.d_named, config.train.lr_d, d_interval)
         self._sums: dict[str, Tensor] = {}
@@ -87,9 +96,13 @@ class Trainer:
         train = self.config.train
         lr, betas = schedule.lazy_adam(lr, (train.beta1, train.beta2), interval)
         kind = self.device.type
+        scheduled = train.lr_warmup_kimg > 0 or train.lr_decay != "none"
+        rate = torch.tensor(lr, device=self.device) if scheduled else lr  # a tensor serves captured steps too
+        if isinstance(rate, Tensor):
+            self._rates.append((rate, lr))
         return torch.optim.Adam(
             named.values(),
-            lr=lr,
+            lr=rate,
             betas=betas,
             eps=train.eps,
             fused=kind in ("cpu", "cuda"),
@@ -119,12 +132,19 @@ class Trainer:
         self.objective.size = phase.arguments(self._alpha)
         return alpha
 
+    def _follow_schedules(self) -> None:
+        for rate, full in self._rates:
+            rate.fill_(full * schedule.learning_rate(self.config.train, self.cur_nimg))
+        if self.objective.strength is not None:
+            self.objective.strength.fill_(schedule.penalty_weight(self.config, self.cur_nimg))
+
     def step(self) -> None:
         """One iteration: d_steps discriminator steps, one generator step, the average."""
         train, loss, objective, phase = self.config.train, self.config.loss, self.objective, self.phase
         iteration, batch = phase.iteration(self.cur_nimg), phase.batch
         self.processes.lead("step")
         alpha = self._grow(phase)
+        self._follow_schedules()
         torch.manual_seed(schedule.iteration_seed(train.seed, self.cur_nimg))
         penalise = objective.penalty is not None and iteration % loss.penalty_interval == 0
         smooth = objective.path_length is not None and iteration % loss.path_length_interval == 0
@@ -136,8 +156,9 @@ class Trainer:
                 real = growing.shrink(real, phase.resolution, alpha)
                 self._record(steps.step_d(real, penalise))
             self._record(steps.step_g(n, real if objective.loss.GENERATOR_NEEDS_REAL else None, smooth))
-        beta = schedule.ema_beta(self.cur_nimg, phase.iteration_nimg, train.ema_kimg, train.ema_rampup)
-        ema.update(self.average, self.generator, beta)
+        for average, kimg in self.averages.values():
+            beta = schedule.ema_beta(self.cur_nimg, phase.iteration_nimg, kimg, train.ema_rampup)
+            ema.update(average, self.generator, beta)
         objective.augmentation.update(iteration)
         self.cur_nimg += phase.iteration_nimg
 
@@ -252,6 +273,8 @@ class Trainer:
         for prefix, module in self._modules().items():
             start = f"{prefix}."
             own = {k.removeprefix(start): v for k, v in loaded.model.items() if k.startswith(start)}
+            if not own and prefix.startswith("g_ema_"):  # a half-life that was not asked for then
+                own = {k.removeprefix("g."): v for k, v in loaded.model.items() if k.startswith("g.")}
             # A technique that the settings have added since then starts afresh, and one that they dropped is gone.
             if prefix in _NETWORKS or (own and module.state_dict()):
                 checkpoint.restore(module, own, where)
@@ -277,8 +300,9 @@ class Trainer:
         self.cur_nimg = int(nimg)
 
     def _modules(self) -> dict[str, nn.Module]:
-        networks = (self.generator, self.discriminator, self.average)
-        modules = dict(zip(_NETWORKS, networks, strict=True)) | {"augment": self.objective.augmentation}
+        modules = {"g": self.generator, "d": self.discriminator}
+        modules |= {prefix: average for prefix, (average, _) in self.averages.items()}
+        modules["augment"] = self.objective.augmentation
         lengths = self.objective.path_length
         return modules if lengths is None else modules | {"path_length": lengths}
 

@@ -35,6 +35,18 @@ EXTRAS = {
     ),
     "diffaug": ("wgan-gp", {"train": {"augment": "color,translation,cutout"}}),
     "path length": ("stylegan", {"loss": {"path_length": 1.0, "path_length_interval": 2}}),
+    "scheduled": (
+        "stylegan",
+        {
+            "loss": {"penalty_weight_end": 1.0},
+            "train": {
+                "lr_warmup_kimg": 0.008,
+                "lr_decay": "linear",
+                "decay_kimg": 0.03,
+                "ema_kimg": [10.0, 0.5, 0.0],
+            },
+        },
+    ),
     "frozen": ("stylegan", {"train": {"freeze_d": 1}}),
 }
 """What presets leave out: a preset, and the settings on top of it."""

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from fastgan.config import Duration
+from fastgan.config import Duration, build
+from fastgan.errors import ConfigError
 from fastgan.training import ema, schedule
+from fastgan.training.settings import LossConfig, RunConfig, TrainConfig
 
 
 def test_ema_matches_a_float64_loop(device):
@@ -76,3 +78,46 @@ def test_every_counts_multiples_passed():
     assert [resumed.due(n, 0.0) for n in (199, 256)] == [False, True]
     timed = schedule.Every(Duration(seconds=10.0), 0, 25.0)
     assert [timed.due(0, s) for s in (29.0, 31.0, 32.0)] == [False, True, False]
+
+
+def test_learning_rates_warm_up_and_decay():
+    assert schedule.learning_rate(TrainConfig(), 10**6) == 1
+    warm = TrainConfig(lr_warmup_kimg=2)
+    assert [schedule.learning_rate(warm, n) for n in (0, 500, 2000, 9000)] == [0, 0.25, 1, 1]
+    linear = TrainConfig(lr_decay="linear", lr_floor=0.2, decay_kimg=10)
+    assert [schedule.learning_rate(linear, n) for n in (0, 5000, 10_000, 99_000)] == pytest.approx(
+        [1, 0.6, 0.2, 0.2]
+    )
+    cosine = TrainConfig(lr_decay="cosine", lr_floor=0.25, decay_kimg=10)
+    assert [schedule.learning_rate(cosine, n) for n in (0, 2500, 5000, 10_000, 99_000)] == pytest.approx(
+        [1, 0.25 + 0.75 * 0.8535534, 0.625, 0.25, 0.25]
+    )
+
+
+def test_gamma_goes_where_it_should_along_half_a_cosine():
+    train = TrainConfig(decay_kimg=10)
+    config = RunConfig(loss=LossConfig(penalty_weight=2.0, penalty_weight_end=0.2), train=train)
+    assert [2 * schedule.penalty_weight(config, n) for n in (0, 5000, 10_000, 20_000)] == pytest.approx(
+        [2.0, 1.1, 0.2, 0.2]
+    )
+    assert schedule.penalty_weight(RunConfig(), 5000) == 1
+
+
+@pytest.mark.parametrize(
+    ("tables", "sentence"),
+    [
+        ({"train": {"lr_decay": "cosine"}}, "'cosine' needs its length: set train.decay_kimg"),
+        ({"train": {"lr_decay": "step"}}, "must be one of none, linear, cosine"),
+        ({"train": {"lr_floor": 1.5}}, r"lr_floor = 1.5 must lie in \[0, 1\]"),
+        ({"train": {"lr_warmup_kimg": -1}}, "lr_warmup_kimg = -1.0 must not be negative"),
+        ({"train": {"decay_kimg": 0}}, "decay_kimg = 0.0 must be above 0"),
+        ({"loss": {"penalty_weight_end": 1.0}}, "penalty_weight_end needs the length of the way"),
+        ({"loss": {"penalty_weight_end": -1.0}}, "penalty_weight_end = -1.0 must not be negative"),
+        ({"train": {"ema_kimg": [10, -1]}}, "must name one half-life or more, and none may be negative"),
+        ({"train": {"ema_kimg": []}}, "must name one half-life or more"),
+        ({"train": {"ema_kimg": [10, 10.0]}}, "names a half-life twice"),
+    ],
+)
+def test_impossible_schedules_are_refused_in_one_sentence(tables, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        build(RunConfig, tables)

@@ -300,3 +300,40 @@ def test_a_nan_is_seen(make):
     assert trainer.finite()
     next(iter(trainer.d_named.values())).data.view(-1)[0] = float("nan")
     assert not trainer.finite()
+
+
+def test_schedules_reach_the_steps_as_tensors_at_one_address(make):
+    trainer = make("scheduled", loss={"penalty_interval": 1})
+    group = trainer.d_optimizer.param_groups[0]
+    rate, strength, rates = group["lr"], trainer.objective.strength, []
+    for _ in range(9):
+        trainer.step()
+        rates.append(group["lr"].item())
+        assert group["lr"] is rate
+    expected = [2e-3 * min(n / 8, 1) * max(1 - n / 30, 0) for n in range(0, 36, 4)]
+    assert rates == pytest.approx(expected)
+    assert trainer.objective.strength is strength
+    assert strength.item() == pytest.approx(0.1)
+    penalty = trainer.objective.penalise(real := trainer.feed.batch(0, 4).images, real)[0]
+    whole = trainer.objective.penalty(trainer.objective._judge, real, real)
+    torch.testing.assert_close(penalty, 0.1 * whole)
+
+
+def test_several_averages_follow_at_their_own_pace(make, tmp_path):
+    several = make("scheduled")
+    single = make("scheduled", train={"ema_kimg": 0.5})
+    run(several, 6)
+    run(single, 6)
+    assert list(several.averages) == ["g_ema", "g_ema_500", "g_ema_0"]
+    tensors = several.state_dict()[0]
+    for name, tensor in single.average.state_dict().items():
+        assert torch.equal(tensors[f"g_ema_500.{name}"], tensor)
+        assert torch.equal(tensors[f"g_ema_0.{name}"], tensors[f"g.{name}"])
+    later = make("scheduled", train={"ema_kimg": [10.0, 3.0]})
+    later.load_state_dict(through_disk(several, tmp_path))
+    tensors = later.state_dict()[0]
+    assert all(
+        torch.equal(t, tensors[n.replace("g.", "g_ema_3000.", 1)])
+        for n, t in tensors.items()
+        if n[:2] == "g."
+    )

@@ -26,6 +26,7 @@ from fastgan import models
 from fastgan.config import build
 from fastgan.errors import CheckpointError, OutputError
 from fastgan.files import atomic_folder, atomic_write, write_json
+from fastgan.training.ema import names as average_names
 
 FORMAT = 1
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
@@ -241,17 +242,11 @@ def load_networks(path: str | Path) -> dict[str, Tensor]:
     return _read_tensors(folder / "model.safetensors")
 
 
-def average_prefix(kimg: float) -> str:
-    """What a checkpoint calls the average of a half-life of `kimg` where it is not the first."""
-    return f"g_ema_{round(1000 * kimg)}"
-
-
 def load_generator(path: str | Path, *, ema: bool | float = True) -> tuple[nn.Module, dict[str, Any]]:
     """The generator of a run, a checkpoint folder or a release, in eval mode on the CPU, and its state.
 
     `ema=False` takes the generator as trained instead of its average, a number the average of that half-life in kimg;
-    a release holds the first average alone.
-    One that has not grown to its full size is of the resolution that it has reached.
+    a release holds the first average alone. One that has not grown to its full size has the size that it has reached.
     Raises CheckpointError for whatever is missing, damaged or not ours.
     """
     path = Path(path)
@@ -278,13 +273,13 @@ def load_generator(path: str | Path, *, ema: bool | float = True) -> tuple[nn.Mo
 
 
 def _average(kimg: float, state: dict[str, Any], where: Path) -> str:
-    """The prefix of the average of a half-life of `kimg`; CheckpointError when there is none such."""
+    """What `where` calls the average of a half-life of `kimg`; CheckpointError when it has none such."""
     kept = state["config"].get("train", {}).get("ema_kimg", [])
     kept = kept if isinstance(kept, list) else [kept]
     if kimg not in kept:
-        names = ", ".join(f"{k:g}" for k in kept)
-        raise CheckpointError(f"{where} holds no average of a half-life of {kimg:g} kimg: there are {names}")
-    return "g_ema" if kimg == kept[0] else average_prefix(kimg)
+        there = ", ".join(f"{k:g}" for k in kept)
+        raise CheckpointError(f"{where} holds no average of a half-life of {kimg:g} kimg: there are {there}")
+    return average_names(kept)[kept.index(kimg)]
 
 
 def _read_release(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

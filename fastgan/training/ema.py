@@ -1,7 +1,21 @@
-"""The averaged generator: parameters follow slowly, buffers are copied."""
+"""The averaged generator, of one half-life or several: parameters follow slowly, buffers are copied."""
+
+import copy
+from collections.abc import Sequence
 
 import torch
 from torch import nn
+
+
+def names(half_lives: Sequence[float]) -> list[str]:
+    """What checkpoints call averages of these half-lives in kimg: g_ema the first, g_ema_<images> the others."""
+    return ["g_ema", *(f"g_ema_{round(1000 * kimg)}" for kimg in half_lives[1:])]
+
+
+def averages(first: nn.Module, half_lives: Sequence[float]) -> dict[str, nn.Module]:
+    """`first` and a copy of it for each further half-life, by name."""
+    others = [copy.deepcopy(first) for _ in half_lives[1:]]
+    return dict(zip(names(half_lives), [first, *others], strict=True))
 
 
 @torch.no_grad()

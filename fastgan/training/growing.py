@@ -63,6 +63,11 @@ class Phase:
             return {}
         return {"resolution": self.resolution, "alpha": alpha if self.fading else 1.0}
 
+    def facts(self, cur_nimg: int) -> dict[str, float]:
+        """What the log should show; nothing without growing."""
+        whole = self.iterations is None and not self.first
+        return {} if whole else {"resolution": self.resolution, "alpha": round(self.alpha(cur_nimg), 4)}
+
     def shown(self, cur_nimg: int) -> int:
         """The resolution that a generator taken at `cur_nimg` has: the newest that is at least half faded in."""
         return self.resolution if self.alpha(cur_nimg) >= 0.5 else self.resolution // 2

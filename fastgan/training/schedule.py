@@ -62,6 +62,17 @@ def penalty_weight(config: RunConfig, cur_nimg: int) -> float:
     return (end + (start - end) * _cosine(config.train, cur_nimg)) / start
 
 
+def facts(config: RunConfig, cur_nimg: int) -> dict[str, float]:
+    """What the log should show of learning rates and the penalty's weight, where they change."""
+    train, loss, shown = config.train, config.loss, dict[str, float]()
+    if train.lr_warmup_kimg or train.lr_decay != "none":
+        share = learning_rate(train, cur_nimg)
+        shown |= {"lr_g": train.lr_g * share, "lr_d": train.lr_d * share}
+    if loss.penalty_weight_end is not None:
+        shown["penalty_weight"] = loss.penalty_weight * penalty_weight(config, cur_nimg)
+    return shown
+
+
 def _passed(train: TrainConfig, cur_nimg: int) -> float:
     """The share of decay_kimg that is over, 0 to 1."""
     assert train.decay_kimg is not None

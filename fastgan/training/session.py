@@ -137,7 +137,15 @@ class Session:
             self._logged = (nimg, self.seconds)
             seconds, speed = round(self.seconds, 3), round(self._speed, 3)
             with checkpoint.saving(log.path, self.run):
-                log.write({"cur_nimg": nimg, "seconds": seconds, "img_per_s": speed, **losses})
+                log.write(
+                    {
+                        "cur_nimg": nimg,
+                        "seconds": seconds,
+                        "img_per_s": speed,
+                        **self.trainer.scheduled(),
+                        **losses,
+                    }
+                )
         return losses
 
     def _draw(self, grid: Grid, log: Log) -> None:

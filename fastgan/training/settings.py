@@ -47,7 +47,7 @@ class LossConfig:
         end = self.penalty_weight_end
         require(
             end is None or (0 <= end < math.inf and self.penalty_weight > 0),
-            f"loss.penalty_weight_end = {end} must not be negative, and its start, loss.penalty_weight, must be above 0",
+            f"loss.penalty_weight_end = {end} must not be negative, and loss.penalty_weight must be above 0",
         )
         require(
             0 <= self.path_length < math.inf, f"loss.path_length = {self.path_length} must not be negative"

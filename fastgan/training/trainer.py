@@ -6,7 +6,6 @@ give the same bits as N + M steps (same machine and number of threads). The batc
 micro-batches (`shares`): then the sums of the shares are the batch's, to rounding.
 """
 
-import copy
 from collections.abc import Callable
 from types import ModuleType
 
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from fastgan.data import Feed
 from fastgan.losses.wasserstein import clip_weights
-from fastgan.training import checkpoint, ema, growing, schedule
+from fastgan.training import adam, checkpoint, ema, growing, schedule
 from fastgan.training.augmentation import Augmentation
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.graphs import StepGraphs, Steps
@@ -73,41 +72,19 @@ class Trainer:
         self.phases = growing.phases(config.train, config.model["resolution"])
         self._stepped: growing.Phase | None = None  # the phase of the step before
         self._alpha = torch.ones((), device=device)  # a graph reads it anew at every replay
-        first, *others = config.train.half_lives
-        self.averages = {"g_ema": (average, first)} | {
-            checkpoint.average_prefix(kimg): (copy.deepcopy(average), kimg) for kimg in others
-        }
-        """Averages of the generator and their half-lives in kimg, by what checkpoints call them."""
+        self.averages = ema.averages(average, config.train.half_lives)
+        """Averages of the generator by what checkpoints call them; `average` is the first."""
         self.graphs: StepGraphs | None = None
         """Runs the steps of `step` as graphs, where there is one."""
         self.g_named = {f"g.{name}": p for name, p in generator.named_parameters() if p.requires_grad}
         self.d_named = {f"d.{name}": p for name, p in discriminator.named_parameters() if p.requires_grad}
         g_interval = config.loss.path_length_interval if self.objective.path_length is not None else 1
         d_interval = config.loss.penalty_interval if penalty is not None else 1
-        self._rates: list[
-            tuple[Tensor, float]
-        ] = []  # learning rates that change, and what they are shares of
-        self.g_optimizer = self._adam(self.g_named, config.train.lr_g, g_interval)
-        self.d_optimizer = self._adam(self.d_named, config.train.lr_d, d_interval)
+        train = config.train
+        self.g_optimizer = adam.make(self.g_named.values(), train.lr_g, g_interval, train, device)
+        self.d_optimizer = adam.make(self.d_named.values(), train.lr_d, d_interval, train, device)
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
-
-    def _adam(self, named: dict[str, nn.Parameter], lr: float, interval: int) -> torch.optim.Adam:
-        train = self.config.train
-        lr, betas = schedule.lazy_adam(lr, (train.beta1, train.beta2), interval)
-        kind = self.device.type
-        scheduled = train.lr_warmup_kimg > 0 or train.lr_decay != "none"
-        rate = torch.tensor(lr, device=self.device) if scheduled else lr  # a tensor serves captured steps too
-        if isinstance(rate, Tensor):
-            self._rates.append((rate, lr))
-        return torch.optim.Adam(
-            named.values(),
-            lr=rate,
-            betas=betas,
-            eps=train.eps,
-            fused=kind in ("cpu", "cuda"),
-            capturable=kind == "cuda",
-        )
 
     @property
     def phase(self) -> growing.Phase:
@@ -132,11 +109,9 @@ class Trainer:
         self.objective.size = phase.arguments(self._alpha)
         return alpha
 
-    def _follow_schedules(self) -> None:
-        for rate, full in self._rates:
-            rate.fill_(full * schedule.learning_rate(self.config.train, self.cur_nimg))
-        if self.objective.strength is not None:
-            self.objective.strength.fill_(schedule.penalty_weight(self.config, self.cur_nimg))
+    def scheduled(self) -> dict[str, float]:
+        """What changes by plan, as it is for the next iteration, for the log. Waits for nothing."""
+        return self.phase.facts(self.cur_nimg) | schedule.facts(self.config, self.cur_nimg)
 
     def step(self) -> None:
         """One iteration: d_steps discriminator steps, one generator step, the average."""
@@ -144,7 +119,10 @@ class Trainer:
         iteration, batch = phase.iteration(self.cur_nimg), phase.batch
         self.processes.lead("step")
         alpha = self._grow(phase)
-        self._follow_schedules()
+        for optimizer in (self.g_optimizer, self.d_optimizer):
+            adam.follow(optimizer, train, self.cur_nimg)
+        if objective.strength is not None:
+            objective.strength.fill_(schedule.penalty_weight(self.config, self.cur_nimg))
         torch.manual_seed(schedule.iteration_seed(train.seed, self.cur_nimg))
         penalise = objective.penalty is not None and iteration % loss.penalty_interval == 0
         smooth = objective.path_length is not None and iteration % loss.path_length_interval == 0
@@ -156,7 +134,7 @@ class Trainer:
                 real = growing.shrink(real, phase.resolution, alpha)
                 self._record(steps.step_d(real, penalise))
             self._record(steps.step_g(n, real if objective.loss.GENERATOR_NEEDS_REAL else None, smooth))
-        for average, kimg in self.averages.values():
+        for average, kimg in zip(self.averages.values(), train.half_lives, strict=True):
             beta = schedule.ema_beta(self.cur_nimg, phase.iteration_nimg, kimg, train.ema_rampup)
             ema.update(average, self.generator, beta)
         objective.augmentation.update(iteration)
@@ -300,8 +278,7 @@ class Trainer:
         self.cur_nimg = int(nimg)
 
     def _modules(self) -> dict[str, nn.Module]:
-        modules = {"g": self.generator, "d": self.discriminator}
-        modules |= {prefix: average for prefix, (average, _) in self.averages.items()}
+        modules = {"g": self.generator, "d": self.discriminator, **self.averages}
         modules["augment"] = self.objective.augmentation
         lengths = self.objective.path_length
         return modules if lengths is None else modules | {"path_length": lengths}

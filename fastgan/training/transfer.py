@@ -35,7 +35,7 @@ def initialise(trainer: Trainer, tensors: Mapping[str, Tensor], source: str) -> 
         sentences.append(
             f"the {title} takes {count - len(left)} of its {count} tensors from {source}{_left(left)}"
         )
-    for average, _ in trainer.averages.values():
+    for average in trainer.averages.values():
         average.load_state_dict(trainer.average.state_dict())
     return sentences
 

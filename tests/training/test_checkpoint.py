@@ -142,6 +142,23 @@ def test_a_generator_comes_back_from_run_and_checkpoint(run, ema):
         assert state["config"]["model"]["name"] == "stylegan"
 
 
+def test_an_average_is_chosen_by_its_half_life(make, tmp_path):
+    trainer = make("scheduled")
+    for _ in range(3):
+        trainer.step()
+    folder = store(trainer, tmp_path)
+    for ema, prefix in ((True, "g_ema"), (10, "g_ema"), (0.5, "g_ema_500"), (0.0, "g_ema_0"), (False, "g")):
+        generator, _ = checkpoint.load_generator(folder, ema=ema)
+        for name, tensor in generator.state_dict().items():
+            assert torch.equal(tensor, trainer.state_dict()[0][f"{prefix}.{name}"].cpu())
+    with pytest.raises(CheckpointError, match=r"no average of a half-life of 3 kimg: there are 10, 0.5, 0"):
+        checkpoint.load_generator(folder, ema=3.0)
+    checkpoint.save_release(tmp_path / "release.safetensors", checkpoint.load(folder))
+    assert len(checkpoint.load_networks(tmp_path / "release.safetensors")) == len(
+        trainer.average.state_dict()
+    )
+
+
 def test_a_release_is_one_file_that_tells_nothing_of_this_machine(run, tmp_path):
     folder, trainer = run
     path = tmp_path / "face.safetensors"

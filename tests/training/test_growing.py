@@ -120,7 +120,9 @@ def test_each_phase_has_graphs_of_its_own_that_read_alpha_from_a_tensor(make):
         alphas.append(trainer.objective.size.get("alpha")),
         generate(*a, **k),
     )[1]
-    run(trainer, 9)
+    run(trainer, 4)
+    assert trainer.scheduled() == {"resolution": 16, "alpha": 0.25}
+    run(trainer, 5)
     assert len(recorders) == 3
     assert alphas[:3] == [1.0] * 3
     assert len({id(alpha) for alpha in alphas[3:7]}) == 1

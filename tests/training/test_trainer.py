@@ -314,6 +314,9 @@ def test_schedules_reach_the_steps_as_tensors_at_one_address(make):
     assert rates == pytest.approx(expected)
     assert trainer.objective.strength is strength
     assert strength.item() == pytest.approx(0.1)
+    assert trainer.scheduled()["lr_d"] == 0  # warm-up and decay are over
+    assert trainer.scheduled()["penalty_weight"] == pytest.approx(1.0)
+    assert make("dcgan").scheduled() == {}
     penalty = trainer.objective.penalise(real := trainer.feed.batch(0, 4).images, real)[0]
     whole = trainer.objective.penalty(trainer.objective._judge, real, real)
     torch.testing.assert_close(penalty, 0.1 * whole)

@@ -54,6 +54,7 @@ class Cuda:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        torch.cuda.synchronize(device)  # graphs that this replaces have run before their memory goes
         self.stream = torch.cuda.Stream(device)
         self.pool = torch.cuda.graph_pool_handle()
         self._ends = deque(torch.cuda.Event(blocking=True) for _ in range(2))

@@ -8,7 +8,7 @@ import torch
 from fastgan.errors import FastganError
 from fastgan.training import graphs
 from fastgan.training.settings import TrainConfig
-from tests.training.conftest import CASES
+from tests.training.conftest import CASES, GROWING
 from tests.training.test_trainer import assert_same_bits, run, through_disk
 
 ITERATIONS = (
@@ -167,7 +167,7 @@ def test_a_replay_draws_what_the_seed_says():
 @pytest.mark.cuda
 @pytest.mark.usefixtures("deterministic")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, GROWING])
 def test_graphs_train_as_plain_steps_do(make, name, precision, tmp_path):
     """After 9 iterations and a resumption the weights differ by less than 5% of the way that they have gone."""
     plain = make(name, precision, train={"cuda_graphs": "off"})

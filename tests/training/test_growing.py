@@ -6,12 +6,9 @@ import torch
 from fastgan.errors import ConfigError
 from fastgan.training import assemble, checkpoint, growing
 from fastgan.training.settings import TrainConfig
-from tests.training.conftest import small
+from tests.training.conftest import GROWING, small
 from tests.training.test_graphs import with_stand_in
 from tests.training.test_trainer import assert_same_bits, run, through_disk
-
-GROWING = {"train": {"grow_from": 8, "grow_kimg": 0.024, "fade_kimg": 0.016, "grow_batch": 8}}
-"""16 px from 8: three iterations of 8 images at 8 px, four of 4 that fade 16 in, then 16 px."""
 
 
 def plan(resolution=64, **settings):
@@ -76,13 +73,15 @@ def test_real_images_are_means_and_fade_in_as_the_generators_do():
 def test_saving_and_loading_changes_no_bit_before_at_and_after_each_phase(make, iterations, tmp_path, device):
     if device.type != "cpu":
         pytest.skip("bitwise only where every kernel is deterministic")
-    extras = {"train": {**GROWING["train"], "augment": "ada", "ada_kimg": 0.05}, "loss": {"path_length": 1.0}}
-    extras["loss"] |= {"path_length_interval": 2, "penalty_interval": 2}
-    unbroken = make("stylegan", **extras)
+    extras = {
+        "loss": {"path_length": 1.0, "path_length_interval": 2, "penalty_interval": 2},
+        "train": {"augment": "ada", "ada_kimg": 0.05},
+    }
+    unbroken = make(GROWING, **extras)
     run(unbroken, 10)
-    first = make("stylegan", **extras)
+    first = make(GROWING, **extras)
     run(first, iterations)
-    second, _ = with_stand_in(make("stylegan", **extras))
+    second, _ = with_stand_in(make(GROWING, **extras))
     second.load_state_dict(through_disk(first, tmp_path))
     run(second, 10 - iterations)
     assert second.cur_nimg == unbroken.cur_nimg == 3 * 8 + 7 * 4
@@ -90,7 +89,7 @@ def test_saving_and_loading_changes_no_bit_before_at_and_after_each_phase(make, 
 
 
 def test_only_what_is_there_is_trained_and_the_average_of_the_rest_is_the_rest(make):
-    trainer = make("stylegan", **GROWING)
+    trainer = make(GROWING)
     before = {key: value.clone() for key, value in trainer.state_dict()[0].items()}
     run(trainer, 3)
     after, optimizer = trainer.state_dict()
@@ -114,7 +113,7 @@ def test_only_what_is_there_is_trained_and_the_average_of_the_rest_is_the_rest(m
 
 
 def test_each_phase_has_graphs_of_its_own_that_read_alpha_from_a_tensor(make):
-    trainer, recorders = with_stand_in(make("stylegan", **GROWING))
+    trainer, recorders = with_stand_in(make(GROWING))
     alphas, generate = [], trainer.objective.generate
     trainer.objective.generate = lambda *a, **k: (
         alphas.append(trainer.objective.size.get("alpha")),
@@ -131,7 +130,7 @@ def test_each_phase_has_graphs_of_its_own_that_read_alpha_from_a_tensor(make):
 
 
 def test_samples_have_one_size_and_the_detail_of_their_phase(make, device):
-    trainer = make("stylegan", **GROWING)
+    trainer = make(GROWING)
     z = torch.randn(2, 16)
     images = trainer.sample(z)
     assert images.shape == (2, 3, 16, 16)
@@ -143,7 +142,7 @@ def test_samples_have_one_size_and_the_detail_of_their_phase(make, device):
 
 @pytest.mark.parametrize(("iterations", "resolution"), [(2, 8), (4, 8), (5, 16), (9, 16)])
 def test_an_unfinished_run_generates_at_the_size_that_it_has_reached(make, iterations, resolution, tmp_path):
-    trainer = make("stylegan", **GROWING)
+    trainer = make(GROWING)
     run(trainer, iterations)
     model, optimizer = trainer.state_dict()
     state = {

@@ -52,7 +52,8 @@ def resolve_device(device: str) -> str:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
+    """So many threads for torch, and as many as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -106,7 +107,7 @@ def run(
     kept_memory = "tuned" if allocator.keep_memory() else "default"
     device = resolve_device(request.device)
     document: dict[str, Any] = {"sections": {}}
-    with _threads(request.threads):
+    with threads(request.threads):
         document = {**report.header(device), "allocator": kept_memory, "sections": {}}
         for section in request.sections:
             settings = timing(request, device, section=section)

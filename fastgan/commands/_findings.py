@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from fastgan.commands._samples import ModelSamples
     from fastgan.data import Dataset
     from fastgan.metrics.evaluate import Evaluator, Sample
     from fastgan.metrics.extractors import Extractor
+    from fastgan.metrics.reference import Reference
     from fastgan.metrics.summary import Summary
 
     Bar = Callable[[str, int], Callable[[int], None]]
@@ -19,26 +21,45 @@ if TYPE_CHECKING:
 AUDITED = 5000  # generated images at most that are looked at one by one
 
 
-def open_held_out(path: Path | None, real: Dataset, *, asked: bool) -> Dataset | None:
+def open_real(
+    data: Path, model: ModelSamples | None, *, split: str | None, labels: bool, images: bool
+) -> tuple[Dataset | None, Reference | None]:
+    """The real images at the model's resolution and with its channels, or their statistics from a .safetensors file.
+
+    Raises what `open_dataset` does, and DataError where classes (`labels`) or single images (`images`) are wanted and
+    there are none.
+    """
+    from fastgan.data import open_dataset
+    from fastgan.errors import DataError
+    from fastgan.metrics import reference
+
+    if data.suffix.lower() == ".safetensors":
+        if images:
+            raise DataError(
+                f"{data} holds statistics alone: --audit, --baselines and --threshold need the images themselves."
+            )
+        return None, reference.read(data)
+    size = None if model is None else model.model.resolution
+    real = open_dataset(
+        data, resolution=size, channels=None if model is None else model.model.img_channels, split=split
+    )
+    if labels and real.labels is None:
+        raise DataError(
+            f"{data} has no classes for --threshold to give: sort its images into a folder for each."
+        )
+    return real, None
+
+
+def open_held_out(path: Path | None, real: Dataset | None, *, asked: bool) -> Dataset | None:
     """The held-out images at the real ones' size; ConfigError where nothing would look at them."""
     from fastgan.data import open_dataset
     from fastgan.errors import ConfigError
 
     if path is None:
         return None
-    if not asked:
+    if not asked or real is None:
         raise ConfigError("--holdout is for --audit: give both, or leave it away.")
     return open_dataset(path, resolution=real.resolution, channels=real.channels)
-
-
-def check_labels(real: Dataset, data: Path, threshold: float | None) -> None:
-    """DataError where classes are asked for and the real images have none."""
-    from fastgan.errors import DataError
-
-    if threshold is not None and real.labels is None:
-        raise DataError(
-            f"{data} has no classes for --threshold to give: sort its images into a folder for each."
-        )
 
 
 def confidence(scorer: Evaluator, generated: Summary) -> dict[str, dict[str, float]]:
@@ -68,13 +89,13 @@ class Features:
     def __init__(self, network: Extractor, real: Dataset, sample: Sample, n: int, bar: Bar) -> None:
         import torch
 
-        from fastgan.metrics.reference import reference_summary
+        from fastgan.metrics.reference import make_reference
         from fastgan.metrics.summary import BATCH, kept_rows
 
         self.network, self.space, self.bar = network, network.space("kid"), bar
         rows = kept_rows(len(real.images))
-        summary = reference_summary(real, network, ("kid",), advance=bar("training", len(real.images)))
-        self.train = summary.features[self.space]
+        reference = make_reference(real, network, ("kid",), advance=bar("training", len(real.images)))
+        self.train = reference.summary.features[self.space]
         # All of a set that fits keeps its place: a memory map stays one.
         self.train_images = real.images if bool(rows.all()) else real.images[rows]
         self.labels = None if real.labels is None else real.labels[rows]
@@ -130,7 +151,7 @@ def similarity(own: Features, threshold: float) -> dict[str, Any]:
     """How many generated images resemble which class, and how many none."""
     from fastgan.metrics.similarity import NONE, classify
 
-    assert own.labels is not None  # check_labels
+    assert own.labels is not None  # open_real saw to that
     found = classify(own.train, own.labels, own.generated, threshold=threshold)
     names = own.class_names
     counts = {name: int((found.classes == index).sum()) for index, name in enumerate(names)}

@@ -85,15 +85,8 @@ class FolderSamples(Samples):
         return {"source": self.path.name, "content_sha256": self.dataset.content_hash, "seeds": None}
 
 
-def open_samples(
-    source: Path, data: Path, *, split: str | None, device: str, batch: int | None, truncation: float
-) -> tuple[Samples, Dataset]:
-    """What is to be scored, and the real images at its resolution and with its channels.
-
-    Raises the errors of `open_generator` and `open_dataset`, and MetricError where a folder's images are of other sizes
-    than the real ones: to resize them silently would change the numbers.
-    """
-    from fastgan.data import open_dataset
+def open_model(source: Path, *, device: str, batch: int | None, truncation: float) -> ModelSamples | None:
+    """The generator in `source`; None where it holds images. Raises what `open_generator` does."""
     from fastgan.errors import CheckpointError, MetricError
     from fastgan.inference import open_generator
 
@@ -101,25 +94,30 @@ def open_samples(
         raise CheckpointError(
             f"{source} does not exist: give a run, a checkpoint, an .onnx or a folder of images."
         )
-    is_model = source.suffix.lower() in (".onnx", ".safetensors") or any(
-        (source / name).exists() for name in _RUN_FILES
-    )
-    if is_model:
-        model = open_generator(source, device=device, batch=batch)
-        real = open_dataset(data, resolution=model.resolution, channels=model.img_channels, split=split)
-        return ModelSamples(model, truncation), real
+    if source.suffix.lower() in (".onnx", ".safetensors") or any((source / f).exists() for f in _RUN_FILES):
+        return ModelSamples(open_generator(source, device=device, batch=batch), truncation)
     if truncation != 1.0:
         raise MetricError(f"{source} holds images that are made already: leave --truncation away.")
-    real = open_dataset(data, split=split)
+    return None
+
+
+def open_folder(source: Path, resolution: int, channels: int) -> FolderSamples:
+    """The images in `source`, which must have the real ones' size: to resize them silently would change the numbers.
+
+    Raises what `open_dataset` does, and MetricError for other sizes.
+    """
+    from fastgan.data import open_dataset
+    from fastgan.errors import MetricError
+
     if source.suffix.lower() != ".fgd":
-        _check_sizes(source, real.resolution)
-    made = open_dataset(source, channels=real.channels)
-    if made.resolution != real.resolution:
+        _check_sizes(source, resolution)
+    made = open_dataset(source, channels=channels)
+    if made.resolution != resolution:
         raise MetricError(
-            f"{source} holds images of {made.resolution} px and {data} of {real.resolution} px: "
+            f"{source} holds images of {made.resolution} px, and the real images have {resolution}: "
             "pack one of them at the other's size, with fastgan data pack --size."
         )
-    return FolderSamples(source, made), real
+    return FolderSamples(source, made)
 
 
 def _check_sizes(source: Path, resolution: int) -> None:

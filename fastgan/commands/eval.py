@@ -21,7 +21,13 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--data", "data", required=True, type=click.Path(path_type=Path), help="The real images.")
+@click.option(
+    "--data",
+    "data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The real images, or their statistics.",
+)
 @click.option("--metrics", default="fid,kid,is,prdc", show_default=True, help="What to compute.")
 @click.option(
     "--extractor",
@@ -43,6 +49,11 @@ Examples:
 @click.option("--holdout", type=click.Path(path_type=Path), help="For --audit: real images not trained on.")
 @click.option(
     "--threshold", type=float, help="Give each image the class it is this similar to (cosine), or none."
+)
+@click.option(
+    "--save-reference",
+    type=click.Path(path_type=Path),
+    help="Write the real images' statistics, to be given as --data elsewhere (.safetensors).",
 )
 @click.option(
     "--compare", type=click.Path(path_type=Path), help="A card to compare with, of the same protocol."
@@ -69,6 +80,7 @@ def command(
     audit: bool,
     holdout: Path | None,
     threshold: float | None,
+    save_reference: Path | None,
     compare: Path | None,
     out: Path | None,
 ) -> None:
@@ -81,27 +93,39 @@ def command(
     allocator.keep_memory()
 
     from fastgan.commands import _findings as findings
-    from fastgan.commands._samples import open_samples
+    from fastgan.commands._samples import open_folder, open_model
     from fastgan.inference.torch_runtime import choose_device
-    from fastgan.metrics import card, open_extractor
-    from fastgan.metrics.evaluate import DEFAULT_N, Evaluator
+    from fastgan.metrics import card, open_extractor, reference
+    from fastgan.metrics.evaluate import DEFAULT_N, Evaluator, check_metrics
 
+    names = [name.strip() for name in metrics.split(",")]
+    check_metrics(names)
     earlier = card.read(compare) if compare else None
-    images, real = open_samples(source, data, split=split, device=device, batch=batch, truncation=truncation)
-    n = images.count(DEFAULT_N if count is None else count, asked=count is not None)
+    model = open_model(source, device=device, batch=batch, truncation=truncation)
+    real, shared = findings.open_real(
+        data,
+        model,
+        split=split,
+        labels=threshold is not None,
+        images=audit or baselines or threshold is not None,
+    )
     held_out = findings.open_held_out(holdout, real, asked=audit)
-    findings.check_labels(real, data, threshold)
     target = out or (source if (source / "latest").is_file() else Path()) / "eval.json"
     network = open_extractor(extractor, choose_device(device))
-    names = [name.strip() for name in metrics.split(",")]
     more: dict[str, Any] = {}
     with _progress() as bar:
-        scorer = Evaluator(
-            real, network, names, n, confidence=confidence, advance=bar("reference", len(real.images))
-        )
+        if shared is None:
+            assert real is not None
+            shared = reference.make_reference(real, network, names, advance=bar("reference", len(real)))
+        resolution, _, channels = shared.about["image_shape"]
+        images = model or open_folder(source, resolution, channels)
+        n = images.count(DEFAULT_N if count is None else count, asked=count is not None)
+        scorer = Evaluator(shared, network, names, n, confidence=confidence)
         scorer.protocol["truncation"] = truncation
         if earlier is not None and compare is not None:
             card.check_alike(scorer.protocol, earlier["protocol"], compare)
+        if save_reference is not None:
+            reference.write(save_reference, shared)
 
         def sample(start: int, size: int) -> Any:
             return images.sample(seed + start, size)
@@ -110,9 +134,9 @@ def command(
         scores = scorer.score(generated)
         if confidence:
             more |= findings.confidence(scorer, generated)
-        if baselines:
+        if baselines and real is not None:
             more["baselines"] = findings.baselines(scorer, real, bar)
-        if audit or threshold is not None:
+        if real is not None and (audit or threshold is not None):
             own = findings.Features(network, real, sample, n, bar)
             if audit:
                 more["audit"] = findings.audit(own, held_out, target)

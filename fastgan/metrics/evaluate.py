@@ -11,7 +11,8 @@ from fastgan.metrics import isc, kernel, manifold
 from fastgan.metrics.confidence import frechet_distance_at_infinity, half_widths
 from fastgan.metrics.extractors import Extractor, open_extractor
 from fastgan.metrics.frechet import frechet_distance
-from fastgan.metrics.reference import USES_REFERENCE, ImageSet, identity, reference_summary
+from fastgan.metrics.moments import Moments
+from fastgan.metrics.reference import ImageSet, Reference, make_reference
 from fastgan.metrics.summary import BATCH, KEPT, Advance, Summary, summarise
 
 Sample = Callable[[int, int], Tensor]
@@ -21,42 +22,37 @@ DEFAULT_N = 10_000
 
 
 class Evaluator:
-    """The scores of images against one data set; call it as often as there are generators or checkpoints.
+    """The scores of images against one reference; call it as often as there are generators or checkpoints.
 
-    The reference side is computed when it is made (or read from the cache). `protocol` is what two numbers must share
-    to be compared; `warnings` says where n is too small for a metric. confidence: keep what `intervals` needs.
+    `protocol` is what two numbers must share to be compared; `warnings` says where n is too small for a metric.
+    confidence: keep what `intervals` needs. Raises MetricError for a metric that there is not, or that the reference or
+    the extractor does not serve.
     """
 
     def __init__(
         self,
-        dataset: ImageSet,
+        reference: Reference,
         extractor: Extractor,
         metrics: Sequence[str],
         n: int,
         *,
         confidence: bool = False,
-        advance: Advance | None = None,
     ) -> None:
-        for metric in metrics:
-            if metric not in METRICS:
-                raise MetricError(f"there is no metric {metric!r}: choose from {', '.join(METRICS)}.")
+        check_metrics(metrics)
+        reference.check(extractor, metrics)
         self.metrics = tuple(dict.fromkeys(metrics))
         self.names = {metric: extractor.space(metric).removesuffix("-logits") for metric in self.metrics}
         self.extractor = extractor
         self.confidence = confidence
         self.n = n
-        self.shape = tuple(dataset.images.shape[1:])
-        self.warnings = _warnings(self.metrics, n, len(dataset.images))
+        self.reference = reference.summary
+        self.shape = tuple(reference.about["image_shape"])
+        self.warnings = _warnings(self.metrics, n, self.reference.n)
         self.protocol: dict[str, Any] = {
-            **identity(dataset, extractor),
+            **reference.about,
             "generated_n": n,
-            **_settings(self.metrics, n, len(dataset.images)),
+            **_settings(self.metrics, n, self.reference.n),
         }
-        self.reference = (
-            reference_summary(dataset, extractor, self.metrics, advance=advance)
-            if set(self.metrics) & set(USES_REFERENCE)
-            else None
-        )
 
     def __call__(self, sample: Sample, *, advance: Advance | None = None) -> dict[str, float]:
         """The scores of n images of `sample`, seeds 0 to n - 1: `{"kid[effnet-lite0]": 0.012, ...}`."""
@@ -81,7 +77,8 @@ class Evaluator:
         """The scores of a summarised set."""
         scores: dict[str, float] = {}
         for metric in self.metrics:
-            values = _SCORES[metric](self.extractor.space(metric), self.reference, generated)
+            real, made = (self._at_hand(metric, side) for side in (self.reference, generated))
+            values = _SCORES[metric](real, made)
             scores |= {f"{name}[{self.names[metric]}]": value for name, value in values.items()}
         return scores
 
@@ -91,11 +88,18 @@ class Evaluator:
         For an evaluator that was made with `confidence`, which keeps the features for it.
         """
         widths = half_widths(self.score, generated)
-        if self.reference is None or "fid" not in self.metrics:
+        if "fid" not in self.metrics:
             return widths, {}
         space = self.extractor.space("fid")
         at_infinity = frechet_distance_at_infinity(self.reference.moments[space], generated.features[space])
         return widths, {f"fid_infinity[{self.names['fid']}]": at_infinity}
+
+    def _at_hand(self, metric: str, side: Summary) -> Any:
+        """Moments for fid; features for the others, on the extractor's device; None where that side has no part."""
+        space = self.extractor.space(metric)
+        if metric == "fid":
+            return side.moments[space]
+        return side.features[space].to(self.extractor.device) if space in side.features else None
 
     def _checked(self, images: Tensor) -> Tensor:
         images = torch.as_tensor(images)
@@ -121,32 +125,38 @@ def evaluator(
     metrics: of fid, kid, is, prdc. n: images to generate for each evaluation. extractor: a name or a file, None: the
     one that needs no download. advance(b): called as reference images are done. Raises MetricError.
     """
-    return Evaluator(dataset, open_extractor(extractor, device), metrics, n, advance=advance)
+    check_metrics(metrics)
+    network = open_extractor(extractor, device)
+    return Evaluator(make_reference(dataset, network, metrics, advance=advance), network, metrics, n)
 
 
-def _fid(space: str, real: Summary | None, generated: Summary) -> dict[str, float]:
-    assert real is not None
-    return {"fid": frechet_distance(real.moments[space], generated.moments[space])}
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Raise MetricError for a name that is no metric, with those there are."""
+    for metric in metrics:
+        if metric not in METRICS:
+            raise MetricError(f"there is no metric {metric!r}: choose from {', '.join(METRICS)}.")
 
 
-def _kid(space: str, real: Summary | None, generated: Summary) -> dict[str, float]:
-    assert real is not None
-    distance = kernel.kernel_distance(real.features[space], generated.features[space])
+def _fid(real: Moments, generated: Moments) -> dict[str, float]:
+    return {"fid": frechet_distance(real, generated)}
+
+
+def _kid(real: Tensor, generated: Tensor) -> dict[str, float]:
+    distance = kernel.kernel_distance(real, generated)
     return {"kid": distance.mean, "kid_std": distance.std}
 
 
-def _is(space: str, _real: Summary | None, generated: Summary) -> dict[str, float]:
-    score = isc.inception_score(generated.features[space])
+def _is(_real: None, generated: Tensor) -> dict[str, float]:
+    score = isc.inception_score(generated)
     return {"is": score.mean, "is_std": score.std}
 
 
-def _prdc(space: str, real: Summary | None, generated: Summary) -> dict[str, float]:
-    assert real is not None
-    scores = manifold.manifold_scores(real.features[space], generated.features[space])
+def _prdc(real: Tensor, generated: Tensor) -> dict[str, float]:
+    scores = manifold.manifold_scores(real, generated)
     return {name: getattr(scores, name) for name in ("precision", "recall", "density", "coverage")}
 
 
-_SCORES: Mapping[str, Callable[[str, Summary | None, Summary], dict[str, float]]] = {
+_SCORES: Mapping[str, Callable[[Any, Any], dict[str, float]]] = {
     "fid": _fid,
     "kid": _kid,
     "is": _is,

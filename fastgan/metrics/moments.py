@@ -53,8 +53,8 @@ class Streaming:
         self.n = total
 
     def result(self) -> Moments:
-        """The moments of all that was added; MetricError below 2 images."""
-        return Moments(self.n, self.mean, self.scatter / max(self.n - 1, 1))
+        """The moments of all that was added, on the CPU; MetricError below 2 images."""
+        return Moments(self.n, self.mean.cpu(), (self.scatter / max(self.n - 1, 1)).cpu())
 
 
 def moments(features: Tensor) -> Moments:

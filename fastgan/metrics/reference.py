@@ -7,8 +7,9 @@ metadata; nothing in it can run code.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,42 +41,73 @@ class ImageSet(Protocol):
         """Changes when any pixel does."""
 
 
-def reference_summary(
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The real side: what the scores need of it, and what it depends on."""
+
+    summary: Summary
+    about: Mapping[str, Any]
+    """`identity`, as it stands in the protocol card"""
+
+    def check(self, extractor: Extractor, metrics: Sequence[str]) -> None:
+        """Raise MetricError unless it was made by `extractor` and holds what `metrics` need."""
+        for field, value in _described(extractor).items():
+            if self.about[field] != value:
+                raise MetricError(
+                    f"the reference statistics were made with {field} {self.about[field]}, and this is {value}: "
+                    "take the same --extractor, or make them again."
+                )
+        for metric in metrics:
+            space = extractor.space(metric)
+            held = self.summary.moments if metric == "fid" else self.summary.features
+            if metric in USES_REFERENCE and space not in held:
+                raise MetricError(
+                    f"the reference statistics were made without {metric}: leave it out of --metrics."
+                )
+
+
+def make_reference(
     dataset: ImageSet, extractor: Extractor, metrics: Sequence[str], *, advance: Advance | None = None
-) -> Summary:
-    """The summary of all images of `dataset` for `metrics`, from the cache where it is there, else computed and kept.
+) -> Reference:
+    """What `metrics` need of all images of `dataset`, from the cache where it is there, else computed and kept.
 
     A cache that cannot be written is no error: the next run computes it again.
     """
     wanted = [metric for metric in USES_REFERENCE if metric in metrics]
+    n, about = len(dataset.images), identity(dataset, extractor)
+    if not wanted:
+        return Reference(Summary(n, {}, {}), about)
     path = cached_path(dataset, extractor, wanted)
     if path.is_file():
-        try:
-            summary, _ = read(path)
-        except MetricError:
-            path.unlink(missing_ok=True)  # damaged: it can be made again
-        else:
+        with suppress(MetricError):  # damaged: it is made again
+            found = read(path)
             if advance is not None:
-                advance(summary.n)
-            return summary
-    summary = summarise(
-        in_batches(dataset.images), len(dataset.images), extractor, wanted, what="real", advance=advance
+                advance(n)
+            return found
+    made = Reference(
+        summarise(in_batches(dataset.images), n, extractor, wanted, what="real", advance=advance), about
     )
     with suppress(OSError):
-        write(path, summary, identity(dataset, extractor))
-    return summary
+        write(path, made)
+    return made
 
 
 def identity(dataset: ImageSet, extractor: Extractor) -> dict[str, Any]:
     """Everything the reference side depends on, as it stands in the protocol card."""
     return {
+        **_described(extractor),
+        "image_shape": [*dataset.images.shape[1:]],
+        "reference_sha256": dataset.content_hash,
+        "reference_n": len(dataset.images),
+    }
+
+
+def _described(extractor: Extractor) -> dict[str, str]:
+    return {
         "extractor": extractor.name,
         "extractor_sha256": extractor.weights_sha256,
         "resizer": extractor.resizer,
         "pixel_range": extractor.pixel_range,
-        "image_shape": [*dataset.images.shape[1:]],
-        "reference_sha256": dataset.content_hash,
-        "reference_n": len(dataset.images),
     }
 
 
@@ -88,8 +120,9 @@ def cached_path(dataset: ImageSet, extractor: Extractor, metrics: Sequence[str])
     return cache.folder() / "references" / f"{extractor.name}-{digest}.safetensors"
 
 
-def write(path: Path, summary: Summary, about: dict[str, Any]) -> None:
-    """Write `summary` as one safetensors file, whole or not at all."""
+def write(path: Path, reference: Reference) -> None:
+    """Write `reference` as one safetensors file, whole or not at all."""
+    summary = reference.summary
     tensors = {f"features.{space}": features.contiguous() for space, features in summary.features.items()}
     for space, moments in summary.moments.items():
         tensors[f"moments.{space}.mean"] = moments.mean.cpu()
@@ -98,14 +131,14 @@ def write(path: Path, summary: Summary, about: dict[str, Any]) -> None:
         "format": FORMAT,
         "version": str(VERSION),
         "n": str(summary.n),
-        "protocol": json.dumps(about, sort_keys=True),
+        "protocol": json.dumps(dict(reference.about), sort_keys=True),
     }
     with atomic_write(path) as temporary:
         save_file(tensors, temporary, metadata)
 
 
-def read(path: Path) -> tuple[Summary, dict[str, Any]]:
-    """A summary that `write` wrote, and what it says of itself. MetricError for anything else."""
+def read(path: Path) -> Reference:
+    """What `write` wrote. MetricError for anything else."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -113,7 +146,10 @@ def read(path: Path) -> tuple[Summary, dict[str, Any]]:
     except (SafetensorError, OSError) as error:
         raise MetricError(f"{path} is no safetensors file, or it is cut short ({error}).") from error
     if metadata.get("format") != FORMAT or metadata.get("version") != str(VERSION):
-        raise MetricError(f"{path} holds no reference statistics of version {VERSION}: make them again.")
+        raise MetricError(
+            f"{path} holds no reference statistics of version {VERSION}: make them with fastgan eval "
+            "--save-reference."
+        )
     n, moments, features = int(metadata["n"]), {}, {}
     for name, tensor in tensors.items():
         kind, _, rest = name.partition(".")
@@ -122,4 +158,4 @@ def read(path: Path) -> tuple[Summary, dict[str, Any]]:
         elif rest.endswith(".mean"):
             space = rest.removesuffix(".mean")
             moments[space] = Moments(n, tensor, tensors[f"moments.{space}.covariance"])
-    return Summary(n, moments, features), json.loads(metadata["protocol"])
+    return Reference(Summary(n, moments, features), json.loads(metadata["protocol"]))

@@ -109,6 +109,22 @@ def test_everything_at_once(run: Path, tmp_path: Path) -> None:
     assert Image.open("eval-closest.png").size == (2 * 196, 8 * 68)
 
 
+def test_statistics_stand_for_the_images(run: Path, data: Path) -> None:
+    line = (run, "-n", 30, "--metrics", "fid")
+    assert (
+        evaluate(*line, "--data", data, "--save-reference", "real.safetensors", "-o", "a.json").exit_code == 0
+    )
+    assert evaluate(*line, "--data", "real.safetensors", "--compare", "a.json", "-o", "b.json").exit_code == 0
+    first, second = (json.loads(Path(f"{name}.json").read_text()) for name in "ab")
+    assert first["scores"] == second["scores"]
+    with pytest.raises(MetricError, match="were made without kid"):
+        evaluate(run, "-n", 30, "--data", "real.safetensors")
+    with pytest.raises(DataError, match="holds statistics alone"):
+        evaluate(*line, "--data", "real.safetensors", "--audit")
+    with pytest.raises(MetricError, match=r"the generated images are .* and the real ones uint8"):
+        evaluate(tiny_run(Path("small"), "dcgan", resolution=8), *line[1:], "--data", "real.safetensors")
+
+
 def test_what_needs_something_else_says_so(run: Path, data: Path) -> None:
     with pytest.raises(ConfigError, match="--holdout is for --audit"):
         evaluate(run, "--data", data, "-n", 30, "--holdout", data)

@@ -32,10 +32,10 @@ def test_the_distance_at_infinity_has_less_bias() -> None:
 def test_an_evaluator_gives_intervals_of_its_scores() -> None:
     from fastgan.metrics.evaluate import Evaluator
     from fastgan.metrics.extractors import open_extractor
+    from fastgan.metrics.reference import make_reference
 
-    scorer = Evaluator(
-        dataset(80), open_extractor("random-conv"), ("fid", "kid", "is", "prdc"), 80, confidence=True
-    )
+    network, metrics = open_extractor("random-conv"), ("fid", "kid", "is", "prdc")
+    scorer = Evaluator(make_reference(dataset(80), network, metrics), network, metrics, 80, confidence=True)
     images = shapes(80, seed=1)
     generated = scorer.summarise(lambda start, n: images[start : start + n])
     widths, infinity = scorer.intervals(generated)

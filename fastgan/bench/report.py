@@ -109,13 +109,17 @@ def ops_table(rows: Sequence[Row]) -> Table:
 
 
 def throughput_table(rows: Sequence[Row]) -> Table:
-    """Training and inference: one line a contender, images a second and the speed-up over the first."""
-    head = ["model", "batch", "contender", "images/s", "vs plain"]
+    """Training and inference: one line a contender, images a second, the speed-up over the baseline, peak memory."""
+    memory = any("peak_bytes" in row for row in rows)
+    baseline = next((row["baseline"] for row in rows if "baseline" in row), "plain")
+    head = ["model", "batch", "contender", "images/s", f"vs {baseline}", *["peak memory"] * memory]
     lines = []
     for row in rows:
         for name, rate in row["images_per_second"].items():
             line = [row["model"], str(row["batch"]), name, f"{rate['median']:.4g}"]
-            lines.append([*line, _times(row["speedup"].get(name))])
+            line.append(_times(row["speedup"].get(name)))
+            peak = row.get("peak_bytes", {}).get(name)
+            lines.append([*line, *[f"{peak / 2**30:.3g} GiB" if peak else ""] * memory])
     return head, lines
 
 

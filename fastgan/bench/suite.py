@@ -36,6 +36,8 @@ class Request:
     layouts: Sequence[str] = ()
     passes: Sequence[str] = ()
     models: Sequence[str] = ()
+    baseline: str = "plain"
+    """Training: the contender that the others are compared with."""
     budget_s: float | None = None
 
 

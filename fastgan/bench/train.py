@@ -12,15 +12,18 @@ with and without it are timed in the same rounds and weighted by how often they 
 """
 
 import copy
+import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from fastgan import config, losses
+from fastgan import allocator, config, losses
 from fastgan.bench import eager
 from fastgan.bench.timing import Contender, Measured, Settings, measure, throughput_row
 from fastgan.config import require
@@ -81,6 +84,45 @@ def _images(count: int) -> Dataset:
     return Dataset(images=images, content_hash=content_hash(images))
 
 
+def peak_memory(case: Case, name: str, device: str, chosen: str, threads: int) -> int:
+    """Bytes that the iterations of contender `name` take at most, with and without penalty: for a process of its own.
+
+    On CUDA what torch has allocated; on a CPU how far the process has grown since it imported torch, everything that
+    libraries keep included. Data are 32 images.
+    """
+    allocator.keep_memory()
+    torch.set_num_threads(threads)
+    before = _resident()
+    settings = case.config()
+    feed = Feed(_images(32), device=device)
+    step = contenders(settings, feed, torch.device(device), chosen)[name]()
+    for penalise in (True, False):
+        step(penalise)
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    return _resident() - before
+
+
+def _resident() -> int:
+    """The most memory that this process has had, in bytes; 0 where the system does not say.
+
+    Not `getrusage`: what that counts begins with the parent's.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+
+
+def measure_memory(case: Case, row: Mapping[str, Any], device: str) -> dict[str, int]:
+    """`peak_memory` of every contender of a row, one after the other."""
+    peaks = {}
+    for name in row["images_per_second"]:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            work = process.submit(peak_memory, case, name, device, row["precision"], torch.get_num_threads())
+            peaks[name] = work.result()
+    return peaks
+
+
 class PlainLoop:
     """The textbook loop over the same networks, losses and penalty; `step(penalise)` is one iteration."""
 
@@ -135,12 +177,10 @@ def _within(context: Callable[[], AbstractContextManager[Any]], step: Step) -> S
     return run
 
 
-def _steps(settings: RunConfig, device: torch.device) -> tuple[dict[str, Step], str]:
-    """Every contender's iteration, and the precision that `fastgan train` would choose here."""
-    feed = Feed(_images(512), device=device)
-    chosen = precision.choose(
-        "auto", device, lambda name: assemble.make_trainer(settings, feed, device, name), lambda _: None
-    )
+def contenders(
+    settings: RunConfig, feed: Feed, device: torch.device, chosen: str
+) -> dict[str, Callable[[], Step]]:
+    """What builds every contender's iteration; `chosen` is the trainer's precision."""
 
     def trainer_step(cuda_graphs: str) -> Step:
         how = config.merge(config.to_mapping(settings), {"train": {"cuda_graphs": cuda_graphs}})
@@ -154,13 +194,23 @@ def _steps(settings: RunConfig, device: torch.device) -> tuple[dict[str, Step], 
 
         return step
 
-    steps = {
-        "plain": _within(eager.as_ops, PlainLoop(settings, feed, device).step),
-        "eager": _within(eager.as_ops, trainer_step("off")),
-        **({"no graphs": _within(nullcontext, trainer_step("off"))} if device.type == "cuda" else {}),
-        "fastgan": _within(nullcontext, trainer_step("auto")),
+    no_graphs = {"no graphs": lambda: _within(nullcontext, trainer_step("off"))}
+    return {
+        "plain": lambda: _within(eager.as_ops, PlainLoop(settings, feed, device).step),
+        "eager": lambda: _within(eager.as_ops, trainer_step("off")),
+        **(no_graphs if device.type == "cuda" else {}),
+        "fastgan": lambda: _within(nullcontext, trainer_step("auto")),
     }
-    return steps, chosen
+
+
+def _steps(settings: RunConfig, device: torch.device) -> tuple[dict[str, Step], str]:
+    """Every contender's iteration, and the precision that `fastgan train` would choose here."""
+    feed = Feed(_images(512), device=device)
+    chosen = precision.choose(
+        "auto", device, lambda name: assemble.make_trainer(settings, feed, device, name), lambda _: None
+    )
+    made = contenders(settings, feed, device, chosen)
+    return {name: make() for name, make in made.items()}, chosen
 
 
 def blend(measured: Measured, names: Sequence[str], shares: Mapping[bool, float]) -> Measured:
@@ -177,23 +227,24 @@ def blend(measured: Measured, names: Sequence[str], shares: Mapping[bool, float]
     )
 
 
-def ask(case: Case, device: str, timing: Settings) -> dict[str, Any]:
-    """Measure one case; returns what goes into the JSON."""
+def ask(case: Case, device: str, timing: Settings, baseline: str = "plain") -> dict[str, Any]:
+    """Time one case; returns what goes into the JSON."""
     settings = case.config()
     steps, chosen = _steps(settings, torch.device(device))
     interval = settings.loss.penalty_interval
     kinds = {True: 1 / interval} if interval == 1 else {True: 1 / interval, False: 1 - 1 / interval}
-    contenders = [
+    timed = [
         Contender(name=f"{name} {penalise}", call=lambda s=step, p=penalise: s(p), units=case.batch)  # type: ignore[misc]
         for name, step in steps.items()
         for penalise in kinds
     ]
-    seconds = blend(measure(contenders, timing), list(steps), kinds)
-    row = throughput_row(seconds, baseline="plain")
+    seconds = blend(measure(timed, timing), list(steps), kinds)
+    row = throughput_row(seconds, baseline=baseline)
     return {
         "model": case.name,
         "batch": case.batch,
         "precision": chosen,
+        "baseline": baseline,
         "penalty": f"{settings.loss.penalty} every {interval}",
         **row,
     }
@@ -206,5 +257,7 @@ def run(
     rows = []
     for case in cases(device, request.models):
         progress(f"training {case.name}")
-        rows.append(ask(case, device, timing))
+        row = ask(case, device, timing, request.baseline)
+        progress(f"memory of {case.name}")
+        rows.append({**row, "peak_bytes": measure_memory(case, row, device)})
     return rows

@@ -67,6 +67,13 @@ def _shapes(
     "--model", "models", multiple=True, metavar="NAME", help="train, inference: only this model (repeatable)."
 )
 @click.option(
+    "--baseline",
+    type=click.Choice(["plain", "eager"]),
+    default="plain",
+    show_default=True,
+    help="train: what ratios are against.",
+)
+@click.option(
     "--json", "json_path", type=click.Path(dir_okay=False), help="Write results, machine and versions here."
 )
 @click.option("--markdown", is_flag=True, help="Print plain Markdown tables.")
@@ -82,6 +89,7 @@ def command(
     layouts: tuple[str, ...],
     passes: tuple[str, ...],
     models: tuple[str, ...],
+    baseline: str,
     json_path: str | None,
     markdown: bool,
 ) -> None:
@@ -107,6 +115,7 @@ def command(
         layouts=layouts,
         passes=passes,
         models=models,
+        baseline=baseline,
     )
     if json_path:
         _check_target(Path(json_path))

@@ -36,6 +36,15 @@ def test_training_row(preset: str, device: torch.device) -> None:
     assert row["penalty"] == {"dcgan": "none every 1", "stylegan": "r1 every 16"}[preset]
 
 
+def test_memory_is_that_of_training(device: torch.device) -> None:
+    """In a process of its own (at 64 px): more than the networks, less than the machine."""
+    row = {"images_per_second": {"fastgan": {}}, "precision": "fp32"}
+    case = TINY["dcgan"]
+    (peak,) = train.measure_memory(case, row, str(device)).values()
+    if Path("/proc/self/status").exists():
+        assert 1e6 < peak < 4e9
+
+
 def test_plain_loop_trains_the_very_networks_of_the_trainer(device: torch.device) -> None:
     settings = TINY["stylegan"].config()
     feed = train.Feed(train._images(8), device=device)

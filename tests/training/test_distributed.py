@@ -27,6 +27,7 @@ PRESET = {
         "loss.path_length=1",
         "train.augment=ada",
         "train.ada_kimg=0.05",
+        "train.ada_target=-0.9",
     ],
     "dcgan": ["model.width=4"],
 }

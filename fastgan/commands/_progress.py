@@ -38,7 +38,7 @@ def display(silent: bool = False) -> Iterator[Display]:
 
 
 def summary(report: "Report", losses: dict[str, float]) -> str:
-    """`12.8 kimg  460 img/s  D 1.20 G 0.87 r_t 0.41`."""
+    """`12.8 kimg  460 img/s  D 1.20 G 0.87 r_t 0.41  WARNING: collapse`."""
     short = {
         "loss_d": "D",
         "loss_g": "G",
@@ -46,9 +46,12 @@ def summary(report: "Report", losses: dict[str, float]) -> str:
         "path_length": "path",
         "r_t": "r_t",
         "augment_p": "p",
+        "r_v": "r_v",
     }
     shown = " ".join(f"{short[name]} {_number(losses[name])}" for name in short if name in losses)
-    return f"{report.cur_nimg / 1000:.4g} kimg  {report.img_per_s:.3g} img/s  {shown}"
+    shown += f" skipped {losses['skipped']:.0f}" if "skipped" in losses else ""
+    alarms = f"  WARNING: {', '.join(report.alarms)}" if report.alarms else ""
+    return f"{report.cur_nimg / 1000:.4g} kimg  {report.img_per_s:.3g} img/s  {shown}{alarms}"
 
 
 def _number(value: float) -> str:

@@ -8,8 +8,12 @@ import click
 from fastgan import allocator
 
 if TYPE_CHECKING:
+    import torch
+
+    from fastgan.data import Dataset
+    from fastgan.training.evaluation import Evaluate
     from fastgan.training.session import Outcome, Session
-    from fastgan.training.settings import RunConfig
+    from fastgan.training.settings import RunConfig, TrainConfig
 
 DEFAULT_PRESET = "dcgan"
 _LAST = "?"  # --resume without a run
@@ -57,6 +61,8 @@ Examples:
 @click.option(
     "--accumulate", type=int, metavar="K", help="Go through each batch in K parts: less memory, same result."
 )
+@click.option("--eval-every", metavar="LENGTH", help="Compute metrics this often, and keep RUN/best: 50kimg.")
+@click.option("--stop-when", metavar="CONDITION", help='Stop early: "fid<20", "r_t>0.95", "loss_d<0.01".')
 @click.option("--max-bad", metavar="SHARE", help='Unreadable images to put up with: "1%", or a count.')
 @click.option("--dry-run", is_flag=True, help="Print the settings as TOML, and do nothing.")
 @click.pass_context
@@ -90,7 +96,7 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
             return
         with display(silent=processes.rank > 0) as show:
             shared: dict[str, Any] = {"device": device, "note": show.note, "progress": show.data}
-            shared["processes"] = processes
+            shared |= {"processes": processes, "evaluator": _evaluator}
             with (
                 training.new(config, out=options["out"], **shared)
                 if run is None
@@ -115,9 +121,11 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
         "train.accumulate": options["accumulate"],
         "train.augment": options["augment"],
         "train.budget": options["budget"],
+        "train.eval_every": options["eval_every"],
         "train.freeze_d": options["freeze_d"],
         "train.init_from": str(Path(options["init_from"]).absolute()) if options["init_from"] else None,
         "train.seed": options["seed"],
+        "train.stop_when": options["stop_when"],
     }
     tables = overrides(options["sets"])
     for key, value in named.items():
@@ -178,6 +186,13 @@ def _resumed_config(run: Path, options: dict[str, Any]) -> "RunConfig":
     return build(RunConfig, merge(to_mapping(folder.read_config(run)), _overrides(options)))
 
 
+def _evaluator(dataset: "Dataset", train: "TrainConfig", device: "torch.device") -> "Evaluate":
+    from fastgan.metrics import evaluator
+
+    names = [name.strip() for name in train.eval_metrics.split(",")]
+    return evaluator(dataset, metrics=names, n=train.eval_images, device=device)
+
+
 def _beginning(session: "Session") -> str:
     config, data, trainer = session.config, session.dataset, session.trainer
     several = f" x {trainer.processes.size}" if trainer.processes.size > 1 else ""
@@ -195,12 +210,19 @@ def _ending(session: "Session", outcome: "Outcome") -> str:
     if outcome.signum is not None:
         return f"stopped at {at}; saved {session.saved}\n  fastgan train --resume {run}   goes on exactly"
     grids = sorted((run / "grids").glob("*.png"))
-    return f"""trained {at}
+    why = f", when {outcome.stopped} was met" if outcome.stopped else ""
+    best = session.best
+    if best is not None:
+        why += (
+            f"; best {best['metric']} {best['value']:.4g} at {best['cur_nimg'] / 1000:g} kimg: {run / 'best'}"
+        )
+    return f"""trained {at}{why}
   {grids[-1]}   samples
   {run / "generator.safetensors"}   the generator alone, to share
 next
   fastgan generate {run} -n 100 --out images/
   fastgan export {run} --onnx {run / "model.onnx"}
+  fastgan report {run}
   fastgan train --resume {run} --budget {_longer(session)}"""
 
 

@@ -12,7 +12,7 @@ from fastgan.data.memory import room_for_images
 from fastgan.errors import DataError
 
 # Philox streams that must not overlap, told apart by the top word of the 256-bit counter.
-_ORDER, _FLIPS, _CONDITIONS = 1, 2, 3
+_ORDER, _FLIPS, _CONDITIONS, _HOLDOUT = 1, 2, 3, 4
 
 
 class Conditions(NamedTuple):
@@ -45,6 +45,16 @@ def flips(seed: int, start: int, count: int) -> np.ndarray:
     return (words[start % 4 :] >> np.uint64(63)).astype(bool)
 
 
+def split(seed: int, count: int, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """int64 rows (to train on, held out), both ascending; `share` of `count` images are held out, given by the seed."""
+    rows = np.arange(count, dtype=np.int64)
+    if not share:
+        return rows, rows[:0]
+    held = min(max(round(share * count), 1), count)
+    order = np.argsort(_philox(seed, 0, 0, _HOLDOUT).random_raw(count), kind="stable")
+    return np.sort(order[held:]), np.sort(order[:held])
+
+
 def _philox(seed: int, key: int, block: int, stream: int) -> np.random.Philox:
     words = np.array([seed % 2**64, key], dtype=np.uint64)
     return np.random.Philox(key=words, counter=np.array([block, 0, 0, stream], dtype=np.uint64))
@@ -64,17 +74,27 @@ class Feed:
         device: torch.device | str,
         seed: int = 0,
         mirror: bool = False,
+        holdout: float = 0.0,
         resident: bool | None = None,
     ) -> None:
         """Prepare to feed `dataset` to `device`.
 
-        mirror: flip each shown image left-right with probability 1/2. resident: keep all images on the device (on the
+        mirror: flip each shown image left-right with probability 1/2. holdout: the share of the images, chosen by
+        `seed`, that is never shown; `held` names them. resident: keep all images on the device (on the
         CPU: gather them in the caller's thread); None: when they take at most a quarter of the free GPU memory, or
         half of the RAM; otherwise a thread prepares the next batch ahead. Raises DataError when the set cannot be
         trained on.
         """
         if len(dataset) < 2:
             raise DataError("the data set has one image, and training needs at least 2")
+        self._rows, held = split(seed, len(dataset), holdout)
+        self.held = torch.from_numpy(held)
+        """int64 [H]: the images that are held out."""
+        if len(self._rows) < 2:
+            raise DataError(
+                f"data.holdout = {holdout} leaves {len(self._rows)} of {len(dataset)} images to train on, and "
+                "training needs at least 2: hold out fewer"
+            )
         size = dataset.resolution
         if size < 8 or size & (size - 1):
             raise DataError(
@@ -110,10 +130,12 @@ class Feed:
         if self.mirror:
             mirrored = torch.from_numpy(flips(self.seed, cur_nimg, n)).to(self.device)
             pixels = torch.where(mirrored[:, None, None, None], pixels.flip(2), pixels)  # [n, H, W, C]
-        # NHWC memory seen as NCHW is channels_last already; the division stays exact at -1 and 1.
-        images = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
-        images = images.div_(127.5).sub_(1.0)
-        return Batch(images, *self._conditions(index))
+        return Batch(_scaled(pixels), *self._conditions(index))
+
+    def look(self, rows: torch.Tensor) -> Batch:
+        """The images `rows` (int64 [n]) of the data set as they are, held out or not, and what is known of them."""
+        pixels = self._images[rows.to(self._images.device)].to(self.device)
+        return Batch(_scaled(pixels), *self._conditions(rows))
 
     def conditions(self, cur_nimg: int, n: int) -> Conditions:
         """Labels and attributes to generate with: rows drawn from the set, so that they go together as they do there.
@@ -121,19 +143,23 @@ class Feed:
         Like `batch` a function of seed and position alone, and independent of which images `batch` shows.
         """
         words = _philox(self.seed, 0, cur_nimg // 4, _CONDITIONS).random_raw(n + cur_nimg % 4)
-        rows = words[cur_nimg % 4 :] % np.uint64(len(self.dataset))
-        return self._conditions(torch.from_numpy(rows.astype(np.int64)))
+        drawn = words[cur_nimg % 4 :] % np.uint64(len(self._rows))
+        return self._conditions(torch.from_numpy(self._rows[drawn.astype(np.int64)]))
 
     def indices(self, cur_nimg: int, n: int) -> torch.Tensor:
         """int64 [n]: which images of the data set stand at positions cur_nimg .. cur_nimg+n."""
-        count = len(self.dataset)
+        count = len(self._rows)
         pieces, position, end = [], cur_nimg, cur_nimg + n
         while position < end:
             epoch, offset = divmod(position, count)
             piece = self._order(epoch)[offset : offset + end - position]
             pieces.append(piece)
             position += len(piece)
-        return torch.from_numpy(np.concatenate(pieces)) if pieces else torch.empty(0, dtype=torch.int64)
+        return (
+            torch.from_numpy(self._rows[np.concatenate(pieces)])
+            if pieces
+            else torch.empty(0, dtype=torch.int64)
+        )
 
     def close(self) -> None:
         """Stop the prefetching thread, if there is one."""
@@ -161,7 +187,7 @@ class Feed:
         if epoch not in self._orders:
             if len(self._orders) > 1:  # the current epoch and its neighbour are enough
                 self._orders.clear()
-            self._orders[epoch] = epoch_order(self.seed, epoch, len(self.dataset))
+            self._orders[epoch] = epoch_order(self.seed, epoch, len(self._rows))
         return self._orders[epoch]
 
     def _pixels(self, cur_nimg: int, n: int, index: torch.Tensor, stride: int) -> torch.Tensor:
@@ -183,3 +209,10 @@ class Feed:
             (len(index), *self._images.shape[1:]), dtype=torch.uint8, pin_memory=self.device.type == "cuda"
         )
         return torch.index_select(self._images, 0, index, out=pixels)
+
+
+def _scaled(pixels: torch.Tensor) -> torch.Tensor:
+    """uint8 [n, H, W, C] -> float32 [n, C, H, W] in [-1, 1], channels_last; exact at both ends."""
+    # NHWC memory seen as NCHW is channels_last already.
+    images = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
+    return images.div_(127.5).sub_(1.0)

@@ -28,8 +28,11 @@ def make(
     )
 
 
-def follow(optimizer: torch.optim.Optimizer, train: TrainConfig, cur_nimg: int) -> None:
-    """Set the learning rate for the iteration at `cur_nimg`, where it has a schedule."""
+def follow(optimizer: torch.optim.Optimizer, train: TrainConfig, cur_nimg: int, share: float = 1.0) -> None:
+    """Set the learning rate for the iteration at `cur_nimg` to `share` of what settings and schedule make it."""
     for group in optimizer.param_groups:
+        lr = group["whole_lr"] * share
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(group["whole_lr"] * schedule.learning_rate(train, cur_nimg))
+            group["lr"].fill_(lr * schedule.learning_rate(train, cur_nimg))
+        else:
+            group["lr"] = lr

@@ -5,6 +5,7 @@
                               optimizer.safetensors   {g,d}.<parameter>.{step,exp_avg,exp_avg_sq}
                               state.json              format, settings, cur_nimg, data, versions, time
     RUN/latest                                        text: checkpoints/000012800
+    RUN/best                                          the same, for the one with the best metric so far, if any
 
 A release is one safetensors file: the averaged generator, with its settings as JSON in the metadata.
 """
@@ -51,6 +52,8 @@ def save(
 ) -> Path:
     """Write a checkpoint of `run` at state["cur_nimg"], point `latest` to it and drop all but the newest `keep`.
 
+    What `best` points to stays; where state["best"] names this checkpoint, `best` points to it from now on.
+
     Raises OutputError when it cannot be written (a full disk); the checkpoints from before are still there then.
     """
     folder = run / "checkpoints" / f"{state['cur_nimg']:09d}"
@@ -59,14 +62,29 @@ def save(
             _write_tensors(temporary / "model.safetensors", model)
             _write_tensors(temporary / "optimizer.safetensors", optimizer)
             write_json(temporary / "state.json", {"format": FORMAT, **state})
-        with atomic_write(run / "latest") as temporary:
-            temporary.write_text(f"checkpoints/{folder.name}\n", encoding="utf-8")
+        _point(run / "latest", folder)
+        best = _best(run, state.get("best"))
     # Folders beyond this one belong to a future that was left by resuming from an earlier checkpoint.
-    older = sorted(path for path in folder.parent.glob("[0-9]*") if path.name < folder.name)
+    older = sorted(p for p in folder.parent.glob("[0-9]*") if p.name < folder.name and p != best)
     newer = [path for path in folder.parent.glob("[0-9]*") if path.name > folder.name]
     for path in older[: max(len(older) + 1 - keep, 0)] + newer:
         remove(path)
     return folder
+
+
+def _best(run: Path, best: Mapping[str, Any] | None) -> Path | None:
+    """Keep RUN/best true to `best` (the state's) and return what it points to; a lost best is forgotten."""
+    folder = run / "checkpoints" / f"{best['cur_nimg']:09d}" if best else None
+    if folder is not None and folder.is_dir():
+        _point(run / "best", folder)
+        return folder
+    (run / "best").unlink(missing_ok=True)
+    return None
+
+
+def _point(pointer: Path, folder: Path) -> None:
+    with atomic_write(pointer) as temporary:
+        temporary.write_text(f"checkpoints/{folder.name}\n", encoding="utf-8")
 
 
 def remove(folder: Path) -> None:
@@ -102,20 +120,32 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str
 
 
 def locate(path: str | Path) -> Path:
-    """The checkpoint folder meant by `path`: a run (its `latest`) or a checkpoint folder itself."""
+    """The checkpoint folder meant by `path`: a run (its `latest`), RUN/latest, RUN/best, or a checkpoint folder."""
     path = Path(path)
-    if (path / "latest").is_file():
-        named = (path / "latest").read_text(encoding="utf-8").strip()
-        if not named or not (path / named).is_dir():
+    pointer = path if is_pointer(path) else path / "latest"
+    if pointer.is_file():
+        named = pointer.read_text(encoding="utf-8").strip()
+        if not named or not (pointer.parent / named).is_dir():
             raise CheckpointError(
-                f"{path / 'latest'} names {named!r}, which is not a folder of the run {path}"
+                f"{pointer} names {named!r}, which is not a folder of the run {pointer.parent}"
             )
-        return path / named
+        return pointer.parent / named
     if any((path / name).exists() for name in _FILES):
         return path
     if (path / "config.toml").exists():
         raise CheckpointError(f"the run {path} has no checkpoint yet")
     raise CheckpointError(f"{path} is neither a training run nor a checkpoint")
+
+
+def is_pointer(path: Path) -> bool:
+    """Whether `path` is a run's `latest` or `best`, and no model."""
+    return path.name in ("latest", "best") and path.is_file()
+
+
+def earlier(run: Path, steps: int) -> Path | None:
+    """The run's newest checkpoint but `steps`, or the oldest that there is; None without any."""
+    folders = sorted((run / "checkpoints").glob("[0-9]*"), reverse=True)
+    return folders[min(steps, len(folders) - 1)] if folders else None
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -235,7 +265,7 @@ _RELEASED = ("format", "config", "cur_nimg", "resolution", "data", "versions")
 def load_networks(path: str | Path) -> dict[str, Tensor]:
     """The tensors g.*, d.* and g_ema.* of a run or checkpoint; of a release g_ema.*, all that it has."""
     path = Path(path)
-    if path.is_file():
+    if path.is_file() and not is_pointer(path):
         return {f"g_ema.{name}": tensor for name, tensor in _read_release(path)[1].items()}
     folder = locate(path)
     read_state(folder)
@@ -250,7 +280,7 @@ def load_generator(path: str | Path, *, ema: bool | float = True) -> tuple[nn.Mo
     Raises CheckpointError for whatever is missing, damaged or not ours.
     """
     path = Path(path)
-    if path.is_file():
+    if path.is_file() and not is_pointer(path):
         if ema is not True:
             raise CheckpointError(f"{path} is a release: it holds the averaged generator alone")
         state, tensors = _read_release(path)

@@ -1,6 +1,6 @@
 """The run folder: who owns it, what lies where.
 
-config.toml   the settings, complete      log.jsonl    one JSON a line
+config.toml   the settings, complete      log.jsonl    one JSON a line; events.jsonl: warnings, rollbacks
 grids/        samples from fixed z        tensorboard/ the same curves
 checkpoints/  latest (see checkpoint.py)  data.fgd     the images, packed, unless SOURCE was packed already
 """
@@ -60,9 +60,9 @@ def _next_number(parent: Path) -> Path:
 
 
 def existing(path: str | Path) -> Path:
-    """The run folder that `path` (a run or one of its checkpoints) belongs to; CheckpointError if there is none."""
+    """The run folder that `path` (a run, its `best`, one of its checkpoints) belongs to; CheckpointError if none."""
     path = Path(path)
-    for run in (path, path.parent.parent):
+    for run in (path, path.parent, path.parent.parent):
         if (run / "config.toml").is_file():
             return run
     raise CheckpointError(f"{path} is no training run: it holds no config.toml")

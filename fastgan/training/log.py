@@ -1,4 +1,4 @@
-"""The record of a run: log.jsonl, TensorBoard events, sample grids."""
+"""The record of a run: log.jsonl, events.jsonl, TensorBoard events, sample grids."""
 
 import json
 from collections.abc import Callable
@@ -14,12 +14,19 @@ from fastgan.training.trainer import Trainer
 
 
 class Log:
-    """Appends to RUN/log.jsonl and RUN/tensorboard; lines beyond `cur_nimg` (of a resumed run) are dropped first."""
+    """Appends to RUN/log.jsonl, events.jsonl and tensorboard.
+
+    What lies beyond `cur_nimg` (of a run that was resumed, or went back) is dropped first, grids included.
+    """
 
     def __init__(self, run: Path, cur_nimg: int, note: Callable[[str], None]) -> None:
-        self.path = run / "log.jsonl"
-        if self.path.exists():
-            _trim(self.path, cur_nimg)
+        self.path, self.events = run / "log.jsonl", run / "events.jsonl"
+        for path in (self.path, self.events):
+            if path.exists():
+                _trim(path, cur_nimg)
+        for grid in (run / "grids").glob("[0-9]*.png"):
+            if int(grid.stem) > cur_nimg:
+                grid.unlink()
         self._writer: Any = None
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -38,6 +45,14 @@ class Log:
             for name, value in line.items():
                 if name != "cur_nimg":
                     self._writer.add_scalar(name, value, int(line["cur_nimg"]))
+
+    def event(self, kind: str, text: str, cur_nimg: int, seconds: float) -> None:
+        """Append a sentence about the run: a warning and its end, a rollback, the reason to stop."""
+        line = {"cur_nimg": cur_nimg, "seconds": round(seconds, 3), "kind": kind, "text": text}
+        with open(self.events, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if self._writer is not None:
+            self._writer.add_text(kind, text, cur_nimg)
 
     def image(self, grid: Tensor, cur_nimg: int) -> None:
         """Show a uint8 grid [H, W, C] in TensorBoard."""
@@ -70,8 +85,11 @@ class Grid:
         self.z = torch.randn(train.grid_images, trainer.z_dim, generator=generator)  # [N, Z]
 
     def draw(self) -> Tensor:
-        """uint8 [rows * R, columns * R, C]; generated a few at a time, whatever the grid's size."""
-        images = torch.cat([self.trainer.sample(z).cpu() for z in self.z.split(16)])  # [N, C, R, R]
+        """Images [N, C, R, R] on the CPU; generated a few at a time, whatever the grid's size."""
+        return torch.cat([self.trainer.sample(z).cpu() for z in self.z.split(16)])
+
+    def tile(self, images: Tensor) -> Tensor:
+        """Images [N, C, R, R] -> uint8 [rows * R, columns * R, C], in reading order."""
         missing = -len(images) % self.columns
         images = torch.cat([images, images.new_full((missing, *images.shape[1:]), -1.0)])
         n, channels, height, width = images.shape
@@ -79,9 +97,9 @@ class Grid:
         grid = tiles.permute(0, 3, 1, 4, 2).reshape(-1, self.columns * width, channels)
         return ((grid + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
-    def save(self, cur_nimg: int) -> Tensor:
-        """Write grids/<cur_nimg>.png and return what it shows."""
-        grid = self.draw()
+    def save(self, images: Tensor, cur_nimg: int) -> Tensor:
+        """Write the images as grids/<cur_nimg>.png and return what it shows."""
+        grid = self.tile(images)
         with atomic_write(self.folder / f"{cur_nimg:09d}.png") as temporary:
             Image.fromarray(grid.squeeze(2).numpy()).save(temporary)
         return grid

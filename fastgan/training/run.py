@@ -1,23 +1,28 @@
 """Begin a run, or go on with one: folder, lock, data, precision, trainer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from fastgan.config import Duration
 from fastgan.data import Dataset, Feed, open_dataset, pack
 from fastgan.errors import ConfigError, DataError
-from fastgan.training import assemble, checkpoint, folder, precision, schedule, shares, transfer
+from fastgan.training import assemble, checkpoint, folder, precision, schedule, shares, stopping, transfer
 from fastgan.training.distributed import ALONE, Processes
-from fastgan.training.session import Note, Session, machine
-from fastgan.training.settings import RunConfig
+from fastgan.training.evaluation import Evaluate
+from fastgan.training.session import Note, Session
+from fastgan.training.settings import RunConfig, TrainConfig
+from fastgan.training.state import machine
 from fastgan.training.trainer import Trainer
 
 DataProgress = Callable[[str, int, int], None]
 """Called as progress(stage, done, total) while images are read."""
+MakeEvaluate = Callable[[Dataset, TrainConfig, torch.device], Evaluate]
+"""Builds what computes the metrics, from the images and train.eval_metrics; called where train.eval_every is set."""
 _NAMED = 20  # bad images that are named one by one
 
 
@@ -30,6 +35,7 @@ def new(
     note: Note,
     progress: DataProgress | None = None,
     processes: Processes = ALONE,
+    evaluator: MakeEvaluate | None = None,
 ) -> Iterator[Session]:
     """Begin a run in a new folder, which disappears again when it cannot begin (bad data, impossible settings)."""
 
@@ -45,7 +51,7 @@ def new(
         try:
             if processes.rank == 0:
                 folder.write_config(run, config)  # from here on a killed run can be resumed
-            session = _prepare(run, config, where, None, note, progress, processes)
+            session = _prepare(run, config, where, None, note, progress, processes, evaluator)
         except BaseException:
             if processes.rank == 0:
                 folder.clear(run)
@@ -65,13 +71,14 @@ def resumed(
     note: Note,
     progress: DataProgress | None = None,
     processes: Processes = ALONE,
+    evaluator: MakeEvaluate | None = None,
 ) -> Iterator[Session]:
     """Go on with the run `path` (or from one of its checkpoints) under `config`, which may extend its budget."""
     run, where = processes.in_turn(lambda: (folder.existing(path), assemble.pick_device(device, processes)))
     with _owned(run, processes):
         started = (run / "latest").exists() or Path(path) != run
         loaded = processes.in_turn(lambda: checkpoint.load(path)) if started else None
-        session = _prepare(run, config, where, loaded, note, progress, processes)
+        session = _prepare(run, config, where, loaded, note, progress, processes, evaluator)
         session.saved = loaded.path if loaded is not None else None  # nothing new to save yet
         with closing(session.trainer.feed):
             yield session
@@ -90,6 +97,7 @@ def _prepare(
     note: Note,
     progress: DataProgress | None,
     processes: Processes,
+    evaluator: MakeEvaluate | None,
 ) -> Session:
     begins_from = config.train.init_from if loaded is None else ""
     networks = (
@@ -98,8 +106,19 @@ def _prepare(
     dataset = processes.in_turn(lambda: _data(run, config, note, progress))
     _check_same_data(run, dataset, loaded)
     config = assemble.resolve(config, dataset)
+    evaluate = None
+    if evaluator is not None and config.train.eval_every is not None:
+        evaluate = processes.in_turn(
+            lambda: None if processes.rank else evaluator(dataset, config.train, device)
+        )
     torch.backends.cudnn.benchmark = True  # shapes never change, so the search pays
-    feed = Feed(dataset, device=device, seed=config.train.seed, mirror=config.data.mirror)
+    feed = Feed(
+        dataset,
+        device=device,
+        seed=config.train.seed,
+        mirror=config.data.mirror,
+        holdout=config.data.holdout,
+    )
 
     def make_to_measure(kind: str) -> Trainer:
         part = config.train.batch // processes.size // config.train.accumulate
@@ -123,11 +142,23 @@ def _prepare(
         ]
         if changed:
             note(f"this machine differs from the one before, so the last bits may too: {', '.join(changed)}")
+    state = {} if loaded is None else loaded.state
     _check_budget(run, config.train.budget, trainer.cur_nimg, seconds)
+    _check_stop(run, config.train, state)
     if processes.rank == 0:
         folder.write_config(run, config)
     return Session(
-        run=run, config=config, dataset=dataset, trainer=trainer, device=device, seconds=seconds, note=note
+        run=run,
+        config=config,
+        dataset=dataset,
+        trainer=trainer,
+        device=device,
+        seconds=seconds,
+        note=note,
+        evaluate=evaluate,
+        rollbacks=list(state.get("rollbacks", ())),
+        best=state.get("best"),
+        watched=state.get("watch", {}),
     )
 
 
@@ -180,4 +211,13 @@ def _check_budget(run: Path, budget: Duration, cur_nimg: int, seconds: float) ->
         raise ConfigError(
             f"{run} has used up its budget of {budget} ({cur_nimg} images, {seconds:.0f} s): "
             "give a larger total with --budget to go on"
+        )
+
+
+def _check_stop(run: Path, train: TrainConfig, state: Mapping[str, Any]) -> None:
+    met = state.get("stopped")
+    if met is not None and met in map(str, stopping.parse(train.stop_when, evaluates=True)):
+        raise ConfigError(
+            f"{run} stopped at {state['cur_nimg']} images because {met} was met: give another condition with "
+            "--stop-when, or none with --stop-when '', to go on"
         )

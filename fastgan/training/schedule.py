@@ -8,13 +8,13 @@ from fastgan.training.settings import RunConfig, TrainConfig
 _MASK = 2**64 - 1
 
 
-def iteration_seed(seed: int, cur_nimg: int) -> int:
-    """The random seed of the iteration that starts at `cur_nimg`, in [0, 2**63).
+def iteration_seed(seed: int, cur_nimg: int, rollbacks: int = 0) -> int:
+    """The random seed of the iteration that starts at `cur_nimg` after so many rollbacks, in [0, 2**63).
 
     Mixed by splitmix64 (Steele et al. 2014), because torch's CPU generator looks at the low 32 bits alone and
     neighbouring seeds must not give related streams.
     """
-    z = (seed * 0x9E3779B97F4A7C15 + cur_nimg + 1) & _MASK
+    z = (seed * 0x9E3779B97F4A7C15 + rollbacks * 0xD1B54A32D192ED03 + cur_nimg + 1) & _MASK
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
         z = ((z ^ (z >> shift)) * factor) & _MASK
     return z >> 1

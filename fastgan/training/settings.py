@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fastgan.config import Duration, require
+from fastgan.training import stopping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,11 @@ class DataConfig:
     """Show each image flipped left to right half of the time."""
     max_bad: int | float | str = 0.01
     """How many unreadable images are skipped before training refuses to start: "1%", 0.01, or a count such as 5."""
+    holdout: float = 0.0
+    """Share of the images, drawn by train.seed, that is never trained on: r_v in the log then shows overfitting."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.holdout < 1, f"data.holdout = {self.holdout} must lie in [0, 1), as in 0.05")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,13 +141,25 @@ class TrainConfig:
     """Samples in a grid."""
     log_every: Duration = field(default=Duration(seconds=5.0))
     """How often to write a line of the log; the only time that the losses are read back."""
+    eval_every: Duration | None = None
+    """How often to compute metrics; none computes none."""
+    eval_metrics: str = "kid"
+    """Which, with commas between them."""
+    eval_images: int = 2000
+    """On how many generated images."""
+    best_metric: str = "auto"
+    """What RUN/best goes by: a metric's name; auto is the first that is computed."""
+    stop_when: str = ""
+    """Stop before the budget is used up, when a line of the log meets one of these: "fid<20, r_t>0.95"."""
+    max_rollbacks: int = 2
+    """How often to go back a checkpoint, with half the learning rates, when no step is finite any more."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """bf16 is autocast over fp32 parameters; auto measures which is faster."""
     cuda_graphs: Literal["auto", "on", "off"] = "auto"
     """Replay steps as CUDA graphs; auto does with our kernels on CUDA. Means nothing on other devices."""
 
     def __post_init__(self) -> None:
-        for key in ("batch", "accumulate", "d_steps", "keep_checkpoints", "grid_images"):
+        for key in ("batch", "accumulate", "d_steps", "keep_checkpoints", "grid_images", "eval_images"):
             require(getattr(self, key) >= 1, f"train.{key} = {getattr(self, key)} must be 1 or more")
         for key in ("lr_g", "lr_d", "eps"):
             require(
@@ -192,6 +210,8 @@ class TrainConfig:
         )
         rampup = self.ema_rampup
         require(rampup is None or rampup > 0, f'train.ema_rampup = {rampup} must be above 0, or "none"')
+        require(self.max_rollbacks >= 0, f"train.max_rollbacks = {self.max_rollbacks} must not be negative")
+        stopping.parse(self.stop_when, evaluates=self.eval_every is not None)
         require(0 <= self.seed < 2**63, f"train.seed = {self.seed} must lie in [0, 2**63)")
 
     @property

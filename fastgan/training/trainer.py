@@ -18,6 +18,7 @@ from fastgan.training import adam, checkpoint, ema, growing, schedule
 from fastgan.training.augmentation import Augmentation
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.graphs import StepGraphs, Steps
+from fastgan.training.guard import Guard
 from fastgan.training.objective import Losses, Objective, Penalty, Term
 from fastgan.training.settings import RunConfig
 from fastgan.training.shares import Shares
@@ -69,6 +70,8 @@ class Trainer:
         moving = [m for m in (generator, discriminator, self.objective.path_length) if m is not None]
         self.shares = Shares(processes, config.train.accumulate, config.train.batch, moving, device)
         self.cur_nimg = 0
+        self.rollbacks = 0
+        """How often training has gone back to an earlier checkpoint: other random numbers, and smaller steps."""
         self.phases = growing.phases(config.train, config.model["resolution"])
         self._stepped: growing.Phase | None = None  # the phase of the step before
         self._alpha = torch.ones((), device=device)  # a graph reads it anew at every replay
@@ -83,8 +86,10 @@ class Trainer:
         train = config.train
         self.g_optimizer = adam.make(self.g_named.values(), train.lr_g, g_interval, train, device)
         self.d_optimizer = adam.make(self.d_named.values(), train.lr_d, d_interval, train, device)
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
+        written = [generator, discriminator, augmentation, *filter(None, [self.objective.path_length])]
+        self.g_guard, self.d_guard = Guard(self.g_optimizer, written), Guard(self.d_optimizer, written)
+        self._sums: dict[tuple[str, ...], Tensor] = {}
+        """By the names of a step's losses: what has come of them since the last look, and how often, [2, K]."""
 
     @property
     def phase(self) -> growing.Phase:
@@ -120,10 +125,10 @@ class Trainer:
         self.processes.lead("step")
         alpha = self._grow(phase)
         for optimizer in (self.g_optimizer, self.d_optimizer):
-            adam.follow(optimizer, train, self.cur_nimg)
+            adam.follow(optimizer, train, self.cur_nimg, 0.5**self.rollbacks)
         if objective.strength is not None:
             objective.strength.fill_(schedule.penalty_weight(self.config, self.cur_nimg))
-        torch.manual_seed(schedule.iteration_seed(train.seed, self.cur_nimg))
+        torch.manual_seed(schedule.iteration_seed(train.seed, self.cur_nimg, self.rollbacks))
         penalise = objective.penalty is not None and iteration % loss.penalty_interval == 0
         smooth = objective.path_length is not None and iteration % loss.path_length_interval == 0
         steps: Steps = self.graphs or self
@@ -144,6 +149,7 @@ class Trainer:
         """One discriminator step on `real` [N, C, R, R] and as many fakes; a lazy penalty is a step of its own."""
         interval = self.config.loss.penalty_interval
         lazily = penalise and interval > 1
+        self.d_guard.hold()
         fakes = self.shares.each(self.objective.fakes, real)
         fake = torch.cat(fakes) if len(fakes) > 1 else fakes[0]
         losses = self._update_d(
@@ -155,7 +161,7 @@ class Trainer:
         return losses
 
     def _update_d(self, term: _Terms, batch: tuple[Tensor, ...], interval: int = 1) -> Losses:
-        losses = self._minimise(self.d_optimizer, term, batch, interval)
+        losses = self._minimise(self.d_optimizer, self.d_guard, term, batch, interval)
         if self.config.loss.clip is not None:
             clip_weights(self.d_named.values(), self.config.loss.clip)
         return losses
@@ -163,22 +169,28 @@ class Trainer:
     def _minimise(
         self,
         optimizer: torch.optim.Optimizer,
+        guard: Guard,
         term: _Terms,
         batch: tuple[Tensor | None, ...],
         interval: int = 1,
     ) -> Losses:
         """Minimise a term that comes every `interval` iterations: its mean over them is then the paper's."""
+        totals: list[Tensor] = []
 
         def backward(*share: Tensor | None) -> Losses:
             total, losses = term(*share)
+            totals.append(total.detach().float())
             (total * (interval / self.shares.count)).backward()
             return _detached(losses)
 
         optimizer.zero_grad()
         losses = _mean(self.shares.each(backward, *batch))
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self.processes.sum_(p.grad for p in parameters if p.grad is not None)
+        whole = torch.stack(totals).sum()
+        self.processes.sum_([whole, *(p.grad for p in parameters if p.grad is not None)])
+        guard.judge(whole)
         optimizer.step()
+        guard.settle()
         return losses
 
     def step_g(self, n: int, real: Tensor | None = None, smooth: bool = False) -> Losses:
@@ -190,6 +202,7 @@ class Trainer:
         lazily = smooth and interval > 1
         for parameter in self.d_named.values():
             parameter.requires_grad_(False)  # their gradients would be computed and thrown away
+        self.g_guard.hold()
         n //= self.shares.accumulate
         losses = self._update_g(
             lambda real: self.objective.generate(n, real, smooth=smooth and not lazily), (real,)
@@ -201,7 +214,7 @@ class Trainer:
         return losses
 
     def _update_g(self, term: _Terms, batch: tuple[Tensor | None], interval: int = 1) -> Losses:
-        return self._minimise(self.g_optimizer, term, batch, interval)
+        return self._minimise(self.g_optimizer, self.g_guard, term, batch, interval)
 
     @torch.no_grad()
     def sample(self, z: Tensor) -> Tensor:
@@ -215,20 +228,31 @@ class Trainer:
         return growing.enlarge(images, self.phases[-1].resolution)
 
     def _record(self, losses: Losses) -> None:
-        for name, value in losses.items():  # a graph writes over its losses, so the first are copied
-            self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
-            self._counts[name] = self._counts.get(name, 0) + 1
+        names, values = tuple(losses), torch.stack(list(losses.values()))  # [K]
+        finite = torch.stack([values.nan_to_num(0.0, 0.0, 0.0), values.isfinite().float()])  # [2, K]
+        self._sums[names] = self._sums[names] + finite if names in self._sums else finite
 
     def take_losses(self) -> dict[str, float]:
-        """Means since the last call: the only place that waits for the device."""
+        """Means of what was finite since the last call, and how many steps were `skipped`, where any was.
+
+        The only place that waits for the device.
+        """
         self.processes.lead("take_losses")
-        names = sorted(self._sums)
-        sums = {name: self._sums[name].clone() for name in names}
-        self.processes.sum_(sums.values())
-        losses = {name: sums[name].item() / (self._counts[name] * self.processes.size) for name in names}
+        self.processes.sum_(self._sums.values())
+        totals: dict[str, Tensor] = {}
+        for names, sums in self._sums.items():
+            for name, pair in zip(names, sums.cpu().double().T, strict=True):  # sum and count
+                totals[name] = totals[name] + pair if name in totals else pair
+        losses = {
+            name: (totals[name][0] / totals[name][1]).item() for name in sorted(totals) if totals[name][1]
+        }
         self._sums.clear()
-        self._counts.clear()
-        return losses
+        skipped = self.g_guard.take() + self.d_guard.take()
+        return losses | ({"skipped": skipped} if skipped else {})
+
+    def stuck(self) -> bool:
+        """Whether one of the networks has had no step for many iterations (waits for the device)."""
+        return self.g_guard.stuck() or self.d_guard.stuck()
 
     def finite(self) -> bool:
         """Whether every trained parameter is finite (waits for the device)."""
@@ -248,6 +272,8 @@ class Trainer:
     def load_state_dict(self, loaded: checkpoint.Checkpoint) -> None:
         """Take up training where `loaded` was saved; CheckpointError when it is of another architecture."""
         where = str(loaded.path)
+        self.g_guard.reset()
+        self.d_guard.reset()
         for prefix, module in self._modules().items():
             start = f"{prefix}."
             own = {k.removeprefix(start): v for k, v in loaded.model.items() if k.startswith(start)}
@@ -262,24 +288,31 @@ class Trainer:
         ):
             own = {k: v for k, v in loaded.optimizer.items() if k.startswith(start)}
             checkpoint.restore_optimizer(optimizer, named, own, where)
+        self.cur_nimg = loaded.state["cur_nimg"]
+        self.go_back(len(loaded.state.get("rollbacks", ())))
+        self._sums.clear()
+
+    def go_back(self, rollbacks: int) -> None:
+        """From here on as after so many rollbacks: other random numbers, and the learning rates halved each time."""
+        self.rollbacks = rollbacks
         if self.graphs is not None:
             self.graphs.forget()
         self._stepped = None
-        self.cur_nimg = loaded.state["cur_nimg"]
-        self._sums.clear()
-        self._counts.clear()
 
     def spread(self) -> None:
         """Give every process the state of the first, bit for bit: at the start, and where that was loaded anew."""
         self.processes.lead("spread")
         model, optimizer = self.state_dict()
-        nimg = torch.tensor(self.cur_nimg)
-        self.processes.spread_([nimg, *model.values(), *optimizer.values()])
-        self.cur_nimg = int(nimg)
+        where = torch.tensor([self.cur_nimg, self.rollbacks])
+        self.processes.spread_([where, *model.values(), *optimizer.values()])
+        self.cur_nimg, rollbacks = where.tolist()
+        if rollbacks != self.rollbacks:
+            self.go_back(rollbacks)
 
     def _modules(self) -> dict[str, nn.Module]:
         modules = {"g": self.generator, "d": self.discriminator, **self.averages}
         modules["augment"] = self.objective.augmentation
+        modules |= {"guard_g": self.g_guard, "guard_d": self.d_guard}
         lengths = self.objective.path_length
         return modules if lengths is None else modules | {"path_length": lengths}
 

@@ -32,6 +32,11 @@ def test_what_techniques_report_is_shown_and_small_numbers_keep_a_digit():
     assert _progress.summary(report(), losses) == shown
 
 
+def test_what_the_watch_warns_of_stays_in_sight():
+    shown = _progress.summary(report(alarms=("collapse", "skipped")), {"loss_d": 1.0, "skipped": 3.0})
+    assert shown.endswith("D 1.00 skipped 3  WARNING: collapse, skipped")
+
+
 def test_plain_lines_come_now_and_then(monkeypatch, capsys):
     now = [100.0]
     monkeypatch.setattr(_progress.time, "monotonic", lambda: now[0])

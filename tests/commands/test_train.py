@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -269,6 +270,9 @@ def test_resume_takes_no_options_of_a_new_run(trained, option):
         (["--set", "loss.name=hunge"], "'hunge' is unknown"),
         (["--augment", "ada,blur"], "augmentation 'blur' in 'ada,blur' is unknown: choose from none"),
         (["--freeze-d", "-1"], "train.freeze_d = -1 must not be negative"),
+        (["--stop-when", "fid<20"], "fid is no value of the log"),
+        (["--eval-every", "often"], "train.eval_every = 'often' is not a length of training"),
+        (["--set", "data.holdout=2"], "data.holdout = 2.0 must lie in [0, 1)"),
         (["--budget", "soon"], "train.budget = 'soon' is not a length of training"),
         (["--seed", "-1"], "train.seed = -1 must lie in"),
         (["--resolution", "48"], "48"),
@@ -308,6 +312,28 @@ def test_layers_of_settings(images, tmp_path):
     assert again.output == result.output  # what is printed says everything, the source included
 
 
+def test_metrics_decide_what_is_best_and_when_to_stop(images, tmp_path, monkeypatch, device):
+    """The evaluator is fastgan.metrics'; here one that gives 30, 20, 10, ..."""
+    asked = {}
+
+    def evaluator(dataset, *, metrics, n, device):
+        asked.update(images=len(dataset), metrics=metrics, n=n)
+        values = iter(range(30, 0, -10))
+        return lambda sample: {"fid[stand-in]": next(values)}
+
+    monkeypatch.setitem(sys.modules, "fastgan.metrics", types.SimpleNamespace(evaluator=evaluator))
+    options = ["--eval-every", "8img", "--stop-when", "fid<25", "--budget", "80img", "--resolution", 16]
+    args = arguments(images, "--out", tmp_path / "mine", *options, "--device", device, sets=TINY["dcgan"])
+    result = CliRunner().invoke(command, args, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert asked == {"images": 64, "metrics": ["kid"], "n": 2000}
+    assert "when fid<25 was met; best fid[stand-in] 20 at 0.016 kimg" in result.output
+    assert "fid<25 is met: training ends here" in result.output
+    assert checkpoint.load(tmp_path / "mine" / "best").state["cur_nimg"] == 16
+    sentence = refuse("--resume", tmp_path / "mine", "--budget", "90img", "--device", device)
+    assert "stopped at 16 images because fid<25 was met" in sentence
+
+
 GOLDEN = """\
 [model]
 name = "stylegan"
@@ -336,6 +362,7 @@ spectral_norm = false
 source = "/photos"
 mirror = false
 max_bad = "2%"
+holdout = 0.0
 
 [train]
 batch = 32
@@ -361,6 +388,12 @@ keep_checkpoints = 2
 grid_every = "1m"
 grid_images = 64
 log_every = "5s"
+eval_every = "none"
+eval_metrics = "kid"
+eval_images = 2000
+best_metric = "auto"
+stop_when = ""
+max_rollbacks = 2
 precision = "auto"
 cuda_graphs = "auto"
 """

@@ -1,6 +1,7 @@
 """A small data set and small runs of every preset."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -71,6 +72,13 @@ def dataset() -> Dataset:
         0, 256, (23, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
     )
     return Dataset(images=images, content_hash="of the tests")
+
+
+@pytest.fixture
+def packed(dataset: Dataset, tmp_path: Path) -> Path:
+    """The data set as a file."""
+    dataset.save(tmp_path / "set.fgd")
+    return tmp_path / "set.fgd"
 
 
 @pytest.fixture

@@ -1,0 +1,60 @@
+"""Metrics while training: what an evaluator is given, and which checkpoint is the best by what it says."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastgan.errors import ConfigError
+from fastgan.inference.latents import latents
+from fastgan.training.stopping import bare
+from fastgan.training.trainer import Trainer
+
+Sampler = Callable[[int, int], Tensor]
+"""(start, n) -> uint8 [n, R, R, C]: what the averaged generator makes of the seeds start .. start + n - 1."""
+Evaluate = Callable[[Sampler], Mapping[str, float]]
+"""Metrics by name, as `kid` or `fid[inception-v3-fid]`, of the images that the sampler gives."""
+
+_HIGHER = {"is", "precision", "recall", "density", "coverage", "prdc"}
+_BATCH = 64
+
+
+def pixels(images: Tensor) -> Tensor:
+    """Images [N, C, R, R] in [-1, 1] -> uint8 [N, R, R, C]."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def sampler(trainer: Trainer) -> Sampler:
+    """Gives the images that `fastgan generate` would make of the same seeds, a batch at a time."""
+
+    def sample(start: int, n: int) -> Tensor:
+        seeds = range(start, start + n)
+        parts = [torch.from_numpy(latents(seeds[i : i + _BATCH], trainer.z_dim)) for i in range(0, n, _BATCH)]
+        return torch.cat([pixels(trainer.sample(z).cpu()) for z in parts])
+
+    return sample
+
+
+def decisive(wanted: str, metrics: Mapping[str, float]) -> str:
+    """The name in `metrics` that `best` goes by: `wanted`, or with "auto" the first. ConfigError if it is absent."""
+    names = [name for name in metrics if wanted in ("auto", name, bare(name))]
+    if not names:
+        raise ConfigError(
+            f"train.best_metric = {wanted!r} is not among the metrics that are computed: {', '.join(metrics) or 'none'}"
+        )
+    return names[0]
+
+
+def better(best: dict[str, Any] | None, name: str, value: float) -> bool:
+    """Whether `value` of metric `name` beats `best` (`{"metric": ..., "value": ...}`, None: nothing yet).
+
+    Lower is better but for inception score, precision, recall, density and coverage. What is not finite never wins,
+    and a best by another metric is no rival.
+    """
+    if not math.isfinite(value):
+        return False
+    if best is None or best["metric"] != name:
+        return True
+    return value > best["value"] if bare(name) in _HIGHER else bool(value < best["value"])

@@ -147,8 +147,10 @@ def audit(own: Features, held_out: Dataset | None, card: Path) -> dict[str, Any]
     }
 
 
-def similarity(own: Features, threshold: float) -> dict[str, Any]:
-    """How many generated images resemble which class, and how many none."""
+def similarity(own: Features, threshold: float, meant: list[str] | None) -> dict[str, Any]:
+    """How many generated images resemble which class, how many none, and how many the class they were `meant` for."""
+    import torch
+
     from fastgan.metrics.similarity import NONE, classify
 
     assert own.labels is not None  # open_real saw to that
@@ -157,8 +159,13 @@ def similarity(own: Features, threshold: float) -> dict[str, Any]:
     counts = {name: int((found.classes == index).sum()) for index, name in enumerate(names)}
     none = int((found.classes == NONE).sum())
     listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+    agreement = None
+    if meant is not None and none < len(found.classes) and set(meant) <= set(names):
+        agreement = found.agreement(torch.tensor([names.index(name) for name in meant]))
+        listed += f"; {agreement:.1%} of those with a class are of the class they were made for"
     return {
-        "sentence": f"similarity[{own.space}] of at least {threshold:g}: {listed}, none {none}",
+        "sentence": f"similarity[{own.space}] of at least {threshold:g}: none {none}, {listed}",
+        "agreement": agreement,
         "threshold": threshold,
         "classes": counts,
         "none": none,

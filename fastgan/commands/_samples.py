@@ -27,6 +27,10 @@ class Samples(ABC):
         """Images start, ..., start + n - 1: uint8 [n, H, W, C]."""
 
     @abstractmethod
+    def classes(self, start: int, n: int) -> list[str] | None:
+        """The class that each of these images was made for, by name; None where they were made for none."""
+
+    @abstractmethod
     def about(self, seed: int, n: int) -> dict[str, Any]:
         """Whose images they are, for the card."""
 
@@ -47,6 +51,13 @@ class ModelSamples(Samples):
         import torch
 
         return torch.from_numpy(self.model.sample(n, start, self.truncation))
+
+    def classes(self, start: int, n: int) -> list[str] | None:
+        """The classes that the seeds draw."""
+        if not self.model.facts.class_names:
+            return None
+        seeds = range(start, start + n)
+        return [each["class"] for each in self.model.describe_conditions(seeds, self.model.request())]
 
     def about(self, seed: int, n: int) -> dict[str, Any]:
         """The model's facts and the seeds."""
@@ -79,6 +90,13 @@ class FolderSamples(Samples):
     def sample(self, start: int, n: int) -> Tensor:
         """The images of these numbers."""
         return self.dataset.images[start : start + n]
+
+    def classes(self, start: int, n: int) -> list[str] | None:
+        """The folders that they lie in."""
+        labels = self.dataset.labels
+        if labels is None:
+            return None
+        return [self.dataset.class_names[label] for label in labels[start : start + n].tolist()]
 
     def about(self, seed: int, n: int) -> dict[str, Any]:
         """Where they lie, and their hash."""

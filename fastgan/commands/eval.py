@@ -141,7 +141,9 @@ def command(
             if audit:
                 more["audit"] = findings.audit(own, held_out, target)
             if threshold is not None:
-                more["similarity"] = findings.similarity(own, threshold)
+                more["similarity"] = findings.similarity(
+                    own, threshold, images.classes(seed, len(own.images))
+                )
     made = card.card(scores, scorer.protocol, images.about(seed, n), _versions(), scorer.warnings, **more)
     card.write(target, made)
     _print(made, earlier, target)

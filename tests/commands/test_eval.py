@@ -109,6 +109,21 @@ def test_everything_at_once(run: Path, tmp_path: Path) -> None:
     assert Image.open("eval-closest.png").size == (2 * 196, 8 * 68)
 
 
+def test_resemblance_is_held_against_the_class_that_was_meant(data: Path, tmp_path: Path) -> None:
+    """Folders of images by class, whose images are the training images themselves: all agree."""
+    real = dataset(40)
+    labels = torch.arange(40) % 2
+    replace(real, labels=labels, class_names=("even", "odd")).save("real.fgd")
+    for index, name in enumerate(("even", "odd")):
+        (tmp_path / "samples").mkdir(exist_ok=True)
+        folder_of(tmp_path / "samples" / name, real.images[labels == index][:10])
+    done = evaluate("samples", "--data", "real.fgd", "--metrics", "kid", "--threshold", -1)
+    assert done.exit_code == 0
+    found = json.loads(Path("eval.json").read_text())["similarity"]
+    assert 0.4 < found["agreement"] <= 1
+    assert f"{found['agreement']:.1%} of those with a class" in done.stdout
+
+
 def test_statistics_stand_for_the_images(run: Path, data: Path) -> None:
     line = (run, "-n", 30, "--metrics", "fid")
     assert (

@@ -53,6 +53,14 @@ Examples:
 )
 @click.option("--spectral-norm", is_flag=True, help="Normalise the discriminator's weights by spectral norm.")
 @click.option(
+    "--conditional",
+    is_flag=False,
+    flag_value="auto",
+    type=click.Choice(["auto", "labels", "attributes", "both", "none"]),
+    metavar="[labels|attributes|both]",
+    help="Learn to make images by class or attributes.  [without a value: all that the data has]",
+)
+@click.option(
     "--init-from", metavar="RUN", help="Start from the networks of a run, a checkpoint or a release."
 )
 @click.option(
@@ -115,6 +123,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
 
     named = {
         "data.source": str(Path(options["source"]).absolute()) if options["source"] else None,
+        "data.conditional": options["conditional"],
         "data.max_bad": options["max_bad"],
         "model.resolution": options["resolution"],
         "loss.spectral_norm": options["spectral_norm"] or None,
@@ -160,6 +169,7 @@ def _run_to_resume(resume: str, options: dict[str, Any]) -> Path:
         "seed",
         "resolution",
         "spectral_norm",
+        "conditional",
         "init_from",
         "freeze_d",
         "max_bad",

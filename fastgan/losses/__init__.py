@@ -1,4 +1,6 @@
-"""Adversarial losses, one file each, and the penalties that go with them. Adding a loss is adding a file here.
+"""Adversarial losses, one file each, and what goes with them: penalties, and the auxiliary classifier's loss.
+
+Adding a loss is adding a file here.
 
 A loss file holds three functions of logits and a constant:
 
@@ -14,10 +16,12 @@ from types import ModuleType
 
 from fastgan.errors import ConfigError
 
+_BESIDE = ("penalties", "auxiliary")
+
 
 def names() -> list[str]:
     """The losses that this folder holds, sorted."""
-    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name != "penalties")
+    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.name not in _BESIDE)
 
 
 def load(name: str) -> ModuleType:

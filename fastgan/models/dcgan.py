@@ -15,13 +15,14 @@ from torch.nn.utils import fusion
 
 from fastgan import ops
 from fastgan.models import _checks
-from fastgan.nn import Conv2d, at_least_float32, full_precision
+from fastgan.models._conditional import Conditional
+from fastgan.nn import Condition, ConditionalDiscriminator, Conv2d, at_least_float32, check
 
 SLOPE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Conditional):
     """Size and shape of a DCGAN."""
 
     resolution: int = 64
@@ -37,6 +38,7 @@ class Config:
     image's logit depends on the others."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _checks.images(self.resolution, self.img_channels)
         _checks.integer("z_dim", self.z_dim, 1, 65536)
         _checks.integer("width", self.width, 1, 1024)
@@ -104,7 +106,7 @@ class _UpBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """z [N, z_dim] -> images [N, img_channels, R, R] in [-1, 1], float32 or wider.
+    """z [N, z_dim], c [N, condition_dim] -> images [N, img_channels, R, R] in [-1, 1], float32 or wider.
 
     `noise` and `truncation_psi` are accepted so that every generator can be called alike; this one has neither.
     """
@@ -114,22 +116,32 @@ class Generator(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.z_dim = config.z_dim
+        self.z_dim, self.condition_dim = config.z_dim, config.condition_dim
         self.noise_shapes: list[tuple[int, int, int, int]] = []
         r, w = config.resolution, config.width
         channels = [min(16 * w, r * w // size) for size in _sizes(4, r // 2)]
-        self.project = _UpBlock(_Projection(config.z_dim, channels[0]))
+        conditional = config.condition_dim > 0
+        self.project = _UpBlock(_Projection(config.z_dim * (1 + conditional), channels[0]))
         self.blocks = nn.Sequential(
             *(_UpBlock(nn.ConvTranspose2d(i, o, 4, 2, 1, bias=False)) for i, o in pairwise(channels))
         )
         self.to_image = nn.ConvTranspose2d(channels[-1], config.img_channels, 4, 2, 1)
+        self.condition = Condition(config.condition_dim, config.z_dim) if conditional else None
         self.apply(_initialise)
         nn.init.zeros_(self.to_image.bias)  # type: ignore[arg-type]
 
     def forward(
-        self, z: Tensor, *, truncation_psi: float | Tensor = 1.0, noise: list[Tensor] | None = None
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        *,
+        truncation_psi: float | Tensor = 1.0,
+        noise: list[Tensor] | None = None,
     ) -> Tensor:
-        """Generate one image for each row of `z`."""
+        """Generate one image for each row of `z`, as the row of `c` asks."""
+        check(c, self.condition_dim)
+        if self.condition is not None:
+            z = self.condition(z, c)
         x = self.project(z[:, :, None, None])  # [N, 16 width, 4, 4]
         return torch.tanh(at_least_float32(self.to_image(self.blocks(x))))
 
@@ -151,11 +163,11 @@ class _DownBlock(nn.Module):
         return F.leaky_relu_(self.norm(x), SLOPE)
 
 
-class Discriminator(nn.Module):
-    """images [N, img_channels, R, R] -> logits [N], float32 or wider. No batch norm on the first layer."""
+class Discriminator(ConditionalDiscriminator):
+    """images [N, img_channels, R, R], c -> logits [N], float32 or wider. No batch norm on the first layer."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__()
+        super().__init__(config.classes, config.attributes)
         self.config = config
         r, w, norm = config.resolution, config.width, config.norm == "batch"
         channels = [min(8 * w, r * w // (2 * size)) for size in reversed(_sizes(4, r // 2))]
@@ -172,15 +184,18 @@ class Discriminator(nn.Module):
             self.blocks.apply(_initialise_without_norm)
             _see_colours(self.blocks[0])
         nn.init.zeros_(self.logit.bias)
+        self.add_conditions(config.conditioning, channels[-1] * 16)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Score each image: the larger, the more it looks real."""
+    def features(self, images: Tensor) -> Tensor:
+        """What the last layer sees, phi [N, 128 width]."""
         x = self.blocks(images).permute(
             0, 2, 3, 1
         )  # [N, 4, 4, 8 width]: flat without a copy if channels_last
-        x = at_least_float32(x.flatten(1))
-        with full_precision(x):  # one dot product an image, and losses compare its last digits
-            return self.logit(x).squeeze(1)
+        return at_least_float32(x.flatten(1))
+
+    def forward(self, images: Tensor, c: Tensor | None = None) -> Tensor:
+        """Score each image: the larger, the more it looks real, and like `c`."""
+        return self.judge(self.features(images), c)
 
 
 def _sizes(low: int, high: int) -> list[int]:

@@ -15,13 +15,22 @@ from torch import Tensor, nn
 from fastgan import ops
 from fastgan.errors import ConfigError
 from fastgan.models import _checks
-from fastgan.nn import Conv2d, at_least_float32, compute_dtype, full_precision
+from fastgan.models._conditional import Conditional
+from fastgan.nn import (
+    Condition,
+    ConditionalDiscriminator,
+    Conv2d,
+    at_least_float32,
+    check,
+    compute_dtype,
+    full_precision,
+)
 
 SLOPE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Conditional):
     """Size and shape of an R3GAN; the defaults are the paper's, at 64 px."""
 
     resolution: int = 64
@@ -40,6 +49,7 @@ class Config:
     """Channels that a 3x3 convolution mixes; divides `expansion` times the channels of every resolution."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _checks.images(self.resolution, self.img_channels)
         _checks.integer("z_dim", self.z_dim, 1, 65536)
         _checks.number("channel_multiplier", self.channel_multiplier, 0.0, 16.0, above=True)
@@ -132,7 +142,7 @@ class _Basis(nn.Module):
 
 
 class Generator(nn.Module):
-    """z [N, z_dim] -> images [N, img_channels, R, R], about [-1, 1], float32 or wider.
+    """z [N, z_dim], c [N, condition_dim] -> images [N, img_channels, R, R], about [-1, 1], float32 or wider.
 
     The last layer is linear, as in the paper: writers clamp. `noise` and `truncation_psi` are accepted so that every
     generator can be called alike; this one has neither.
@@ -143,11 +153,12 @@ class Generator(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.z_dim = config.z_dim
+        self.z_dim, self.condition_dim = config.z_dim, config.condition_dim
         self.noise_shapes: list[tuple[int, int, int, int]] = []
         channels = [config.channels(size) for size in config.sizes]
         depth = config.blocks * len(channels)
-        self.basis = _Basis(config.z_dim, channels[0])
+        conditional = config.condition_dim > 0
+        self.basis = _Basis(config.z_dim * (1 + conditional), channels[0])
         self.stages = nn.Sequential()
         for k, c in enumerate(channels):
             if k > 0:
@@ -156,19 +167,28 @@ class Generator(nn.Module):
         self.to_image = Conv2d(channels[-1], config.img_channels, 1)
         _linear_(self.to_image.weight)
         nn.init.zeros_(self.to_image.bias)  # type: ignore[arg-type]
+        self.condition = Condition(config.condition_dim, config.z_dim) if conditional else None
 
     def forward(
-        self, z: Tensor, *, truncation_psi: float | Tensor = 1.0, noise: list[Tensor] | None = None
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        *,
+        truncation_psi: float | Tensor = 1.0,
+        noise: list[Tensor] | None = None,
     ) -> Tensor:
-        """Generate one image for each row of `z`."""
+        """Generate one image for each row of `z`, as the row of `c` asks."""
+        check(c, self.condition_dim)
+        if self.condition is not None:
+            z = self.condition(z, c)
         return at_least_float32(self.to_image(self.stages(self.basis(z))))
 
 
-class Discriminator(nn.Module):
-    """images [N, img_channels, R, R] -> logits [N], float32 or wider: the generator's mirror image."""
+class Discriminator(ConditionalDiscriminator):
+    """images [N, img_channels, R, R], c -> logits [N], float32 or wider: the generator's mirror image."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__()
+        super().__init__(config.classes, config.attributes)
         self.config = config
         channels = [config.channels(size) for size in reversed(config.sizes)]
         depth = config.blocks * len(channels)
@@ -183,9 +203,14 @@ class Discriminator(nn.Module):
         for layer in (self.from_image, self.gather, self.logit):
             _linear_(layer.weight)
         nn.init.zeros_(self.logit.bias)
+        self.add_conditions(config.conditioning, channels[-1])
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Score each image: the larger, the more it looks real."""
+    def features(self, images: Tensor) -> Tensor:
+        """What the last layer sees, phi [N, C]."""
         x = at_least_float32(self.stages(self.from_image(images)))  # [N, C, 4, 4]
-        with full_precision(x):  # a few dot products an image, and losses compare their last digits
-            return self.logit(self.gather(x).flatten(1)).squeeze(1)
+        with full_precision(x):
+            return self.gather(x).flatten(1)
+
+    def forward(self, images: Tensor, c: Tensor | None = None) -> Tensor:
+        """Score each image: the larger, the more it looks real, and like `c`."""
+        return self.judge(self.features(images), c)

@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 from fastgan import draws
 from fastgan.models import _checks
+from fastgan.models._conditional import Conditional
 from fastgan.nn import (
+    Condition,
+    ConditionalDiscriminator,
     ConvAct,
     DownBlock,
     EqualizedConv2d,
@@ -23,15 +26,17 @@ from fastgan.nn import (
     StyledConv,
     StyleEpilogue,
     at_least_float32,
+    check,
     compute_dtype,
     full_precision,
+    unit,
 )
 
 SLOPE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Conditional):
     """Size and shape of a StyleGAN; the defaults are the paper's, at 64 px."""
 
     resolution: int = 64
@@ -56,6 +61,7 @@ class Config:
     """Samples among which the discriminator measures variety."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _checks.images(self.resolution, self.img_channels)
         for key in ("z_dim", "w_dim"):
             _checks.integer(key, getattr(self, key), 1, 65536)
@@ -99,32 +105,37 @@ def _fade(previous: Tensor, current: Tensor, alpha: float | Tensor) -> Tensor:
 
 
 class Mapping(nn.Module):
-    """z [N, z_dim] -> w [N, layers, w_dim], the same w for every layer (a view). Runs in float32 or wider."""
+    """z [N, z_dim], c -> w [N, layers, w_dim], the same w for every layer (a view). Runs in float32 or wider."""
 
     def __init__(self, config: Config, layers: int) -> None:
         super().__init__()
-        self.layers = layers
+        self.layers, self.condition_dim = layers, config.condition_dim
+        conditional = config.condition_dim > 0
         self.linears = nn.ModuleList(
             EqualizedLinear(
-                config.z_dim if k == 0 else config.w_dim,
+                config.w_dim if k else config.z_dim * (1 + conditional),
                 config.w_dim,
                 lr_multiplier=config.mapping_lr_multiplier,
             )
             for k in range(config.mapping_layers)
         )
+        self.condition = Condition(config.condition_dim, config.z_dim) if conditional else None
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Normalise `z` to unit mean square, then apply the layers."""
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """Normalise `z`, and an embedding of `c` beside it, to unit mean square, then apply the layers."""
+        check(c, self.condition_dim)
         x = at_least_float32(z)
         with full_precision(x):
-            x = x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-8)
+            x = unit(x)
+            if self.condition is not None:
+                x = self.condition(x, c)
             for linear in self.linears:
                 x = F.leaky_relu(linear(x), SLOPE)
         return x.unsqueeze(1).expand(-1, self.layers, -1)
 
 
 class Generator(nn.Module):
-    """z [N, z_dim] -> images [N, img_channels, R, R], about [-1, 1], float32 or wider."""
+    """z [N, z_dim], c [N, condition_dim] -> images [N, img_channels, R, R], about [-1, 1], float32 or wider."""
 
     w_avg: Tensor
     has_truncation = True
@@ -132,7 +143,7 @@ class Generator(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.z_dim = config.z_dim
+        self.z_dim, self.condition_dim = config.z_dim, config.condition_dim
         sizes = [4 << k for k in range(config.stages + 1)]
         self.noise_shapes = [(1, 1, size, size) for size in sizes for _ in range(2)]
         channels = [config.channels(size) for size in sizes]
@@ -155,6 +166,7 @@ class Generator(nn.Module):
     def forward(
         self,
         z: Tensor,
+        c: Tensor | None = None,
         *,
         truncation_psi: float | Tensor = 1.0,
         truncation_cutoff: int | Tensor | None = None,
@@ -162,14 +174,15 @@ class Generator(nn.Module):
         resolution: int | None = None,
         alpha: float | Tensor = 1.0,
     ) -> Tensor:
-        """Generate one image for each row of `z`.
+        """Generate one image for each row of `z`, as the row of `c` asks.
 
-        truncation_psi: pulls w towards its mean, w_avg + psi (w - w_avg), in the first `truncation_cutoff`
-        layers (None: in all); 0 gives the mean image, 1 is off. noise, resolution, alpha: see `synthesis`.
-        In train mode also updates w_avg and mixes styles, with random numbers from torch's default generator.
+        truncation_psi: pulls w towards its mean over latents and conditions, w_avg + psi (w - w_avg), in the first
+        `truncation_cutoff` layers (None: in all); 0 gives the mean image, 1 is off. noise, resolution, alpha: see
+        `synthesis`. In train mode also updates w_avg and mixes styles, with random numbers from torch's default
+        generator.
         """
         layers = self.layers(resolution)
-        w = self._training_styles(z, layers) if self.training else self.mapping(z)
+        w = self._training_styles(z, c, layers) if self.training else self.mapping(z, c)
         w = self.truncate(w, truncation_psi, truncation_cutoff)
         return self.synthesis(w, noise, resolution, alpha)
 
@@ -216,13 +229,17 @@ class Generator(nn.Module):
         drawn = torch.randn(sum(counts), device=w.device).to(dtype).split(counts)
         return [draws.mine(part.view(whole, *shape[1:])) for part, shape in zip(drawn, shapes, strict=True)]
 
-    def _training_styles(self, z: Tensor, layers: int) -> Tensor:
-        """Styles [N, L, w_dim] with mixing regularisation (section 3.1); updates w_avg. Waits for nothing."""
+    def _training_styles(self, z: Tensor, c: Tensor | None, layers: int) -> Tensor:
+        """Styles [N, L, w_dim] with mixing regularisation (section 3.1); updates w_avg. Waits for nothing.
+
+        What is mixed comes from two latents and one condition.
+        """
         config, n = self.config, z.shape[0]
         if config.style_mixing_prob == 0:
-            w = self.mapping(z)
+            w = self.mapping(z, c)
         else:
-            w, other = self.mapping(torch.cat([z, draws.normal_like(z)])).chunk(2)
+            both = None if c is None else torch.cat([c, c])
+            w, other = self.mapping(torch.cat([z, draws.normal_like(z)]), both).chunk(2)
         with torch.no_grad():
             self.w_avg.lerp_(w[:, 0].mean(0).to(self.w_avg.dtype), 1 - config.w_avg_decay)
         if config.style_mixing_prob == 0:
@@ -244,11 +261,11 @@ class Generator(nn.Module):
         return torch.where((layer < cutoff).unsqueeze(1), truncated, w)
 
 
-class Discriminator(nn.Module):
-    """images [N, img_channels, R, R] -> logits [N], float32 or wider."""
+class Discriminator(ConditionalDiscriminator):
+    """images [N, img_channels, R, R], c [N, condition_dim] -> logits [N], float32 or wider."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__()
+        super().__init__(config.classes, config.attributes)
         self.config = config
         channels = [config.channels(4 << k) for k in range(config.stages + 1)]
         self.from_rgb = nn.ModuleList(ConvAct(config.img_channels, c, 1) for c in channels)
@@ -257,11 +274,12 @@ class Discriminator(nn.Module):
         self.conv = ConvAct(channels[0] + 1, channels[0])
         self.linear = EqualizedLinear(channels[0] * 16, channels[0])
         self.logit = EqualizedLinear(channels[0], 1, gain=1.0)
+        self.add_conditions(config.conditioning, channels[0], equalized=True)
 
-    def forward(
+    def features(
         self, images: Tensor, *, resolution: int | None = None, alpha: float | Tensor = 1.0
     ) -> Tensor:
-        """Score each image: the larger, the more it looks real.
+        """What the last layer sees, phi [N, C].
 
         resolution: that of `images`, the full one if None. alpha: below 1 blends the features of `images` with
         those of `images` halved, as the generator's fade-in does (no meaning at 4).
@@ -273,6 +291,15 @@ class Discriminator(nn.Module):
             if k == stage and _faded(alpha):
                 x = _fade(self.from_rgb[stage - 1](F.avg_pool2d(images, 2)), x, alpha)
         x = self.conv(self.stddev(x)).permute(0, 2, 3, 1).flatten(1)  # [N, 16 * C], no copy if channels_last
-        x = at_least_float32(F.leaky_relu(self.linear(x), SLOPE))
-        with full_precision(x):  # a few dot products, and losses compare the last digits
-            return self.logit(x).squeeze(1)
+        return at_least_float32(F.leaky_relu(self.linear(x), SLOPE))
+
+    def forward(
+        self,
+        images: Tensor,
+        c: Tensor | None = None,
+        *,
+        resolution: int | None = None,
+        alpha: float | Tensor = 1.0,
+    ) -> Tensor:
+        """Score each image: the larger, the more it looks real, and like `c`. resolution, alpha: see `features`."""
+        return self.judge(self.features(images, resolution=resolution, alpha=alpha), c)

@@ -1,6 +1,7 @@
 """Layers built on `fastgan.ops`."""
 
 from fastgan.nn.bake import bake
+from fastgan.nn.conditions import CONDITIONINGS, Condition, ConditionalDiscriminator, check, encode, unit
 from fastgan.nn.conv import Conv2d, conv2d
 from fastgan.nn.discriminator import ConvAct, DownBlock, MinibatchStddev
 from fastgan.nn.equalized import EqualizedConv2d, EqualizedLinear
@@ -10,6 +11,9 @@ from fastgan.nn.spectral import spectral_norm
 from fastgan.nn.styled import StyledConv, StyleEpilogue
 
 __all__ = [
+    "CONDITIONINGS",
+    "Condition",
+    "ConditionalDiscriminator",
     "Conv2d",
     "ConvAct",
     "DownBlock",
@@ -20,9 +24,12 @@ __all__ = [
     "StyledConv",
     "at_least_float32",
     "bake",
+    "check",
     "compute_dtype",
     "conv2d",
+    "encode",
     "full_precision",
     "recompute_blocks",
     "spectral_norm",
+    "unit",
 ]

@@ -1,19 +1,119 @@
-"""Classes and attributes as one vector."""
+"""Classes and attributes: one vector c of what an image should show, and the layers that take it.
+
+The generator reads an embedding of c beside its latent; the discriminator judges images by c as in Miyato & Koyama
+2018 ("cGANs with projection discriminator"), or has a head that tells c from the image, as in Odena et al. 2017
+("Conditional image synthesis with auxiliary classifier GANs").
+"""
+
+import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from fastgan.nn.equalized import EqualizedLinear
+from fastgan.nn.precision import at_least_float32, full_precision
+
+CONDITIONINGS = ("projection", "auxiliary")
+"""How a discriminator may use c."""
 
 
 def encode(labels: Tensor | None, attributes: Tensor | None, classes: int) -> Tensor:
     """c float32 [N, classes + 2 A]: one-hot label, attribute values (0: unknown), 1 where the attribute is known.
 
-    labels: int64 [N] or None; attributes: float32 [N, A], NaN where unknown, or None; one of the two is given.
+    labels: int64 [N] below `classes`, or None where there are no classes; attributes: float32 [N, A], NaN where
+    unknown, or None. Raises ValueError where both are missing or `labels` and `classes` do not go together.
     """
+    if (labels is None) != (classes == 0) or (labels is None and attributes is None):
+        raise ValueError("a condition has labels where there are classes, attributes, or both.")
     parts = []
     if labels is not None:
-        parts.append(F.one_hot(labels, classes).float())
+        parts.append(F.one_hot(labels, classes).float())  # waits for nothing on a GPU
     if attributes is not None:
         known = ~attributes.isnan()
         parts += [attributes.where(known, torch.zeros_like(attributes)), known.float()]
     return torch.cat(parts, dim=1)
+
+
+def check(c: Tensor | None, condition_dim: int) -> None:
+    """ValueError unless `c` is what a network of this `condition_dim` takes: nothing where that is 0."""
+    if c is None:
+        if condition_dim:
+            raise ValueError(f"this network is conditional: it needs c [N, {condition_dim}].")
+    elif c.ndim != 2 or c.shape[1] != condition_dim or not condition_dim:
+        wanted = f"[N, {condition_dim}]" if condition_dim else "none, for this network is unconditional"
+        raise ValueError(f"c is {list(c.shape)}; it must be {wanted}.")
+
+
+def unit(x: Tensor) -> Tensor:
+    """`x` [N, D] scaled to unit mean square, row by row."""
+    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-8)
+
+
+class Condition(nn.Module):
+    """z [N, z_dim] and c [N, condition_dim] -> [N, 2 z_dim]: z, and beside it c embedded at unit mean square.
+
+    So c has as much of a say as a standard normal z. Where nothing is known c is zero, and so is its embedding. The
+    embedding's size does not matter, so its weights may start anywhere.
+    """
+
+    def __init__(self, condition_dim: int, z_dim: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(condition_dim, z_dim, bias=False)
+        nn.init.normal_(self.embed.weight)
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        """Float32 or wider, whatever autocast says."""
+        z = at_least_float32(z)
+        with full_precision(z):
+            return torch.cat([z, unit(self.embed(c.to(z.dtype)))], dim=1)
+
+
+class ConditionalDiscriminator(nn.Module):
+    """How discriminators end: features phi [N, F] of the images, and what is made of them and c.
+
+    A subclass has `features` (images -> phi, float32 or wider) and the last layer `logit` (phi -> [N, 1]).
+    """
+
+    logit: nn.Module
+
+    def __init__(self, classes: int, attributes: int) -> None:
+        super().__init__()
+        self.classes, self.attributes = classes, attributes
+        self.condition_dim = classes + 2 * attributes
+        self.projection: nn.Module | None = None
+        self.auxiliary: nn.Module | None = None
+
+    def add_conditions(self, conditioning: str, features: int, *, equalized: bool = False) -> None:
+        """The layers that conditions need, after all others, whose first values stay as they are without."""
+        if self.condition_dim == 0:
+            return
+        if conditioning == "projection":
+            # The projection starts about as large as psi, whose weights have variance 1 / F, or smaller.
+            gain = 1 / math.sqrt(features)
+            if equalized:
+                self.projection = EqualizedLinear(self.condition_dim, features, gain=gain, bias=False)
+            else:
+                self.projection = nn.Linear(self.condition_dim, features, bias=False)
+                nn.init.normal_(self.projection.weight, 0.0, gain / math.sqrt(self.condition_dim))
+        else:
+            linear: Callable[..., nn.Module] = EqualizedLinear if equalized else nn.Linear
+            self.auxiliary = linear(features, self.classes + self.attributes)
+
+    def judge(self, phi: Tensor, c: Tensor | None) -> Tensor:
+        """Logits [N]: psi(phi) + <V c, phi> (Miyato & Koyama 2018, eq. 3), or psi(phi) alone without projection."""
+        check(c, self.condition_dim)
+        with full_precision(phi):  # a few dot products an image, and losses compare their last digits
+            logits: Tensor = self.logit(phi).squeeze(1)
+            if self.projection is not None and c is not None:
+                logits = logits + (self.projection(c.to(phi.dtype)) * phi).sum(1)
+        return logits
+
+    def guess(self, phi: Tensor) -> Tensor:
+        """What the images show [N, classes + attributes]: logits of the classes, then one number an attribute."""
+        if self.auxiliary is None:
+            raise ValueError('only a discriminator of conditioning "auxiliary" guesses.')
+        with full_precision(phi):
+            guesses: Tensor = self.auxiliary(phi)
+        return guesses

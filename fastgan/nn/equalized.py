@@ -67,22 +67,26 @@ class EqualizedLinear(nn.Module):
         *,
         gain: float = HE_GAIN,
         lr_multiplier: float = 1.0,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
-        self.bias = nn.Parameter(torch.zeros(out_features))
+        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
         self.scale = gain / math.sqrt(in_features) * lr_multiplier
         self.bias_scale = lr_multiplier
         self._sizes = in_features, out_features
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute bias_scale * bias + scale * x @ weight.T; the matrix product takes both scales for free."""
+        if self.bias is None:
+            return x @ self.weight.t() * self.scale
         return torch.addmm(self.bias, x, self.weight.t(), beta=self.bias_scale, alpha=self.scale)
 
     def bake_(self) -> None:
         """Fold both scales into weight and bias."""
         self.weight.data.mul_(self.scale)
-        self.bias.data.mul_(self.bias_scale)
+        if self.bias is not None:
+            self.bias.data.mul_(self.bias_scale)
         self.scale = self.bias_scale = 1.0
 
     def extra_repr(self) -> str:

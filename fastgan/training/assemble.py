@@ -15,7 +15,7 @@ from fastgan.data import Dataset, Feed
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
 from fastgan.nn import recompute_blocks, spectral_norm
-from fastgan.training import augmentation, graphs, growing, transfer
+from fastgan.training import augmentation, conditions, graphs, growing, transfer
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.objective import Penalty
 from fastgan.training.settings import LossConfig, RunConfig
@@ -28,6 +28,7 @@ def resolve(config: RunConfig, dataset: Dataset | None = None) -> RunConfig:
     name = options.pop("name")
     if dataset is not None:
         options |= {"resolution": dataset.resolution, "img_channels": dataset.channels}
+        options |= conditions.sizes(config.data.conditional, dataset)
     losses.load(config.loss.name)
     make_penalty(config.loss)
     diffaug.load(config.train.augment)
@@ -115,7 +116,7 @@ def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
         spectral_norm(discriminator)
     if config.train.freeze_d:
         image = torch.zeros(1, model.img_channels, model.resolution, model.resolution)
-        transfer.freeze(discriminator, config.train.freeze_d, image)
+        transfer.freeze(discriminator, config.train.freeze_d, image, *conditions.zero(model))
     average = copy.deepcopy(generator).eval().requires_grad_(False)
     if config.train.checkpoint_activations:
         recompute_blocks(generator)

@@ -2,6 +2,7 @@
 
     RUN/checkpoints/000012800/model.safetensors       g.*, d.*, g_ema.*, g_ema_<half-life in images>.* for each further
                                                       one, what techniques keep (augment.*, path_length.*)
+                                                      and, of a conditional model, what goes together (conditions.*)
                               optimizer.safetensors   {g,d}.<parameter>.{step,exp_avg,exp_avg_sq}
                               state.json              format, settings, cur_nimg, data, versions, time
     RUN/latest                                        text: checkpoints/000012800
@@ -254,11 +255,14 @@ def save_release(path: str | Path, checkpoint: Checkpoint) -> None:
         for name, table in state["config"].items()
     }
     prefix = "g_ema."
-    tensors = {k.removeprefix(prefix): v for k, v in checkpoint.model.items() if k.startswith(prefix)}
+    tensors = {
+        k.removeprefix(prefix): v for k, v in checkpoint.model.items() if k.startswith((prefix, _CONDITIONS))
+    }
     with saving(Path(path), checkpoint.path.parent.parent), atomic_write(path) as temporary:
         _write_tensors(temporary, tensors, {"fastgan": json.dumps(state)})
 
 
+_CONDITIONS = "conditions."
 _RELEASED = ("format", "config", "cur_nimg", "resolution", "data", "versions")
 
 
@@ -322,4 +326,5 @@ def _read_release(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(
             f"{path} was not written by fastgan: its metadata does not say what model it is"
         )
-    return _checked(json.loads(metadata["fastgan"]), path), _read_tensors(path)
+    tensors = {k: tensor for k, tensor in _read_tensors(path).items() if not k.startswith(_CONDITIONS)}
+    return _checked(json.loads(metadata["fastgan"]), path), tensors

@@ -27,12 +27,18 @@ def pixels(images: Tensor) -> Tensor:
 
 
 def sampler(trainer: Trainer) -> Sampler:
-    """Gives the images that `fastgan generate` would make of the same seeds, a batch at a time."""
+    """Gives the images that `fastgan generate` would make of the same seeds, a batch at a time.
+
+    A conditional model's show what images of the data do, drawn by their position.
+    """
 
     def sample(start: int, n: int) -> Tensor:
-        seeds = range(start, start + n)
-        parts = [torch.from_numpy(latents(seeds[i : i + _BATCH], trainer.z_dim)) for i in range(0, n, _BATCH)]
-        return torch.cat([pixels(trainer.sample(z).cpu()) for z in parts])
+        parts = []
+        for at in range(start, start + n, _BATCH):
+            seeds = range(at, min(at + _BATCH, start + n))
+            c = trainer.encode(trainer.feed.conditions(at, len(seeds)))
+            parts.append(pixels(trainer.sample(torch.from_numpy(latents(seeds, trainer.z_dim)), c).cpu()))
+        return torch.cat(parts)
 
     return sample
 

@@ -14,7 +14,7 @@ iteration, and its launch is queued while the replay still runs.
 
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Protocol
+from typing import Protocol, overload
 
 import torch
 from torch import Tensor
@@ -32,11 +32,13 @@ WARM_UP = 2
 class Steps(Protocol):
     """The two steps of an iteration; a trainer has them."""
 
-    def step_d(self, real: Tensor, penalise: bool) -> Losses:
-        """A discriminator step on `real` [N, C, R, R]."""
+    def step_d(self, real: Tensor, penalise: bool, c: Tensor | None = None) -> Losses:
+        """A discriminator step on `real` [N, C, R, R], which show `c` [N, condition_dim]."""
 
-    def step_g(self, n: int, real: Tensor | None = None, smooth: bool = False) -> Losses:
-        """A generator step on `n` fakes, against `real` [n, C, R, R] where the loss wants them."""
+    def step_g(
+        self, n: int, real: Tensor | None = None, smooth: bool = False, c: Tensor | None = None
+    ) -> Losses:
+        """A generator step on `n` fakes of `c`, against `real` [n, C, R, R] where the loss wants them."""
 
 
 class Recorder(Protocol):
@@ -86,7 +88,8 @@ class Cuda:
 class StepGraphs:
     """The steps of `plain`, each run plainly `WARM_UP` times, then captured, and replayed from then on.
 
-    Real images go through one buffer of a fixed address. A replay overwrites the losses of the one before it.
+    Real images go through one buffer of a fixed address, conditions through another. A replay overwrites the losses of
+    the one before it.
     """
 
     def __init__(self, plain: Steps, make_recorder: Callable[[], Recorder]) -> None:
@@ -96,25 +99,35 @@ class StepGraphs:
     def forget(self) -> None:
         """Begin anew: what the graphs read and write has been replaced, as by loading a checkpoint."""
         self._recorder = self._make_recorder()
-        self._real: Tensor | None = None
+        self._held: dict[str, Tensor] = {}
         self._warm: dict[Hashable, int] = {}
         self._captured: dict[Hashable, tuple[Callable[[], None], Losses]] = {}
 
-    def step_d(self, real: Tensor, penalise: bool) -> Losses:
+    def step_d(self, real: Tensor, penalise: bool, c: Tensor | None = None) -> Losses:
         """As the trainer's; the batch must always be as large as the first."""
-        buffer = self._hold(real)
-        return self._run(("d", penalise), lambda: self._plain.step_d(buffer, penalise))
+        held = self._hold("real", real), self._hold("c", c)
+        return self._run(("d", penalise), lambda: self._plain.step_d(held[0], penalise, held[1]))
 
-    def step_g(self, n: int, real: Tensor | None = None, smooth: bool = False) -> Losses:
-        """As the trainer's; `real` as large as the discriminator's."""
-        buffer = None if real is None else self._hold(real)
-        return self._run(("g", n, smooth), lambda: self._plain.step_g(n, buffer, smooth))
+    def step_g(
+        self, n: int, real: Tensor | None = None, smooth: bool = False, c: Tensor | None = None
+    ) -> Losses:
+        """As the trainer's; `real` and `c` as large as the discriminator's."""
+        held = self._hold("real", real), self._hold("c", c)
+        return self._run(("g", n, smooth), lambda: self._plain.step_g(n, held[0], smooth, held[1]))
 
-    def _hold(self, real: Tensor) -> Tensor:
-        """`real` at the address that the graphs read; steps follow each other, so one serves them all."""
-        if self._real is None:
-            self._real = torch.empty_like(real)
-        return self._real.copy_(real)
+    @overload
+    def _hold(self, name: str, given: Tensor) -> Tensor: ...
+
+    @overload
+    def _hold(self, name: str, given: Tensor | None) -> Tensor | None: ...
+
+    def _hold(self, name: str, given: Tensor | None) -> Tensor | None:
+        """`given` at the address that the graphs read; steps follow each other, so one serves them all."""
+        if given is None:
+            return None
+        if name not in self._held:
+            self._held[name] = torch.empty_like(given)
+        return self._held[name].copy_(given)
 
     def _run(self, name: Hashable, step: Step) -> Losses:
         runs = self._warm.get(name, 0)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from fastgan.files import atomic_write
+from fastgan.training import conditions
 from fastgan.training.trainer import Trainer
 
 
@@ -75,7 +77,10 @@ def _trim(path: Path, cur_nimg: int) -> None:
 
 
 class Grid:
-    """Draws the same latents again and again, so that one can watch the images form."""
+    """Draws the same latents again and again, so that one can watch the images form.
+
+    With conditions each row is of one class or set of attributes, and each column of one latent.
+    """
 
     def __init__(self, run: Path, trainer: Trainer) -> None:
         train = trainer.config.train
@@ -83,10 +88,16 @@ class Grid:
         self.columns = max(int(train.grid_images**0.5), 1)
         generator = torch.Generator().manual_seed(train.seed)  # the same latents on every device
         self.z = torch.randn(train.grid_images, trainer.z_dim, generator=generator)  # [N, Z]
+        self.c: Tensor | None = None  # [N, condition_dim]
+        rows = conditions.grid_rows(trainer.config, trainer.feed, self.columns)
+        if rows is not None and (c := trainer.encode(rows)) is not None:
+            self.z = self.z[: self.columns].repeat(len(c), 1)
+            self.c = c.repeat_interleave(self.columns, dim=0)
 
     def draw(self) -> Tensor:
         """Images [N, C, R, R] on the CPU; generated a few at a time, whatever the grid's size."""
-        return torch.cat([self.trainer.sample(z).cpu() for z in self.z.split(16)])
+        parts = zip(self.z.split(16), repeat(None) if self.c is None else self.c.split(16), strict=False)
+        return torch.cat([self.trainer.sample(*part).cpu() for part in parts])
 
     def tile(self, images: Tensor) -> Tensor:
         """Images [N, C, R, R] -> uint8 [rows * R, columns * R, C], in reading order."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgan import draws
+from fastgan.losses.auxiliary import auxiliary
 from fastgan.losses.penalties import Discriminator, PathLength, path_length_weight
 from fastgan.training.augmentation import Augmentation
 from fastgan.training.settings import RunConfig
@@ -30,6 +31,10 @@ class Objective:
 
     The discriminator sees all images, real and fake, in every term, through `augmentation`. Where the loss compares
     fakes with real images for the generator too, the caller gives these.
+
+    c [N, condition_dim] says what an image shows, or should show; None in unconditional networks. In the
+    discriminator's terms it is that of the real images, for the fakes and points between the two as well: then a
+    fake's partner differs from it in nothing that c knows. Penalties hold it fixed.
     """
 
     def __init__(
@@ -43,11 +48,14 @@ class Objective:
         config: RunConfig,
         device: torch.device,
         precision: str,
+        binary: Tensor | None = None,
     ) -> None:
+        """binary: bool [A], the attributes that are 0 or 1, for an auxiliary classifier."""
         self.generator, self.discriminator = generator, discriminator
         self.loss, self.penalty, self.augmentation = loss, penalty, augmentation
         self.config, self.device, self.precision = config, device, precision
         self.z_dim = int(config.model["z_dim"])
+        self.binary = torch.zeros(0, dtype=torch.bool, device=device) if binary is None else binary.to(device)
         self.path_length = PathLength().to(device) if config.loss.path_length else None
         scheduled = config.loss.penalty_weight_end is not None
         self.strength = torch.ones((), device=device) if scheduled else None
@@ -56,56 +64,62 @@ class Objective:
         """What both networks are called with while they grow: resolution and alpha."""
 
     @torch.no_grad()
-    def fakes(self, real: Tensor) -> Tensor:
+    def fakes(self, real: Tensor, c: Tensor | None = None) -> Tensor:
         """As many fakes as `real` [N, C, R, R], in its dtype, without gradients: what the discriminator learns from."""
         with self.autocast():
-            fake: Tensor = self.generator(self._latents(len(real)), **self.size)
+            fake: Tensor = self.generator(self._latents(len(real)), c, **self.size)
         return fake.to(real.dtype)
 
-    def discriminate(self, real: Tensor, fake: Tensor, *, penalise: bool) -> Term:
+    def discriminate(self, real: Tensor, fake: Tensor, c: Tensor | None = None, *, penalise: bool) -> Term:
         """The discriminator's loss on `real` and `fake` [N, C, R, R], with its penalty where `penalise`."""
         with self.autocast():
-            real_logits, fake_logits = self._judge(real), self._judge(fake)
+            (real_logits, real_error), (fake_logits, fake_error) = self._judge(real, c), self._judge(fake, c)
             loss = self.loss.discriminator(real_logits, fake_logits)
             losses = {"loss_d": loss, "real": real_logits.mean(), "fake": fake_logits.mean()}
             losses |= self.augmentation.observe(self.loss.realness(real_logits, fake_logits))
+        if real_error is not None and fake_error is not None:
+            loss = loss + self.config.loss.auxiliary_weight * (real_error + fake_error)
+            losses |= {"auxiliary_real": real_error, "auxiliary_fake": fake_error}
         if penalise:
-            penalty, shown = self.penalise(real, fake)
+            penalty, shown = self.penalise(real, fake, c)
             loss, losses = loss + penalty, losses | shown
         return loss, losses
 
-    def penalise(self, real: Tensor, fake: Tensor) -> Term:
+    def penalise(self, real: Tensor, fake: Tensor, c: Tensor | None = None) -> Term:
         """The penalty on the discriminator alone."""
         assert self.penalty is not None
         with self.autocast():
-            penalty = self.penalty(self._judge, real, fake)
+            penalty = self.penalty(lambda images: self._judge(images, c)[0], real, fake)
         if self.strength is not None:
             penalty = penalty * self.strength
         return penalty, {"penalty": penalty}
 
-    def generate(self, n: int, real: Tensor | None, *, smooth: bool) -> Term:
+    def generate(self, n: int, real: Tensor | None, c: Tensor | None = None, *, smooth: bool) -> Term:
         """The generator's loss on `n` fresh fakes, against `real` where the loss is relativistic.
 
         smooth: with path length regularisation.
         """
         with self.autocast():
-            fake = self.generator(self._latents(n), **self.size)  # [N, C, R, R]
-            real_logits = None if real is None else self._judge(real)
-            loss = self.loss.generator(self._judge(fake), real_logits)
+            fake = self.generator(self._latents(n), c, **self.size)  # [N, C, R, R]
+            real_logits = None if real is None else self._judge(real, c)[0]
+            logits, error = self._judge(fake, c)
+            loss = self.loss.generator(logits, real_logits)
         losses = {"loss_g": loss}
+        if error is not None:
+            loss = loss + self.config.loss.auxiliary_weight * error
         if smooth:
-            lengths, shown = self.smooth(n)
+            lengths, shown = self.smooth(n, c)
             loss, losses = loss + lengths, losses | shown
         return loss, losses
 
-    def smooth(self, n: int) -> Term:
+    def smooth(self, n: int, c: Tensor | None = None) -> Term:
         """Path length regularisation of the generator alone, on `n` fresh latents."""
         assert self.path_length is not None
         resolution = self.size.get("resolution", self.config.model["resolution"])
         weight = self.config.loss.path_length * path_length_weight(resolution)
         generator: Any = self.generator
         with self.autocast():
-            w = generator.mapping(self._latents(n))  # [N, layers, W]
+            w = generator.mapping(self._latents(n), c)  # [N, layers, W]
             if self.size:
                 w = w[:, : generator.layers(resolution)]  # those not there yet must not count in the mean
             value = weight * self.path_length(partial(generator.synthesis, **self.size), w)
@@ -115,10 +129,17 @@ class Objective:
         """A context for each forward pass: a cast cached under no_grad must not serve a pass that needs gradients."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
-    def _judge(self, images: Tensor) -> Tensor:
-        """Logits [N], float32, of `images` [N, C, R, R] as augmentation shows them to the discriminator."""
-        logits: Tensor = self.discriminator(self.augmentation(images), **self.size)
-        return logits.float()
+    def _judge(self, images: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Logits [N], float32, of `images` [N, C, R, R] as augmentation shows them to the discriminator.
+
+        And the loss of its auxiliary classifier, where it has one.
+        """
+        discriminator: Any = self.discriminator
+        phi = discriminator.features(self.augmentation(images), **self.size)
+        error = None
+        if c is not None and discriminator.auxiliary is not None:
+            error = auxiliary(discriminator.guess(phi), c, discriminator.classes, self.binary)
+        return discriminator.judge(phi, c).float(), error
 
     def _latents(self, n: int) -> Tensor:
         return draws.normal(n, self.z_dim, device=self.device)  # [N, Z]

@@ -48,16 +48,19 @@ def gap(trainer: Trainer) -> dict[str, float]:
     with untouched([trainer.generator, trainer.discriminator]):
         for start in range(0, min(len(held), _IMAGES) - batch + 1, batch):
             real = {
-                "train": trainer.feed.batch(trainer.cur_nimg + start, batch).images,
-                "val": trainer.feed.look(held[start : start + batch]).images,
+                "train": trainer.feed.batch(trainer.cur_nimg + start, batch),
+                "val": trainer.feed.look(held[start : start + batch]),
             }
-            images = {name: growing.shrink(value, phase.resolution, alpha) for name, value in real.items()}
+            images = {name: growing.shrink(b.images, phase.resolution, alpha) for name, b in real.items()}
+            known = {name: trainer.encode(b) for name, b in real.items()}
+            known["fake"] = known["train"]
             with trainer.objective.autocast():
                 z = torch.randn(batch, trainer.z_dim, device=trainer.device)
-                images["fake"] = trainer.generator(z, **size).float()
+                images["fake"] = trainer.generator(z, known["fake"], **size).float()
             for name, value in images.items():
                 with trainer.objective.autocast():
-                    judged = trainer.discriminator(trainer.objective.augmentation(value), **size)
+                    augmented = trainer.objective.augmentation(value)
+                    judged = trainer.discriminator(augmented, known[name], **size)
                 logits[name].append(judged.float())
     train, val, fake = (torch.cat(logits[name]).cpu() for name in ("train", "val", "fake"))  # [n] each
     distance = (train.mean() - fake.mean()).item()

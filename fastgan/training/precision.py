@@ -59,8 +59,9 @@ def measure(trainers: dict[str, Trainer]) -> dict[str, float]:
 
 def _step(trainer: Trainer, n: int) -> float:
     """Seconds of a discriminator and a generator step on at most `n` images and at most a batch."""
-    real = trainer.feed.batch(0, min(trainer.config.train.batch, n)).images
+    batch = trainer.feed.batch(0, min(trainer.config.train.batch, n))
+    real, c = batch.images, trainer.encode(batch)
     start = time.perf_counter()
-    trainer.step_d(real, False)
-    trainer.step_g(len(real), real if trainer.objective.loss.GENERATOR_NEEDS_REAL else None)
+    trainer.step_d(real, False, c)
+    trainer.step_g(len(real), real if trainer.objective.loss.GENERATOR_NEEDS_REAL else None, c=c)
     return time.perf_counter() - start

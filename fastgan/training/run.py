@@ -11,7 +11,17 @@ import torch
 from fastgan.config import Duration
 from fastgan.data import Dataset, Feed, open_dataset, pack
 from fastgan.errors import ConfigError, DataError
-from fastgan.training import assemble, checkpoint, folder, precision, schedule, shares, stopping, transfer
+from fastgan.training import (
+    assemble,
+    checkpoint,
+    conditions,
+    folder,
+    precision,
+    schedule,
+    shares,
+    stopping,
+    transfer,
+)
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.evaluation import Evaluate
 from fastgan.training.session import Note, Session
@@ -106,6 +116,9 @@ def _prepare(
     dataset = processes.in_turn(lambda: _data(run, config, note, progress))
     _check_same_data(run, dataset, loaded)
     config = assemble.resolve(config, dataset)
+    if loaded is None:
+        for text in conditions.notes(config, dataset):
+            note(text)
     evaluate = None
     if evaluator is not None and config.train.eval_every is not None:
         evaluate = processes.in_turn(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastgan.data import Dataset
 from fastgan.errors import ConfigError, FastganError
-from fastgan.training import checkpoint, overfit, schedule, signals, stopping
+from fastgan.training import checkpoint, conditions, overfit, schedule, signals, stopping
 from fastgan.training.diversity import Diversity
 from fastgan.training.evaluation import Evaluate, better, decisive, sampler
 from fastgan.training.log import Grid, Log
@@ -289,7 +289,7 @@ class Session:
         model, optimizer = self.trainer.state_dict()
         self.saved = checkpoint.save(
             self.run,
-            model=model,
+            model=model | conditions.sample(self.config, self.dataset),
             optimizer=optimizer,
             state=describe(self),
             keep=self.config.train.keep_checkpoints,

@@ -29,6 +29,8 @@ class LossConfig:
     """Path length regularisation of the generator (stylegan), in units of StyleGAN2's own weight; 0 is off."""
     path_length_interval: int = 4
     """Regularise path lengths every so many iterations; above 1 in a pass of its own, as lazy penalties."""
+    auxiliary_weight: float = 1.0
+    """With model.conditioning = "auxiliary": what the classifier's loss counts for, in both networks."""
     spectral_norm: bool = False
     """Divide every weight of the discriminator by its largest singular value. Batch norm, if any, stays in."""
 
@@ -53,6 +55,10 @@ class LossConfig:
         require(
             0 <= self.path_length < math.inf, f"loss.path_length = {self.path_length} must not be negative"
         )
+        require(
+            0 <= self.auxiliary_weight < math.inf,
+            f"loss.auxiliary_weight = {self.auxiliary_weight} must not be negative",
+        )
         for key in ("penalty_interval", "path_length_interval"):
             require(getattr(self, key) >= 1, f"loss.{key} = {getattr(self, key)} must be 1 or more")
 
@@ -65,6 +71,9 @@ class DataConfig:
     """Folder, zip or packed .fgd; the command line's SOURCE."""
     mirror: bool = False
     """Show each image flipped left to right half of the time."""
+    conditional: Literal["none", "auto", "labels", "attributes", "both"] = "none"
+    """What images can be asked for by: the data's class labels, its attributes (values as they are), both, or all that
+    it has ("auto"). model.classes and model.attributes follow from it."""
     max_bad: int | float | str = 0.01
     """How many unreadable images are skipped before training refuses to start: "1%", 0.01, or a count such as 5."""
     holdout: float = 0.0

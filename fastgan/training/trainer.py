@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fastgan.data import Feed
 from fastgan.losses.wasserstein import clip_weights
-from fastgan.training import adam, checkpoint, ema, growing, schedule
+from fastgan.training import adam, checkpoint, conditions, ema, growing, schedule
 from fastgan.training.augmentation import Augmentation
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.graphs import StepGraphs, Steps
@@ -62,7 +62,9 @@ class Trainer:
             config=config,
             device=device,
             precision=precision,
+            binary=conditions.binary(config, feed.dataset),
         )
+        self.encode = conditions.Encoder(config)
         self.generator, self.discriminator, self.average = generator, discriminator, average
         self.feed, self.config, self.device, self.precision = feed, config, device, precision
         self.z_dim = self.objective.z_dim
@@ -135,32 +137,39 @@ class Trainer:
         with self.shares.merged(list(objective.augmentation.sums())):
             for i in range(train.d_steps):
                 start, n = self.shares.slice(self.cur_nimg + i * batch, batch)
-                real = self.feed.batch(start, n, stride=batch).images  # [n, C, R, R]
-                real = growing.shrink(real, phase.resolution, alpha)
-                self._record(steps.step_d(real, penalise))
-            self._record(steps.step_g(n, real if objective.loss.GENERATOR_NEEDS_REAL else None, smooth))
+                shown = self.feed.batch(start, n, stride=batch)
+                c = self.encode(shown)  # [n, condition_dim]
+                real = growing.shrink(shown.images, phase.resolution, alpha)  # [n, C, R, R]
+                self._record(steps.step_d(real, penalise, c))
+            against = real if objective.loss.GENERATOR_NEEDS_REAL else None
+            if against is None and c is not None:  # else pairs differ in nothing that c knows
+                c = self.encode(self.feed.conditions(start, n))
+            self._record(steps.step_g(n, against, smooth, c))
         for average, kimg in zip(self.averages.values(), train.half_lives, strict=True):
             beta = schedule.ema_beta(self.cur_nimg, phase.iteration_nimg, kimg, train.ema_rampup)
             ema.update(average, self.generator, beta)
         objective.augmentation.update(iteration)
         self.cur_nimg += phase.iteration_nimg
 
-    def step_d(self, real: Tensor, penalise: bool) -> Losses:
-        """One discriminator step on `real` [N, C, R, R] and as many fakes; a lazy penalty is a step of its own."""
+    def step_d(self, real: Tensor, penalise: bool, c: Tensor | None = None) -> Losses:
+        """One discriminator step on `real` [N, C, R, R] and as many fakes; a lazy penalty is a step of its own.
+
+        c: [N, condition_dim], what `real` shows and the fakes are made for; None without conditions.
+        """
         interval = self.config.loss.penalty_interval
         lazily = penalise and interval > 1
         self.d_guard.hold()
-        fakes = self.shares.each(self.objective.fakes, real)
+        fakes = self.shares.each(self.objective.fakes, real, c)
         fake = torch.cat(fakes) if len(fakes) > 1 else fakes[0]
         losses = self._update_d(
-            lambda real, fake: self.objective.discriminate(real, fake, penalise=penalise and not lazily),
-            (real, fake),
+            lambda *share: self.objective.discriminate(*share, penalise=penalise and not lazily),
+            (real, fake, c),
         )
         if lazily:
-            losses |= self._update_d(self.objective.penalise, (real, fake), interval)
+            losses |= self._update_d(self.objective.penalise, (real, fake, c), interval)
         return losses
 
-    def _update_d(self, term: _Terms, batch: tuple[Tensor, ...], interval: int = 1) -> Losses:
+    def _update_d(self, term: _Terms, batch: tuple[Tensor | None, ...], interval: int = 1) -> Losses:
         losses = self._minimise(self.d_optimizer, self.d_guard, term, batch, interval)
         if self.config.loss.clip is not None:
             clip_weights(self.d_named.values(), self.config.loss.clip)
@@ -193,10 +202,13 @@ class Trainer:
         guard.settle()
         return losses
 
-    def step_g(self, n: int, real: Tensor | None = None, smooth: bool = False) -> Losses:
+    def step_g(
+        self, n: int, real: Tensor | None = None, smooth: bool = False, c: Tensor | None = None
+    ) -> Losses:
         """One generator step on `n` fresh fakes; a relativistic loss sets them against as many `real` images.
 
-        smooth: with path length regularisation, a step of its own where it is lazy.
+        smooth: with path length regularisation, a step of its own where it is lazy. c: [n, condition_dim], what the
+        fakes should show (and `real` does); None without conditions.
         """
         interval = self.config.loss.path_length_interval
         lazily = smooth and interval > 1
@@ -205,26 +217,31 @@ class Trainer:
         self.g_guard.hold()
         n //= self.shares.accumulate
         losses = self._update_g(
-            lambda real: self.objective.generate(n, real, smooth=smooth and not lazily), (real,)
+            lambda *share: self.objective.generate(n, *share, smooth=smooth and not lazily), (real, c)
         )
         for parameter in self.d_named.values():
             parameter.requires_grad_(True)
         if lazily:
-            losses |= self._update_g(lambda _: self.objective.smooth(n), (None,), interval)
+            losses |= self._update_g(lambda c: self.objective.smooth(n, c), (c,), interval)
         return losses
 
-    def _update_g(self, term: _Terms, batch: tuple[Tensor | None], interval: int = 1) -> Losses:
+    def _update_g(self, term: _Terms, batch: tuple[Tensor | None, ...], interval: int = 1) -> Losses:
         return self._minimise(self.g_optimizer, self.g_guard, term, batch, interval)
 
     @torch.no_grad()
-    def sample(self, z: Tensor) -> Tensor:
+    def sample(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """Images [n, C, R, R] of the averaged generator for `z` [n, Z], in the precision of training.
 
-        While it grows, at the resolution that it has reached, each pixel shown larger.
+        c: [n, condition_dim]; None takes conditions drawn from the data, the same for every call. While it grows, at
+        the resolution that it has reached, each pixel shown larger.
         """
+        if c is None and self.encode.condition_dim:
+            c = self.encode(self.feed.conditions(0, len(z)))
+        given = () if c is None else (c.to(self.device),)
         phase = self.phase
+        size = phase.arguments(phase.alpha(self.cur_nimg))
         with self.objective.autocast():
-            images = self.average(z.to(self.device), **phase.arguments(phase.alpha(self.cur_nimg))).float()
+            images = self.average(z.to(self.device), *given, **size).float()
         return growing.enlarge(images, self.phases[-1].resolution)
 
     def _record(self, losses: Losses) -> None:

@@ -62,8 +62,10 @@ def _left(left: list[str]) -> str:
 
 
 @torch.no_grad()
-def freeze(discriminator: nn.Module, count: int, image: Tensor) -> None:
+def freeze(discriminator: nn.Module, count: int, image: Tensor, *c: Tensor) -> None:
     """FreezeD (Mo et al. 2020): all that `image` [1, C, R, R] meets up to the end of the `count`-th block stays.
+
+    c: [1, condition_dim], where the discriminator takes conditions.
 
     The blocks are those of `discriminator.blocks` or `.stages`, in the order in which an image passes them, which is
     seen by sending one through: some models count them from the image, others from the logit.
@@ -83,7 +85,7 @@ def freeze(discriminator: nn.Module, count: int, image: Tensor) -> None:
     handles = [module.register_forward_pre_hook(meet) for module in discriminator.modules()]
     handles += [block.register_forward_hook(lambda module, *_: passed.append(module)) for block in blocks]
     was_training = discriminator.training
-    discriminator.eval()(image)  # so that batch norm and spectral normalisation stay as they are
+    discriminator.eval()(image, *c)  # so that batch norm and spectral normalisation stay as they are
     discriminator.train(was_training)
     for handle in handles:
         handle.remove()

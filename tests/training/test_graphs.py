@@ -79,9 +79,10 @@ def test_one_graph_for_each_kind_of_step_captured_after_its_own_warm_up(make):
     trainer, (recorder,) = with_stand_in(make("stylegan"))  # a lazy penalty every third iteration
     steps = []
     step_d, step_g = trainer.step_d, trainer.step_g
-    trainer.step_d = lambda real, penalise: (steps.append("d!" if penalise else "d"), step_d(real, penalise))[
-        1
-    ]
+    trainer.step_d = lambda real, penalise, *c: (
+        steps.append("d!" if penalise else "d"),
+        step_d(real, penalise, *c),
+    )[1]
     trainer.step_g = lambda n, *rest: (steps.append("g"), step_g(n, *rest))[1]
     run(trainer, 8)
     assert steps == ["d!", "g", "d", "g", "d", "g", "d!", "g", "d", "g", "d", "g", "d!", "g", "d", "g"]
@@ -94,7 +95,7 @@ def test_the_batch_keeps_its_address_and_its_layout(make):
     trainer, _ = with_stand_in(make("dcgan"))
     seen = []
     step_d = trainer.step_d
-    trainer.step_d = lambda real, penalise: (seen.append(real), step_d(real, penalise))[1]
+    trainer.step_d = lambda real, *rest: (seen.append(real), step_d(real, *rest))[1]
     run(trainer, 5)
     assert len({real.data_ptr() for real in seen}) == 1
     assert seen[0].is_contiguous(memory_format=torch.channels_last)

@@ -185,8 +185,8 @@ def test_every_penalty_trains(make, name):
 def test_a_relativistic_generator_is_set_against_the_images_that_the_discriminator_saw(make):
     trainer = make("rpgan", train={"d_steps": 2, "cuda_graphs": "off"})
     seen, step_d, step_g = [], trainer.step_d, trainer.step_g
-    trainer.step_d = lambda real, penalise: (seen.append(real), step_d(real, penalise))[1]
-    trainer.step_g = lambda n, real, smooth: (seen.append(real), step_g(n, real, smooth))[1]
+    trainer.step_d = lambda real, *rest: (seen.append(real), step_d(real, *rest))[1]
+    trainer.step_g = lambda n, real, *rest: (seen.append(real), step_g(n, real, *rest))[1]
     run(trainer, 1)
     assert torch.equal(seen[1], seen[2])
     assert not torch.equal(seen[0], seen[1])

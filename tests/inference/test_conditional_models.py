@@ -13,8 +13,6 @@ from fastgan.training import checkpoint
 from tests.inference.conftest import MODELS
 from tests.tiny import tiny_run
 
-pytest.importorskip("fastgan.losses.auxiliary", reason="the models of this tree take no conditions")
-
 CONDITIONS = {
     "dcgan": {"classes": 3},
     "r3gan": {"attributes": 2},

@@ -67,13 +67,23 @@ def read(path: Path) -> dict[str, Any]:
 
 def check_alike(mine: Mapping[str, Any], theirs: Mapping[str, Any], where: Path) -> None:
     """Raise MetricError, naming the fields, unless both protocols are the same."""
+    there, here = _flat(theirs), _flat(mine)
     differ = [
-        f"{field} is {_short(theirs.get(field))} there and {_short(mine.get(field))} here"
-        for field in dict.fromkeys([*theirs, *mine])
-        if theirs.get(field) != mine.get(field)
+        f"{field} is {_short(there.get(field))} there and {_short(here.get(field))} here"
+        for field in dict.fromkeys([*there, *here])
+        if there.get(field) != here.get(field)
     ]
     if differ:
         raise MetricError(f"the numbers in {where} were made by another protocol: {'; '.join(differ)}.")
+
+
+def _flat(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables within as dotted fields: kid.subset_size."""
+    flat: dict[str, Any] = {}
+    for field, value in protocol.items():
+        inner = value.items() if isinstance(value, Mapping) else ()
+        flat |= {f"{field}.{name}": item for name, item in inner} or {field: value}
+    return flat
 
 
 def _short(value: object) -> str:

@@ -78,7 +78,8 @@ def _weights() -> Path:
 def _load(weights: Path, device: torch.device) -> Any:
     from efficientnet_lite_pytorch import EfficientNet
 
-    with redirect_stdout(io.StringIO()):  # its constructor prints
+    # Its constructor prints, and draws weights that are thrown away from the generator that training uses.
+    with redirect_stdout(io.StringIO()), torch.random.fork_rng(devices=[]):
         model = EfficientNet.from_name("efficientnet-lite0")
     model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     model.eval().requires_grad_(False)

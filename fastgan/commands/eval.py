@@ -176,7 +176,7 @@ def _print(made: dict[str, Any], earlier: dict[str, Any] | None, target: Path) -
     from fastgan.metrics import card
 
     scores = {**made["scores"], **made.get("infinity", {})}
-    columns: dict[str, dict[str, str]] = {"": {name: f"{value:.5g}" for name, value in scores.items()}}
+    columns: dict[str, dict[str, str]] = {"value": {name: f"{value:.5g}" for name, value in scores.items()}}
     if "confidence" in made:
         columns["95 %"] = {name: f"+- {value:.2g}" for name, value in made["confidence"].items()}
     if earlier is not None:

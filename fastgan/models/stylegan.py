@@ -29,7 +29,6 @@ from fastgan.nn import (
     check,
     compute_dtype,
     full_precision,
-    unit,
 )
 
 SLOPE = 0.2
@@ -119,14 +118,16 @@ class Mapping(nn.Module):
             )
             for k in range(config.mapping_layers)
         )
-        self.condition = Condition(config.condition_dim, config.z_dim) if conditional else None
+        self.condition = None
+        if conditional:
+            self.condition = Condition(config.condition_dim, config.z_dim, norm=math.sqrt(config.z_dim))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """Normalise `z`, and an embedding of `c` beside it, to unit mean square, then apply the layers."""
+        """Normalise `z` to unit mean square, put the embedded `c` beside it, then apply the layers."""
         check(c, self.condition_dim)
         x = at_least_float32(z)
         with full_precision(x):
-            x = unit(x)
+            x = x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-8)
             if self.condition is not None:
                 x = self.condition(x, c)
             for linear in self.linears:

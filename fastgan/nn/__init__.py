@@ -1,7 +1,7 @@
 """Layers built on `fastgan.ops`."""
 
 from fastgan.nn.bake import bake
-from fastgan.nn.conditions import CONDITIONINGS, Condition, ConditionalDiscriminator, check, encode, unit
+from fastgan.nn.conditions import CONDITIONINGS, Condition, ConditionalDiscriminator, check, encode
 from fastgan.nn.conv import Conv2d, conv2d
 from fastgan.nn.discriminator import ConvAct, DownBlock, MinibatchStddev
 from fastgan.nn.equalized import EqualizedConv2d, EqualizedLinear
@@ -31,5 +31,4 @@ __all__ = [
     "full_precision",
     "recompute_blocks",
     "spectral_norm",
-    "unit",
 ]

@@ -46,28 +46,25 @@ def check(c: Tensor | None, condition_dim: int) -> None:
         raise ValueError(f"c is {list(c.shape)}; it must be {wanted}.")
 
 
-def unit(x: Tensor) -> Tensor:
-    """`x` [N, D] scaled to unit mean square, row by row."""
-    return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-8)
-
-
 class Condition(nn.Module):
-    """z [N, z_dim] and c [N, condition_dim] -> [N, 2 z_dim]: z, and beside it c embedded at unit mean square.
+    """z [N, z_dim] and c [N, condition_dim] -> [N, 2 z_dim]: z, and beside it c embedded.
 
-    So c has as much of a say as a standard normal z. Where nothing is known c is zero, and so is its embedding. The
-    embedding's size does not matter, so its weights may start anywhere.
+    Each entry of c starts as a vector of length `norm`: 1 is that of the one-hot class that Mirza & Osindero 2014 put
+    beside z, which is sqrt(z_dim) long. Where images are made of z directly, an embedding as long as z drowns it: the
+    few directions of the classes are the first to be learnt, and all images of a class look the same. A mapping network
+    learns slowly, and needs it that long. Where nothing is known, c and its embedding are zero.
     """
 
-    def __init__(self, condition_dim: int, z_dim: int) -> None:
+    def __init__(self, condition_dim: int, z_dim: int, norm: float = 1.0) -> None:
         super().__init__()
         self.embed = nn.Linear(condition_dim, z_dim, bias=False)
-        nn.init.normal_(self.embed.weight)
+        nn.init.normal_(self.embed.weight, 0.0, norm / math.sqrt(z_dim))
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
         """Float32 or wider, whatever autocast says."""
         z = at_least_float32(z)
         with full_precision(z):
-            return torch.cat([z, unit(self.embed(c.to(z.dtype)))], dim=1)
+            return torch.cat([z, self.embed(c.to(z.dtype))], dim=1)
 
 
 class ConditionalDiscriminator(nn.Module):

@@ -38,16 +38,19 @@ def test_a_network_says_what_c_it_wants():
         check(torch.zeros(2, 4), 0)
 
 
-def test_the_embedding_weighs_as_much_as_the_latent_whatever_it_is():
+@pytest.mark.parametrize("norm", [1.0, 5.0])
+def test_the_embedding_stands_beside_the_latent_and_starts_at_its_norm(norm):
     torch.manual_seed(0)
-    condition = Condition(7, 16).double()
-    z = torch.randn(3, 16, dtype=torch.float64)
+    condition = Condition(7, 1000, norm).double()
+    norms = condition.embed.weight.norm(dim=0)
+    torch.testing.assert_close(norms, torch.full_like(norms, norm), rtol=0.1, atol=0)
+    z = torch.randn(3, 1000, dtype=torch.float64)
     c = encode(torch.tensor([2, 0, 1]), torch.tensor([[1.0, NAN], [40.0, 0], [NAN, NAN]]), 3)
     out = condition(z, c)
-    assert torch.equal(out[:, :16], z)
-    torch.testing.assert_close(out[:, 16:].square().mean(1), torch.ones(3, dtype=torch.float64))
+    assert torch.equal(out[:, :1000], z)
+    torch.testing.assert_close(out[:, 1000:], c.double() @ condition.embed.weight.T)
     nothing = condition(z, torch.zeros(3, 7))
-    assert not nothing[:, 16:].any()
+    assert not nothing[:, 1000:].any()
 
 
 class Ends(ConditionalDiscriminator):

@@ -240,7 +240,7 @@ def test_the_grid_has_a_row_for_each_class_and_a_column_for_each_latent(conditio
     assert (z == z[0]).all()
     assert (c == c[:, :1]).all()
     assert len(c[:, 0].unique(dim=0)) == rows
-    assert grid.draw().shape == (rows * 16, 4 * 16, 3)
+    assert grid.tile(grid.draw()).shape == (rows * 16, 4 * 16, 3)
     if what != "attributes":
         assert torch.equal(c[:, 0, :3].cpu(), torch.eye(3))
 

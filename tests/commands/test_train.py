@@ -337,6 +337,9 @@ def test_metrics_decide_what_is_best_and_when_to_stop(images, tmp_path, monkeypa
 GOLDEN = """\
 [model]
 name = "stylegan"
+classes = 0
+attributes = 0
+conditioning = "projection"
 resolution = 64
 img_channels = 3
 z_dim = 512
@@ -357,11 +360,13 @@ penalty_interval = 16
 clip = "none"
 path_length = 0.0
 path_length_interval = 4
+auxiliary_weight = 1.0
 spectral_norm = false
 
 [data]
 source = "/photos"
 mirror = false
+conditional = "none"
 max_bad = "2%"
 holdout = 0.0
 

@@ -14,7 +14,8 @@ def test_the_discriminator_sees_augmented_images_only(make):
     trainer = make("diffaug", train={"cuda_graphs": "off", "d_steps": 1}, loss={"name": "rpgan"})
     trainer.objective.augmentation.policy = lambda images, p: images * 0 - 1
     seen = []
-    trainer.discriminator.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach()))
+    first = trainer.discriminator.blocks[0]
+    first.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach()))
     run(trainer, 1)
     assert len(seen) == 3 + 2  # real, fake, penalty; real, fake
     assert all(images.eq(-1).all() for images in seen)

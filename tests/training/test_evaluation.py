@@ -51,7 +51,7 @@ def test_the_sampler_gives_what_generate_would_make_of_the_same_seeds(packed, tm
 def test_large_samples_come_in_batches(make):
     trainer = make("dcgan")
     sizes = []
-    trainer.sample = lambda z: (sizes.append(z), torch.zeros(len(z), 3, 16, 16))[1]
+    trainer.sample = lambda z, c: (sizes.append(z), torch.zeros(len(z), 3, 16, 16))[1]
     assert sampler(trainer)(7, 150).shape == (150, 16, 16, 3)
     assert [len(z) for z in sizes] == [64, 64, 22]
     assert torch.cat(sizes).equal(torch.from_numpy(latents(range(7, 157), trainer.z_dim)))

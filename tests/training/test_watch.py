@@ -129,7 +129,7 @@ def test_r_v_is_near_one_for_a_discriminator_that_knows_its_images_by_heart(make
     shown = {image.numpy().tobytes() for image in trainer.feed.look(trainer.feed.indices(0, 16)).images.cpu()}
 
     class ByHeart(torch.nn.Module):
-        def forward(self, images):
+        def forward(self, images, c):
             known = [image.contiguous().numpy().tobytes() in shown for image in images.cpu()]
             return torch.tensor(known, dtype=torch.float32, device=images.device)
 
@@ -137,7 +137,7 @@ def test_r_v_is_near_one_for_a_discriminator_that_knows_its_images_by_heart(make
     assert overfit.gap(trainer) == {"val": 0.0, "r_v": 1.0}
 
     class Even(torch.nn.Module):
-        def forward(self, images):
+        def forward(self, images, c):
             return images.flatten(1).std(1) * 0 + torch.randn(len(images), device=images.device)
 
     trainer.discriminator = Even()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastgan.training.session import Outcome, Session
     from fastgan.training.settings import RunConfig, TrainConfig
 
-DEFAULT_PRESET = "dcgan"
+DEFAULT_PRESET = "small"
 _LAST = "?"  # --resume without a run
 
 
@@ -29,7 +29,7 @@ Examples:
 """
 )
 @click.argument("source", required=False)
-@click.option("--preset", metavar="NAME", help="dcgan, wgan-gp, stylegan, ...  [default: dcgan]")
+@click.option("--preset", metavar="NAME", help="dcgan, wgan-gp, stylegan, ...  [default: small]")
 @click.option("--config", "config_file", metavar="FILE", help="Settings in TOML, over the preset's.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One setting, as in train.batch=32.")
 @click.option("--out", metavar="RUN", help="Run folder.  [default: the next free number under runs/]")

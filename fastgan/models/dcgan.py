@@ -15,20 +15,16 @@ from torch.nn.utils import fusion
 
 from fastgan import ops
 from fastgan.models import _checks
-from fastgan.models._conditional import Conditional
+from fastgan.models._images import Images
 from fastgan.nn import Condition, ConditionalDiscriminator, Conv2d, at_least_float32, check
 
 SLOPE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Conditional):
+class Config(Images):
     """Size and shape of a DCGAN."""
 
-    resolution: int = 64
-    """Height and width of the images: a power of two from 8 to 4096."""
-    img_channels: int = 3
-    """Channels of the images, 1 to 4."""
     z_dim: int = 100
     """Length of the latent vector."""
     width: int = 64
@@ -39,7 +35,6 @@ class Config(Conditional):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checks.images(self.resolution, self.img_channels)
         _checks.integer("z_dim", self.z_dim, 1, 65536)
         _checks.integer("width", self.width, 1, 1024)
         _checks.choice("norm", self.norm, ("batch", "none"))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fastgan import ops
 from fastgan.errors import ConfigError
 from fastgan.models import _checks
-from fastgan.models._conditional import Conditional
+from fastgan.models._images import Images
 from fastgan.nn import (
     Condition,
     ConditionalDiscriminator,
@@ -30,13 +30,9 @@ SLOPE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Conditional):
+class Config(Images):
     """Size and shape of an R3GAN; the defaults are the paper's, at 64 px."""
 
-    resolution: int = 64
-    """Height and width of the images: a power of two from 8 to 4096."""
-    img_channels: int = 3
-    """Channels of the images, 1 to 4."""
     z_dim: int = 64
     """Length of the latent vector."""
     channel_multiplier: float = 1.0
@@ -50,7 +46,6 @@ class Config(Conditional):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checks.images(self.resolution, self.img_channels)
         _checks.integer("z_dim", self.z_dim, 1, 65536)
         _checks.number("channel_multiplier", self.channel_multiplier, 0.0, 16.0, above=True)
         _checks.integer("blocks", self.blocks, 1, 64)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fastgan import draws
 from fastgan.models import _checks
-from fastgan.models._conditional import Conditional
+from fastgan.models._images import Images
 from fastgan.nn import (
     Condition,
     ConditionalDiscriminator,
@@ -35,13 +35,9 @@ SLOPE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Conditional):
+class Config(Images):
     """Size and shape of a StyleGAN; the defaults are the paper's, at 64 px."""
 
-    resolution: int = 64
-    """Height and width of the images: a power of two from 8 to 4096."""
-    img_channels: int = 3
-    """Channels of the images, 1 to 4."""
     z_dim: int = 512
     """Length of the latent vector."""
     w_dim: int = 512
@@ -61,7 +57,6 @@ class Config(Conditional):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checks.images(self.resolution, self.img_channels)
         for key in ("z_dim", "w_dim"):
             _checks.integer(key, getattr(self, key), 1, 65536)
         _checks.integer("mapping_layers", self.mapping_layers, 1, 64)

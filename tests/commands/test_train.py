@@ -337,11 +337,11 @@ def test_metrics_decide_what_is_best_and_when_to_stop(images, tmp_path, monkeypa
 GOLDEN = """\
 [model]
 name = "stylegan"
+resolution = 64
+img_channels = 3
 classes = 0
 attributes = 0
 conditioning = "projection"
-resolution = 64
-img_channels = 3
 z_dim = 512
 w_dim = 512
 mapping_layers = 8

@@ -38,8 +38,18 @@ def require_gpu() -> None:
 
 
 def run_tests() -> str | None:
-    """Run pytest with everything on the GPU; returns what went wrong."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=10"]
+    """Run pytest with everything on the GPU, but for slow tests, which are of processes; returns what went wrong."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--durations=10",
+        "-m",
+        "not slow",
+    ]
     if importlib.util.find_spec("xdist"):
         command += ["-n", str(WORKERS)]
     environment = os.environ | {

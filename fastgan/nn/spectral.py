@@ -37,7 +37,8 @@ def spectral_norm(module: Module, iterations: int = 1) -> Module:
     A convolution's [out, in, k, k] counts as the matrix [out, in * k * k] (the paper, section 2.1 and appendix). The
     layer's parameter `weight` becomes `parametrizations.weight.original`. Equalised layers lose their run-time scale:
     their weight, too, has norm 1. Starts at u and v of 15 iterations on random vectors from torch's generator.
-    `module` must not be parametrised yet.
+    A weight that starts at zero (a residual block's last) is given a random direction, for it has none to keep: at norm
+    1 it could not start as nothing. `module` must not be parametrised yet.
     """
     for layer in list(module.modules()):
         weight = layer._parameters.get("weight")
@@ -45,6 +46,8 @@ def spectral_norm(module: Module, iterations: int = 1) -> Module:
             continue
         if isinstance(layer, (EqualizedConv2d, EqualizedLinear)):
             layer.scale = 1.0  # it would multiply a weight whose size is already settled
+        if not weight.any():
+            nn.init.normal_(weight)
         parametrizations.spectral_norm(layer, n_power_iterations=iterations)
         chain = layer.get_submodule("parametrizations.weight")
         assert isinstance(chain, nn.ModuleList)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastgan.data import Dataset
-from fastgan.errors import ConfigError, FastganError
+from fastgan.errors import ConfigError, FastganError, MetricError
 from fastgan.training import checkpoint, conditions, overfit, schedule, signals, stopping
 from fastgan.training.diversity import Diversity
 from fastgan.training.evaluation import Evaluate, better, decisive, sampler
@@ -239,9 +239,16 @@ class Session:
         return readings | self._yardstick.measure(images) if len(images) > 1 else readings
 
     def _measure(self) -> dict[str, float]:
-        """The metrics, as they are now; and whether this is the best so far."""
+        """The metrics, as they are now; and whether this is the best so far.
+
+        Samples that cannot be measured, such as one image over and over, are news and no reason to end.
+        """
         assert self.evaluate is not None
-        metrics = {name: float(value) for name, value in self.evaluate(sampler(self.trainer)).items()}
+        try:
+            metrics = {name: float(value) for name, value in self.evaluate(sampler(self.trainer)).items()}
+        except MetricError as error:
+            self._say("metric", str(error))
+            return {}
         name = decisive(self.config.train.best_metric, metrics)
         if better(self.best, name, metrics[name]):
             self.best = {"metric": name, "value": metrics[name], "cur_nimg": self.trainer.cur_nimg}

@@ -24,6 +24,8 @@ from fastgan.errors import CheckpointError, FastganError
 from fastgan.training import checkpoint
 from fastgan.training.settings import RunConfig
 
+KILLS = int(os.environ.get("FASTGAN_KILLS", "20"))
+"""How often a run is killed; 200 is the long test."""
 TINY = {
     "dcgan": ["model.width=4"],
     "wgan-gp": ["model.width=4", "train.d_steps=2"],
@@ -120,13 +122,14 @@ def test_a_signal_saves_and_says_how_to_go_on(signum, code, images, tmp_path, de
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300 + 20 * KILLS)
 def test_kill_9_at_any_moment_loses_nothing_that_was_saved(images, tmp_path, device):
     sets = [*TINY["dcgan"], "train.checkpoint_every=8img", "train.log_every=8img", "train.grid_every=16img"]
     new = arguments(
         images, "--out", "mine", "--resolution", 16, "--budget", "1h", "--device", device, sets=sets
     )
     mine, draw, reached = tmp_path / "mine", random.Random(0), 0
-    for attempt in range(3):
+    for attempt in range(KILLS):
         args = new if attempt == 0 else ["--resume", "mine", "--device", str(device)]
         process = start(*args, cwd=tmp_path)
         wait_until(lambda before=reached: newest(mine) > before, process)

@@ -200,3 +200,14 @@ def test_a_copy_is_independent(device):
     assert not any(
         a.data_ptr() == b.data_ptr() for a, b in zip(d.parameters(), twin.parameters(), strict=True)
     )
+
+
+def test_weights_that_start_at_zero_get_a_direction(device):
+    """A quotient of two zeros otherwise: an R3GAN would be NaN from its first step on."""
+    config = models.load("r3gan").Config(resolution=16, channel_multiplier=0.01, blocks=1, z_dim=8)
+    torch.manual_seed(0)
+    d = spectral_norm(models.load("r3gan").Discriminator(config)).to(device)
+    d(torch.randn(2, 3, 16, 16, device=device)).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in d.parameters())
+    block = next(m for m in d.modules() if hasattr(m, "project"))
+    assert torch.linalg.matrix_norm(block.project.weight.flatten(1), 2).item() == pytest.approx(1, rel=1e-3)

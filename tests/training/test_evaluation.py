@@ -8,7 +8,7 @@ import torch
 
 import fastgan
 from fastgan.config import build
-from fastgan.errors import CheckpointError, ConfigError
+from fastgan.errors import CheckpointError, ConfigError, MetricError
 from fastgan.inference.latents import latents
 from fastgan.training import checkpoint, run, stopping
 from fastgan.training.evaluation import better, decisive, sampler
@@ -55,6 +55,25 @@ def test_large_samples_come_in_batches(make):
     assert sampler(trainer)(7, 150).shape == (150, 16, 16, 3)
     assert [len(z) for z in sizes] == [64, 64, 22]
     assert torch.cat(sizes).equal(torch.from_numpy(latents(range(7, 157), trainer.z_dim)))
+
+
+def test_samples_that_cannot_be_measured_are_news_and_no_end(packed, tmp_path, device):
+    def evaluator(dataset, train, device):
+        answers = iter([None, 3.0])
+
+        def evaluate(sample):
+            value = next(answers)
+            if value is None:
+                raise MetricError("the generated images are all alike")
+            return {"fid[test]": value}
+
+        return evaluate
+
+    out, notes = tmp_path / "run", []
+    go(packed, out, device, evaluator, notes=notes, budget="16img", eval_every="8img")
+    assert any(note.endswith("the generated images are all alike") for note in notes)
+    assert [line.get("fid[test]") for line in lines(out)][-1] == 3.0
+    assert (out / "best").read_text() == "checkpoints/000000016\n"
 
 
 def test_best_is_kept_whatever_is_pruned_and_its_value_survives(packed, tmp_path, device):

@@ -116,6 +116,10 @@ def test_what_is_wrong_is_named(mapping, sentence):
         ({"train": {"precision": "fp8"}}, "train.precision = 'fp8' must be one of auto, fp32, bf16"),
         ({"loss": {"penalty_interval": 0}}, "loss.penalty_interval = 0 must be 1 or more"),
         ({"data": {"mirror": "yes"}}, "data.mirror = 'yes' must be true or false"),
+        ({"data": {"rotate": -5}}, "data.rotate = -5.0 must lie in [0, 180], degrees either way"),
+        ({"data": {"scale": 1.1}}, "data.scale = 1.1 must lie in [0, 1], as in 0.1"),
+        ({"data": {"fit": "stretch"}}, "data.fit = 'stretch' must be one of crop, pad"),
+        ({"data": {"split": "dev"}}, "data.split = 'dev' must be one of train, val, test, all"),
     ],
 )
 def test_impossible_runs_are_refused(tables, sentence):

@@ -7,12 +7,10 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 
+from fastgan.data import streams, views
 from fastgan.data.dataset import Dataset
 from fastgan.data.memory import room_for_images
 from fastgan.errors import DataError
-
-# Philox streams that must not overlap, told apart by the top word of the 256-bit counter.
-_ORDER, _FLIPS, _CONDITIONS, _HOLDOUT = 1, 2, 3, 4
 
 
 class Conditions(NamedTuple):
@@ -36,13 +34,7 @@ def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
     Sorting raw Philox output (Salmon et al. 2011) depends on nothing that numpy may change between versions, as
     `Generator.permutation` does.
     """
-    return np.argsort(_philox(seed, epoch, 0, _ORDER).random_raw(count), kind="stable")
-
-
-def flips(seed: int, start: int, count: int) -> np.ndarray:
-    """bool [count]: which of the images at positions start, start+1, ... are mirrored, by (seed, position) alone."""
-    words = _philox(seed, 0, start // 4, _FLIPS).random_raw(count + start % 4)  # a Philox block is 4 words
-    return (words[start % 4 :] >> np.uint64(63)).astype(bool)
+    return np.argsort(streams.philox(seed, epoch, 0, streams.ORDER).random_raw(count), kind="stable")
 
 
 def split(seed: int, count: int, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -51,13 +43,8 @@ def split(seed: int, count: int, share: float) -> tuple[np.ndarray, np.ndarray]:
     if not share:
         return rows, rows[:0]
     held = min(max(round(share * count), 1), count)
-    order = np.argsort(_philox(seed, 0, 0, _HOLDOUT).random_raw(count), kind="stable")
+    order = np.argsort(streams.words(seed, 0, count, streams.HOLDOUT), kind="stable")
     return np.sort(order[held:]), np.sort(order[:held])
-
-
-def _philox(seed: int, key: int, block: int, stream: int) -> np.random.Philox:
-    words = np.array([seed % 2**64, key], dtype=np.uint64)
-    return np.random.Philox(key=words, counter=np.array([block, 0, 0, stream], dtype=np.uint64))
 
 
 class Feed:
@@ -74,16 +61,20 @@ class Feed:
         device: torch.device | str,
         seed: int = 0,
         mirror: bool = False,
+        flip_vertical: bool = False,
+        rotate: float = 0.0,
+        scale: float = 0.0,
         holdout: float = 0.0,
         resident: bool | None = None,
     ) -> None:
         """Prepare to feed `dataset` to `device`.
 
-        mirror: flip each shown image left-right with probability 1/2. holdout: the share of the images, chosen by
-        `seed`, that is never shown; `held` names them. resident: keep all images on the device (on the
-        CPU: gather them in the caller's thread); None: when they take at most a quarter of the free GPU memory, or
-        half of the RAM; otherwise a thread prepares the next batch ahead. Raises DataError when the set cannot be
-        trained on.
+        mirror, flip_vertical: flip each shown image left-right, top-bottom, with probability 1/2. rotate: turn it by
+        up to so many degrees either way. scale: zoom it by up to 1 + scale, in or out. holdout: the share of the
+        images, chosen by `seed`, that is never shown; `held` names them. resident: keep all images on the device (on
+        the CPU: gather them in the caller's thread); None: when they take at most a quarter of the free GPU memory,
+        or half of the RAM; otherwise a thread prepares the next batch ahead. Raises DataError when the set cannot
+        be trained on.
         """
         if len(dataset) < 2:
             raise DataError("the data set has one image, and training needs at least 2")
@@ -104,7 +95,7 @@ class Feed:
         self.dataset = dataset
         self.device = torch.device(device)
         self.seed = seed
-        self.mirror = mirror
+        self.mirror, self.flip_vertical, self.rotate, self.scale = mirror, flip_vertical, rotate, scale
         self.resident = (
             dataset.images.nbytes <= room_for_images(self.device) if resident is None else resident
         )
@@ -126,10 +117,7 @@ class Feed:
         if cur_nimg < 0 or n < 0:
             raise ValueError(f"cur_nimg {cur_nimg} and n {n} must not be negative")
         index = self.indices(cur_nimg, n)
-        pixels = self._pixels(cur_nimg, n, index, stride or n)
-        if self.mirror:
-            mirrored = torch.from_numpy(flips(self.seed, cur_nimg, n)).to(self.device)
-            pixels = torch.where(mirrored[:, None, None, None], pixels.flip(2), pixels)  # [n, H, W, C]
+        pixels = self._shown(self._pixels(cur_nimg, n, index, stride or n), cur_nimg, n)
         return Batch(_scaled(pixels), *self._conditions(index))
 
     def look(self, rows: torch.Tensor) -> Batch:
@@ -142,8 +130,7 @@ class Feed:
 
         Like `batch` a function of seed and position alone, and independent of which images `batch` shows.
         """
-        words = _philox(self.seed, 0, cur_nimg // 4, _CONDITIONS).random_raw(n + cur_nimg % 4)
-        drawn = words[cur_nimg % 4 :] % np.uint64(len(self._rows))
+        drawn = streams.words(self.seed, cur_nimg, n, streams.CONDITIONS) % np.uint64(len(self._rows))
         return self._conditions(torch.from_numpy(self._rows[drawn.astype(np.int64)]))
 
     def indices(self, cur_nimg: int, n: int) -> torch.Tensor:
@@ -190,6 +177,17 @@ class Feed:
             self._orders[epoch] = epoch_order(self.seed, epoch, len(self._rows))
         return self._orders[epoch]
 
+    def _shown(self, pixels: torch.Tensor, cur_nimg: int, n: int) -> torch.Tensor:
+        """uint8 [n, H, W, C] as they are shown at positions cur_nimg .. cur_nimg+n; float32 in [0, 255] if turned."""
+        at = (self.seed, cur_nimg, n)
+        if self.mirror:
+            pixels = views.flip(pixels, views.flips(*at), 2)
+        if self.flip_vertical:
+            pixels = views.flip(pixels, views.flips(*at, streams.FLIP_VERTICAL), 1)
+        if self.rotate or self.scale:
+            pixels = views.turn(pixels, views.angles(*at, self.rotate), views.zooms(*at, self.scale))
+        return pixels
+
     def _pixels(self, cur_nimg: int, n: int, index: torch.Tensor, stride: int) -> torch.Tensor:
         """uint8 [n, H, W, C] on the device."""
         if self._pool is None:
@@ -212,7 +210,7 @@ class Feed:
 
 
 def _scaled(pixels: torch.Tensor) -> torch.Tensor:
-    """uint8 [n, H, W, C] -> float32 [n, C, H, W] in [-1, 1], channels_last; exact at both ends."""
+    """[n, H, W, C] from 0 to 255 -> float32 [n, C, H, W] in [-1, 1], channels_last; exact at both ends."""
     # NHWC memory seen as NCHW is channels_last already.
     images = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
     return images.div_(127.5).sub_(1.0)

@@ -253,6 +253,8 @@ def _open_packed(request: _Request, make: Make) -> Dataset:
         raise DataError(
             f"{path} is packed and has no splits any more: pack its source with --split {request.split}"
         )
+    if request.fit != "crop":
+        raise DataError(f"{path} is packed and square already: pack its source with --fit {request.fit}")
     dataset = packed.read(path)
     resolution, channels = request.resolution or dataset.resolution, request.channels or dataset.channels
     if (resolution, channels) == (dataset.resolution, dataset.channels):

@@ -130,6 +130,9 @@ def _prepare(
         device=device,
         seed=config.train.seed,
         mirror=config.data.mirror,
+        flip_vertical=config.data.flip_vertical,
+        rotate=config.data.rotate,
+        scale=config.data.scale,
         holdout=config.data.holdout,
     )
 
@@ -179,25 +182,24 @@ def _data(run: Path, config: RunConfig, note: Note, progress: DataProgress | Non
     """The run's images: packed into the run folder, unless the source is a packed set of the right size already."""
     if (run / "data.fgd").exists():
         return open_dataset(run / "data.fgd")
-    source, size, channels = (
-        config.data.source,
-        config.model.get("resolution"),
-        config.model.get("img_channels"),
-    )
-    if not source:
+    data, size, channels = config.data, config.model.get("resolution"), config.model.get("img_channels")
+    if not data.source:
         raise ConfigError("no images to train on: name a folder, a zip or an .fgd file")
-    if Path(source).suffix.lower() == ".fgd":
-        dataset = open_dataset(source)
+    if Path(data.source).suffix.lower() == ".fgd":
+        dataset = open_dataset(data.source, fit=data.fit, split=data.split, kind=data.kind)
         if dataset.resolution == (size or dataset.resolution) and dataset.channels == (
             channels or dataset.channels
         ):
             return dataset
     dataset = pack(
-        source,
+        data.source,
         run / "data.fgd",
         resolution=size,
         channels=channels,
-        max_bad=config.data.max_bad,
+        fit=data.fit,
+        split=data.split,
+        kind=data.kind,
+        max_bad=data.max_bad,
         progress=progress,
     )
     for text in dataset.notes:

@@ -69,8 +69,20 @@ class DataConfig:
 
     source: str = ""
     """Folder, zip or packed .fgd; the command line's SOURCE."""
+    fit: Literal["crop", "pad"] = "crop"
+    """What is not square: "crop" it centrally, or "pad" it with black (transparent with 4 channels)."""
+    split: Literal["train", "val", "test", "all"] | None = None
+    """Which official part of the set; "none": train where it has parts."""
+    kind: str | None = None
+    """How to read the source, where it could be read in several ways: cifar, folder ... (see fastgan/data/sources/)."""
     mirror: bool = False
     """Show each image flipped left to right half of the time."""
+    flip_vertical: bool = False
+    """Show each image flipped top to bottom half of the time, where images have no up: cells, satellites."""
+    rotate: float = 0.0
+    """Show each image turned by up to so many degrees either way, uniformly: 180 is any way round."""
+    scale: float = 0.0
+    """Show each image zoomed by a factor from 1 / (1 + scale) to 1 + scale: 0.1 is up to a tenth larger or smaller."""
     conditional: Literal["none", "auto", "labels", "attributes", "both"] = "none"
     """What images can be asked for by: the data's class labels, its attributes (values as they are), both, or all that
     it has ("auto"). model.classes and model.attributes follow from it."""
@@ -80,6 +92,10 @@ class DataConfig:
     """Share of the images, drawn by train.seed, that is never trained on: r_v in the log then shows overfitting."""
 
     def __post_init__(self) -> None:
+        require(
+            0 <= self.rotate <= 180, f"data.rotate = {self.rotate} must lie in [0, 180], degrees either way"
+        )
+        require(0 <= self.scale <= 1, f"data.scale = {self.scale} must lie in [0, 1], as in 0.1")
         require(0 <= self.holdout < 1, f"data.holdout = {self.holdout} must lie in [0, 1), as in 0.05")
 
 

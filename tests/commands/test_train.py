@@ -368,7 +368,13 @@ spectral_norm = false
 
 [data]
 source = "/photos"
+fit = "crop"
+split = "none"
+kind = "none"
 mirror = false
+flip_vertical = false
+rotate = 0.0
+scale = 0.0
 conditional = "none"
 max_bad = "2%"
 holdout = 0.0

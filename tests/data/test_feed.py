@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastgan.data import Dataset, Feed
-from fastgan.data.feed import epoch_order, flips
+from fastgan.data import Dataset, Feed, streams
+from fastgan.data.feed import epoch_order
+from fastgan.data.views import angles, flips, turn, zooms
 from fastgan.errors import DataError
 
 
@@ -27,12 +28,13 @@ def numbered(n: int, size: int = 8, channels: int = 3) -> Dataset:
     start=st.integers(0, 200),
     sizes=st.lists(st.integers(0, 40), min_size=1, max_size=6),
     resident=st.booleans(),
+    shown=st.sampled_from([{}, {"flip_vertical": True}, {"rotate": 30.0}, {"rotate": 5.0, "scale": 0.2}]),
 )
-def test_positions_alone_decide_whatever_the_batches_and_the_history(n, seed, start, sizes, resident):
+def test_positions_alone_decide_whatever_the_batches_and_the_history(n, seed, start, sizes, resident, shown):
     dataset = numbered(n)
-    with Feed(dataset, device="cpu", seed=seed, mirror=True, resident=True) as once:
+    with Feed(dataset, device="cpu", seed=seed, mirror=True, **shown, resident=True) as once:
         images, labels, _ = once.batch(start, sum(sizes))
-    with Feed(dataset, device="cpu", seed=seed, mirror=True, resident=resident) as feed:
+    with Feed(dataset, device="cpu", seed=seed, mirror=True, **shown, resident=resident) as feed:
         feed.batch(7, 3)  # an unrelated request before
         position, parts = start, []
         for size in sizes:
@@ -77,6 +79,42 @@ def test_mirroring_flips_half_of_them_left_right_and_nothing_else():
     assert torch.equal(mirrored[flipped], plain[flipped].flip(3))
     np.testing.assert_array_equal(flipped.numpy(), flips(5, 0, 400))
     assert 160 < flipped.sum() < 240  # 4 standard deviations
+
+
+def test_images_are_shown_to_the_bit_as_they_are_unless_something_is_asked_for():
+    dataset = numbered(20)
+    images, labels, _ = Feed(dataset, device="cpu", seed=5, rotate=0.0, scale=0.0).batch(3, 90)
+    plain = dataset.images[labels].permute(0, 3, 1, 2).float().div(127.5).sub(1.0)
+    assert torch.equal(images, plain)
+    mirrored = Feed(dataset, device="cpu", seed=5, mirror=True, flip_vertical=False).batch(3, 90).images
+    which = torch.from_numpy(flips(5, 3, 90))[:, None, None, None]
+    assert torch.equal(mirrored, torch.where(which, plain.flip(3), plain))
+
+
+def test_each_image_is_turned_and_zoomed_as_its_position_says(device):
+    pixels = torch.randint(
+        0, 256, (9, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    dataset = Dataset(images=pixels, labels=torch.arange(9), class_names=("",) * 9, content_hash="")
+    feed = Feed(dataset, device=device, seed=5, rotate=180, scale=0.5)
+    images, labels, _ = feed.batch(7, 30)
+    assert images.dtype == torch.float32
+    assert images.device.type == device.type
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    expected = turn(pixels[labels.cpu()], angles(5, 7, 30, 180), zooms(5, 7, 30, 0.5)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(images.cpu() * 127.5 + 127.5, expected, atol=0.02, rtol=0)
+    rows = torch.arange(9)
+    assert torch.equal(feed.look(rows).images, Feed(dataset, device=device).look(rows).images)  # as they are
+
+
+def test_flips_of_both_kinds_are_independent():
+    dataset = Dataset(images=torch.arange(2 * 64, dtype=torch.uint8).view(2, 8, 8, 1), content_hash="")
+    images = Feed(dataset, device="cpu", seed=5, mirror=True, flip_vertical=True).batch(0, 400).images
+    left_right = images[:, 0, 0, 0] > images[:, 0, 0, 7]
+    top_bottom = images[:, 0, 0, 0] > images[:, 0, 7, 0]
+    counts = (2 * left_right + top_bottom).bincount(minlength=4)
+    assert counts.min() > 65  # 100 expected, standard deviation 9
+    assert counts.max() < 135
 
 
 def described(n: int) -> Dataset:
@@ -155,6 +193,11 @@ def test_orders_never_change_between_versions():
         2,
     ]
     assert flips(0, 0, 12).astype(int).tolist() == [1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1]
+    assert flips(0, 0, 12, streams.FLIP_VERTICAL).astype(int).tolist() == [1, 0, 1, 1, 1, 1, 1, 1, 0, 1, 0, 0]
+    np.testing.assert_allclose(
+        angles(0, 5, 3, 10.0), [-2.46416193875, -4.58783445974, -4.80736803554], rtol=1e-9
+    )
+    np.testing.assert_allclose(zooms(0, 5, 3, 0.1), [0.93537216157, 0.97383931910, 1.09813003909], rtol=1e-9)
 
 
 def test_a_prefetching_feed_can_be_closed_twice_and_still_answers():

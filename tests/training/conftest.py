@@ -87,7 +87,8 @@ def make(dataset: Dataset, device: torch.device) -> Callable[..., Trainer]:
 
     def build_one(name: str, precision: str = "fp32", **tables: dict) -> Trainer:
         config = assemble.resolve(small(name, **tables), dataset)
-        feed = Feed(dataset, device=device, seed=config.train.seed, mirror=config.data.mirror)
+        shown = {key: getattr(config.data, key) for key in ("mirror", "flip_vertical", "rotate", "scale")}
+        feed = Feed(dataset, device=device, seed=config.train.seed, **shown)
         return assemble.make_trainer(config, feed, device, precision)
 
     return build_one

@@ -34,15 +34,16 @@ def assert_same_bits(one, other):
 def test_saving_and_loading_changes_no_bit(make, name, precision, tmp_path, device):
     if device.type != "cpu":
         pytest.skip("bitwise only where every kernel is deterministic")
-    unbroken = make(name, precision, data={"mirror": True})
+    shown = {"mirror": True, "flip_vertical": True, "rotate": 10, "scale": 0.1}
+    unbroken = make(name, precision, data=shown)
     run(unbroken, 7)
 
-    first = make(name, precision, data={"mirror": True})
+    first = make(name, precision, data=shown)
     run(first, 4)
     loaded = through_disk(first, tmp_path)
     torch.manual_seed(999)
     torch.rand(17)  # whatever else happens to the generators
-    second = make(name, precision, data={"mirror": True})
+    second = make(name, precision, data=shown)
     second.load_state_dict(loaded)
     assert second.cur_nimg == first.cur_nimg
     assert_same_bits(second, first)

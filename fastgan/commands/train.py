@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastgan import allocator
+from fastgan.config import preset_names
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +30,7 @@ Examples:
 """
 )
 @click.argument("source", required=False)
-@click.option("--preset", metavar="NAME", help="dcgan, wgan-gp, stylegan, ...  [default: small]")
+@click.option("--preset", metavar="NAME", help=f"{', '.join(preset_names())}.  [default: {DEFAULT_PRESET}]")
 @click.option("--config", "config_file", metavar="FILE", help="Settings in TOML, over the preset's.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One setting, as in train.batch=32.")
 @click.option("--out", metavar="RUN", help="Run folder.  [default: the next free number under runs/]")
@@ -71,11 +72,24 @@ Examples:
 )
 @click.option("--eval-every", metavar="LENGTH", help="Compute metrics this often, and keep RUN/best: 50kimg.")
 @click.option("--stop-when", metavar="CONDITION", help='Stop early: "fid<20", "r_t>0.95", "loss_d<0.01".')
+@click.option(
+    "--fit",
+    type=click.Choice(["crop", "pad"]),
+    help="What is not square: crop it centrally, or pad it.  [default: crop]",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test", "all"]),
+    help="Which official part of the set.  [default: train where it has parts]",
+)
+@click.option(
+    "--kind", metavar="NAME", help="How to read SOURCE where several ways would do: cifar, folder ..."
+)
 @click.option("--max-bad", metavar="SHARE", help='Unreadable images to put up with: "1%", or a count.')
 @click.option("--dry-run", is_flag=True, help="Print the settings as TOML, and do nothing.")
 @click.pass_context
 def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, **options: Any) -> None:
-    """Train a GAN on SOURCE: a folder of images, a zip of them, or a packed .fgd file.
+    """Train a GAN on SOURCE: a folder or zip of images, a data set as it was downloaded, or a packed .fgd file.
 
     Settings come from the preset, then --config, then the options here. Ctrl-C saves, and --resume goes on.
     """
@@ -124,7 +138,10 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
     named = {
         "data.source": str(Path(options["source"]).absolute()) if options["source"] else None,
         "data.conditional": options["conditional"],
+        "data.fit": options["fit"],
+        "data.kind": options["kind"],
         "data.max_bad": options["max_bad"],
+        "data.split": options["split"],
         "model.resolution": options["resolution"],
         "loss.spectral_norm": options["spectral_norm"] or None,
         "train.accumulate": options["accumulate"],
@@ -172,6 +189,9 @@ def _run_to_resume(resume: str, options: dict[str, Any]) -> Path:
         "conditional",
         "init_from",
         "freeze_d",
+        "fit",
+        "split",
+        "kind",
         "max_bad",
     )
     for name in new_only:
@@ -193,7 +213,12 @@ def _resumed_config(run: Path, options: dict[str, Any]) -> "RunConfig":
     from fastgan.training import folder
     from fastgan.training.settings import RunConfig
 
-    return build(RunConfig, merge(to_mapping(folder.read_config(run)), _overrides(options)))
+    before = folder.read_config(run)
+    config = build(RunConfig, merge(to_mapping(before), _overrides(options)))
+    for key in ("fit", "split", "kind"):
+        if getattr(config.data, key) != getattr(before.data, key):
+            raise click.UsageError(f"data.{key} belongs to a new run: the images of {run} are chosen already")
+    return config
 
 
 def _evaluator(dataset: "Dataset", train: "TrainConfig", device: "torch.device") -> "Evaluate":

@@ -19,7 +19,8 @@ from PIL import Image
 
 import fastgan
 from fastgan.commands.train import command
-from fastgan.config import build, read_toml
+from fastgan.config import build, preset_names, read_toml
+from fastgan.data import open_dataset
 from fastgan.errors import CheckpointError, FastganError
 from fastgan.training import checkpoint
 from fastgan.training.settings import RunConfig
@@ -234,6 +235,33 @@ def test_resuming_as_another_model_is_refused(trained, device):
     assert build(RunConfig, read_toml(trained / "config.toml")).model["width"] == 4
 
 
+def test_the_images_that_are_chosen_are_trained_on_and_kept(images, tmp_path, device):
+    """As wide as 20 of 18 by 20 pixels: padded images are black above and below."""
+    shutil.copytree(images, tmp_path / "set" / "train")
+    shutil.copytree(images / "class0", tmp_path / "set" / "test" / "class0")
+    run, shared = tmp_path / "mine", ["--device", device, "--resolution", 16, "--kind", "folder"]
+    sets = [*TINY["dcgan"], "data.rotate=20", "data.scale=0.2", "data.flip_vertical=true"]
+    options = ["--fit", "pad", "--split", "test", *shared, "--budget"]
+    here(*arguments(tmp_path / "set", "--out", run, *options, "16img", sets=sets))
+    packed = open_dataset(run / "data.fgd")
+    assert len(packed) == 32
+    assert not packed.images[:, [0, -1]].any()
+    here("--resume", run, "--budget", "24img", "--device", device)
+    kept = build(RunConfig, read_toml(run / "config.toml")).data
+    assert (kept.fit, kept.split, kept.kind) == ("pad", "test", "folder")
+    assert (kept.rotate, kept.scale, kept.flip_vertical) == (20.0, 0.2, True)
+    for change in ("fit=crop", "split=all", "kind=none"):
+        result = CliRunner().invoke(command, ["--resume", str(run), "--set", f"data.{change}"])
+        assert result.exit_code == 2
+        assert f"data.{change.partition('=')[0]} belongs to a new run" in result.output
+    rest = ["--out", tmp_path / "other", "--device", device]
+    assert "is packed and square already" in refuse(run / "data.fgd", "--fit", "pad", *rest)
+    assert "has no splits any more" in refuse(run / "data.fgd", "--split", "test", *rest)
+    assert "not of kind folder" in refuse(run / "data.fgd", "--kind", "folder", *rest)
+    assert "has no official splits" in refuse(images, "--split", "val", *rest)
+    assert not (tmp_path / "other").exists()
+
+
 def test_resume_without_a_name_takes_the_last_run(trained, tmp_path, monkeypatch, device):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
@@ -256,6 +284,9 @@ def test_the_images_of_a_run_cannot_be_swapped(trained, images):
         ["--resolution", "32"],
         ["--config", "x.toml"],
         ["--freeze-d", "0"],
+        ["--fit", "pad"],
+        ["--split", "test"],
+        ["--kind", "folder"],
     ],
 )
 def test_resume_takes_no_options_of_a_new_run(trained, option):
@@ -420,6 +451,11 @@ max_rollbacks = 2
 precision = "auto"
 cuda_graphs = "auto"
 """
+
+
+def test_help_names_every_preset():
+    text = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
+    assert f"--preset NAME {', '.join(preset_names())}. [default: small]" in text
 
 
 def test_dry_run_prints_everything_and_does_nothing(tmp_path, monkeypatch):

@@ -38,7 +38,7 @@ def display(silent: bool = False) -> Iterator[Display]:
 
 
 def summary(report: "Report", losses: dict[str, float]) -> str:
-    """`12.8 kimg  460 img/s  D 1.20 G 0.87 r_t 0.41  WARNING: collapse`."""
+    """`12.8 kimg  460 img/s  16 px (40% in)  D 1.20 G 0.87 r_t 0.41  WARNING: collapse`; pixels where it grows."""
     short = {
         "loss_d": "D",
         "loss_g": "G",
@@ -50,8 +50,9 @@ def summary(report: "Report", losses: dict[str, float]) -> str:
     }
     shown = " ".join(f"{short[name]} {_number(losses[name])}" for name in short if name in losses)
     shown += f" skipped {losses['skipped']:.0f}" if "skipped" in losses else ""
+    size = f"{report.growing[0]:.0f} px ({report.growing[1]:.0%} in)  " if report.growing else ""
     alarms = f"  WARNING: {', '.join(report.alarms)}" if report.alarms else ""
-    return f"{report.cur_nimg / 1000:.4g} kimg  {report.img_per_s:.3g} img/s  {shown}{alarms}"
+    return f"{report.cur_nimg / 1000:.4g} kimg  {report.img_per_s:.3g} img/s  {size}{shown}{alarms}"
 
 
 def _number(value: float) -> str:

@@ -92,6 +92,12 @@ Examples:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--runtime", default="auto", show_default=True, help="auto, torch or onnx (for .onnx files).")
 @click.option("--precision", default="fp32", show_default=True, help="fp32, or bf16 (torch only).")
+@click.option(
+    "--ema",
+    type=float,
+    metavar="KIMG",
+    help="Of several averages that one.  [default: train.ema_kimg's first]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier run left in OUT.")
 def command(
     source: Path,
@@ -113,6 +119,7 @@ def command(
     device: str,
     runtime: str,
     precision: str,
+    ema: float | None,
     overwrite: bool,
 ) -> None:
     """Generate images from SOURCE: a run, a checkpoint, a release .safetensors, or an exported .onnx.
@@ -133,7 +140,7 @@ def command(
     named = parse_attributes(attributes)
     kind = "interpolation" if interpolate else "style mix" if style_mix else "images"
     seeds = choose_seeds(count, seed, spec, _COUNTS[kind])
-    model = open_generator(source, runtime=runtime, device=device, batch=batch, precision=precision)
+    model = open_generator(source, runtime=runtime, device=device, batch=batch, precision=precision, ema=ema)
     request = model.request(truncation, truncation_cutoff, classes=classes, attributes=named)
     if interpolate:
         write = _writing.interpolation(model, request, seeds, image_format, frames or _FRAMES)

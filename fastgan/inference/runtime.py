@@ -254,12 +254,14 @@ def open_generator(
     device: str = "auto",
     batch: int | None = None,
     precision: str = "fp32",
+    ema: float | None = None,
 ) -> Runtime:
     """Open a run folder, a checkpoint folder, a release .safetensors, or an exported .onnx for generating.
 
     runtime: "auto" takes ONNX Runtime for an .onnx file and torch for the rest. device: "auto" (a GPU if there is
     one), "cpu", "cuda" or "cuda:N". batch: images a run; by default 16 on a CPU and 64 on a GPU, fewer for large
-    images. precision: "fp32" is exact; "bf16" is faster on processors that have it, and only torch's.
+    images. precision: "fp32" is exact; "bf16" is faster on processors that have it, and only torch's. ema:
+    the average of that half-life in kimg, of a run that keeps several; by default the first.
     Raises CheckpointError for a path that is missing, broken or not ours, ConfigError for impossible settings.
     """
     source = Path(path)
@@ -280,7 +282,12 @@ def open_generator(
     if not source.exists():
         raise CheckpointError(f"{source} does not exist: give a run folder, a checkpoint or an .onnx file.")
     module = importlib.import_module(f"fastgan.inference.{fitting}_runtime")
-    opened: Runtime = module.open_model(source, device=device, batch=batch, precision=precision)
+    if ema is not None and fitting == "onnx":
+        raise ConfigError(
+            f"{source} holds one average of the generator: leave --ema away, or generate from the run."
+        )
+    options = {} if ema is None else {"ema": ema}
+    opened: Runtime = module.open_model(source, device=device, batch=batch, precision=precision, **options)
     return opened
 
 

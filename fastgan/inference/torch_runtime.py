@@ -19,19 +19,24 @@ from fastgan.nn import bake
 from fastgan.training.checkpoint import load_generator, locate
 
 
-def open_model(path: Path, *, device: str, batch: int | None, precision: str) -> "TorchRuntime":
+def open_model(
+    path: Path, *, device: str, batch: int | None, precision: str, ema: bool | float = True
+) -> "TorchRuntime":
     """Load the averaged generator of `path` onto `device`; the arguments are those of `open_generator`."""
     where = choose_device(device)
-    generator, facts, _ = load_model(path)
+    generator, facts, _ = load_model(path, ema)
     size = batch or default_batch(facts.resolution, gpu=where.type == "cuda")
     sample = load_sample(path) if facts.condition_dim else None
     return TorchRuntime(generator, facts, device=where, batch=size, precision=precision, sample=sample)
 
 
-def load_model(path: Path) -> tuple[Any, Facts, dict[str, Any]]:
-    """The averaged generator of a run, checkpoint or release, its facts, and the state saved with it."""
+def load_model(path: Path, ema: bool | float = True) -> tuple[Any, Facts, dict[str, Any]]:
+    """The averaged generator of a run, checkpoint or release, its facts, and the state saved with it.
+
+    ema: see `load_generator`.
+    """
     generator: Any
-    generator, state = load_generator(path)
+    generator, state = load_generator(path, ema=ema)
     data = state.get("data", {})
     facts = Facts(
         source=str(path),

@@ -42,6 +42,8 @@ class Report:
     """Means since the last report; empty between the lines of the log."""
     alarms: tuple[str, ...] = ()
     """What the watch is warning of."""
+    growing: tuple[int, float] | None = None
+    """The resolution being trained, and how far it has faded in; None where nothing grows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +183,7 @@ class Session:
             img_per_s=self._speed,
             losses=losses,
             alarms=self._watch.active,
+            growing=self.trainer.growing,
         )
 
     def _write(self, readings: Mapping[str, float] | None = None) -> dict[str, float]:

@@ -116,6 +116,12 @@ class Trainer:
         self.objective.size = phase.arguments(self._alpha)
         return alpha
 
+    @property
+    def growing(self) -> tuple[int, float] | None:
+        """The resolution being trained, and how far it has faded in; None where nothing grows."""
+        facts = self.phase.facts(self.cur_nimg)
+        return (int(facts["resolution"]), facts["alpha"]) if facts else None
+
     def scheduled(self) -> dict[str, float]:
         """What changes by plan, as it is for the next iteration, for the log. Waits for nothing."""
         return self.phase.facts(self.cur_nimg) | schedule.facts(self.config, self.cur_nimg)

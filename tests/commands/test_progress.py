@@ -37,6 +37,12 @@ def test_what_the_watch_warns_of_stays_in_sight():
     assert shown.endswith("D 1.00 skipped 3  WARNING: collapse, skipped")
 
 
+def test_a_growing_model_says_how_far_it_is():
+    assert "460 img/s  16 px (40% in)  D 1.00" in _progress.summary(
+        report(growing=(16, 0.4)), {"loss_d": 1.0}
+    )
+
+
 def test_plain_lines_come_now_and_then(monkeypatch, capsys):
     now = [100.0]
     monkeypatch.setattr(_progress.time, "monotonic", lambda: now[0])

@@ -9,6 +9,7 @@ import torch
 import fastgan
 from fastgan.config import build
 from fastgan.errors import CheckpointError, ConfigError, MetricError
+from fastgan.inference import open_generator
 from fastgan.inference.latents import latents
 from fastgan.training import checkpoint, run, stopping
 from fastgan.training.evaluation import better, decisive, sampler
@@ -55,6 +56,16 @@ def test_large_samples_come_in_batches(make):
     assert sampler(trainer)(7, 150).shape == (150, 16, 16, 3)
     assert [len(z) for z in sizes] == [64, 64, 22]
     assert torch.cat(sizes).equal(torch.from_numpy(latents(range(7, 157), trainer.z_dim)))
+
+
+def test_of_several_averages_one_is_generated_from(packed, tmp_path, device):
+    out = tmp_path / "run"
+    go(packed, out, device, budget="16img", ema_kimg=[10.0, 0.0], ema_rampup="none", lr_g=0.01)
+    images = {ema: open_generator(out, device="cpu", ema=ema).sample(2) for ema in (None, 10.0, 0.0)}
+    assert (images[None] == images[10.0]).all()
+    assert (images[None] != images[0.0]).any()
+    with pytest.raises(CheckpointError, match="no average of a half-life of 5 kimg: there are 10, 0"):
+        open_generator(out, device="cpu", ema=5.0)
 
 
 def test_samples_that_cannot_be_measured_are_news_and_no_end(packed, tmp_path, device):

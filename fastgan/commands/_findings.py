@@ -36,7 +36,8 @@ def open_real(
     if data.suffix.lower() == ".safetensors":
         if images:
             raise DataError(
-                f"{data} holds statistics alone: --audit, --baselines and --threshold need the images themselves."
+                f"{data} holds statistics alone: --audit, --baselines, --threshold, ifid and cas "
+                "need the images themselves."
             )
         return None, reference.read(data)
     size = None if model is None else model.model.resolution
@@ -58,7 +59,9 @@ def open_held_out(path: Path | None, real: Dataset | None, *, asked: bool) -> Da
     if path is None:
         return None
     if not asked or real is None:
-        raise ConfigError("--holdout is for --audit: give both, or leave it away.")
+        raise ConfigError(
+            "--holdout is for --audit and for --metrics cas: give one of them too, or leave it away."
+        )
     return open_dataset(path, resolution=real.resolution, channels=real.channels)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,15 @@ class Samples(ABC):
     @abstractmethod
     def classes(self, start: int, n: int) -> list[str] | None:
         """The class that each of these images was made for, by name; None where they were made for none."""
+
+    @property
+    @abstractmethod
+    def has_classes(self) -> bool:
+        """Whether `by_class` can be called."""
+
+    @abstractmethod
+    def by_class(self, start: int, n: int) -> tuple[Tensor, list[str]]:
+        """Images of as many of each class as there are to be had, as `sample`, and the class of each."""
 
     @abstractmethod
     def about(self, seed: int, n: int) -> dict[str, Any]:
@@ -58,6 +68,59 @@ class ModelSamples(Samples):
             return None
         seeds = range(start, start + n)
         return [each["class"] for each in self.model.describe_conditions(seeds, self.model.request())]
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether it was trained with labels."""
+        return bool(self.model.facts.class_names)
+
+    def by_class(self, start: int, n: int) -> tuple[Tensor, list[str]]:
+        """Seeds take the classes in turn."""
+        import torch
+
+        seeds = range(start, start + n)
+        request = self.model.request(self.truncation, classes=self.model.facts.class_names)
+        names = [each["class"] for each in self.model.describe_conditions(seeds, request)]
+        return torch.from_numpy(self.model.images(seeds, request)), names
+
+    def path_lengths(
+        self, seed: int, start: int, n: int, distance: Callable[[Tensor, Tensor], Tensor]
+    ) -> dict[str, Tensor]:
+        """Perceptual path lengths [n] in z and w, full and end, from seeds seed + 2 i to the next one, i >= start.
+
+        Both ends have the conditions of the first one. Not truncated, as in the paper.
+        """
+        import torch
+
+        from fastgan.inference.latents import latents
+        from fastgan.metrics import path_length
+
+        model: Any = self.model  # of torch: `has_styles` says so
+        request = model.request()
+        first = range(seed + 2 * start, seed + 2 * (start + n), 2)
+        c = model.conditions(first, request)
+        a, b = (torch.from_numpy(latents([s + end for s in first], model.z_dim)) for end in (0, 1))
+
+        def mapping(z: Tensor) -> Tensor:
+            return torch.from_numpy(model.styles(z.numpy(), c, request))
+
+        def synthesis(w: Tensor) -> Tensor:
+            images: Tensor = model.pixels(w.numpy())
+            return images
+
+        def lengths(space: str, t: Tensor) -> Tensor:
+            if space == "z":
+                return path_length.path_lengths(
+                    a, b, t, lambda z: synthesis(mapping(z)), distance, path_length.slerp
+                )
+            return path_length.path_lengths(mapping(a), mapping(b), t, synthesis, distance, path_length.lerp)
+
+        full = path_length.positions(seed + start, n)
+        return {
+            f"{space}_{name}": lengths(space, t)
+            for space in ("z", "w")
+            for name, t in (("full", full), ("end", torch.zeros_like(full)))
+        }
 
     def about(self, seed: int, n: int) -> dict[str, Any]:
         """The model's facts and the seeds."""
@@ -97,6 +160,20 @@ class FolderSamples(Samples):
         if labels is None:
             return None
         return [self.dataset.class_names[label] for label in labels[start : start + n].tolist()]
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether they lie in folders of classes."""
+        return self.dataset.labels is not None
+
+    def by_class(self, start: int, n: int) -> tuple[Tensor, list[str]]:
+        """As `sample`, shuffled: a folder lists one class after the other."""
+        import torch
+
+        order = torch.randperm(len(self.dataset), generator=torch.Generator().manual_seed(0))
+        rows = order.roll(-start)[:n]
+        names = self.classes(0, len(self.dataset)) or []
+        return self.dataset.images[rows], [names[row] for row in rows.tolist()]
 
     def about(self, seed: int, n: int) -> dict[str, Any]:
         """Where they lie, and their hash."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from fastgan.metrics.evaluate import Evaluator, Sample
 
 EXAMPLES = """\b
 Examples:
@@ -15,6 +18,7 @@ Examples:
   fastgan eval model.onnx --data photos.fgd --metrics fid,kid,is,prdc -n 50000
   fastgan eval samples/ --data photos.fgd --extractor inception-v3-fid
   fastgan eval runs/0008 --data photos.fgd --compare runs/0007/eval.json
+  fastgan eval runs/0009 --data digits.fgd --metrics fid,ifid,cas,ppl,lpips-diversity
   fastgan eval runs/0008 --data photos.fgd --audit --holdout test.fgd --baselines
 """
 
@@ -28,7 +32,12 @@ Examples:
     type=click.Path(path_type=Path),
     help="The real images, or their statistics.",
 )
-@click.option("--metrics", default="fid,kid,is,prdc", show_default=True, help="What to compute.")
+@click.option(
+    "--metrics",
+    default="fid,kid,is,prdc",
+    show_default=True,
+    help="What to compute; also ifid, cas, ppl, lpips-diversity.",
+)
 @click.option(
     "--extractor",
     default="effnet-lite0",
@@ -46,7 +55,9 @@ Examples:
 @click.option(
     "--audit", is_flag=True, help="Look for copies of DATA; draws the closest pairs beside the card."
 )
-@click.option("--holdout", type=click.Path(path_type=Path), help="For --audit: real images not trained on.")
+@click.option(
+    "--holdout", type=click.Path(path_type=Path), help="For --audit and cas: real images not trained on."
+)
 @click.option(
     "--threshold", type=float, help="Give each image the class it is this similar to (cosine), or none."
 )
@@ -92,14 +103,14 @@ def command(
 
     allocator.keep_memory()
 
+    from fastgan.commands import _beside as beside
     from fastgan.commands import _findings as findings
     from fastgan.commands._samples import open_folder, open_model
     from fastgan.inference.torch_runtime import choose_device
     from fastgan.metrics import card, open_extractor, reference
-    from fastgan.metrics.evaluate import DEFAULT_N, Evaluator, check_metrics
+    from fastgan.metrics.evaluate import DEFAULT_N, Evaluator
 
-    names = [name.strip() for name in metrics.split(",")]
-    check_metrics(names)
+    names, others = beside.split(metrics)
     earlier = card.read(compare) if compare else None
     model = open_model(source, device=device, batch=batch, truncation=truncation)
     real, shared = findings.open_real(
@@ -107,9 +118,10 @@ def command(
         model,
         split=split,
         labels=threshold is not None,
-        images=audit or baselines or threshold is not None,
+        images=audit or baselines or threshold is not None or beside.looks_at_real(others),
     )
-    held_out = findings.open_held_out(holdout, real, asked=audit)
+    beside.check(others, data, real, model)
+    held_out = findings.open_held_out(holdout, real, asked=audit or "cas" in others)
     target = out or (source if (source / "latest").is_file() else Path()) / "eval.json"
     network = open_extractor(extractor, choose_device(device))
     more: dict[str, Any] = {}
@@ -122,7 +134,7 @@ def command(
         n = images.count(DEFAULT_N if count is None else count, asked=count is not None)
         scorer = Evaluator(shared, network, names, n, confidence=confidence)
         scorer.protocol["truncation"] = truncation
-        if earlier is not None and compare is not None:
+        if earlier is not None and compare is not None and not others:
             card.check_alike(scorer.protocol, earlier["protocol"], compare)
         if save_reference is not None:
             reference.write(save_reference, shared)
@@ -130,10 +142,13 @@ def command(
         def sample(start: int, size: int) -> Any:
             return images.sample(seed + start, size)
 
-        generated = scorer.summarise(sample, advance=bar("generated", n))
-        scores = scorer.score(generated)
-        if confidence:
-            more |= findings.confidence(scorer, generated)
+        scores, found = _scores(scorer, sample, bar("generated", n)) if names else ({}, {})
+        more |= found
+        if others:
+            sources = beside.Sources(images, real, held_out, seed, n)
+            scores |= beside.score(others, network, sources, bar, scorer.protocol)
+            if earlier is not None and compare is not None:  # their protocol is known only now
+                card.check_alike(scorer.protocol, earlier["protocol"], compare)
         if baselines and real is not None:
             more["baselines"] = findings.baselines(scorer, real, bar)
         if real is not None and (audit or threshold is not None):
@@ -147,6 +162,16 @@ def command(
     made = card.card(scores, scorer.protocol, images.about(seed, n), _versions(), scorer.warnings, **more)
     card.write(target, made)
     _print(made, earlier, target)
+
+
+def _scores(
+    scorer: Evaluator, sample: Sample, advance: Callable[[int], None]
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """The scores, and their confidence where the scorer keeps what it needs."""
+    from fastgan.commands import _findings as findings
+
+    generated = scorer.summarise(sample, advance=advance)
+    return scorer.score(generated), findings.confidence(scorer, generated) if scorer.confidence else {}
 
 
 @contextmanager

@@ -148,6 +148,16 @@ class TorchRuntime(Runtime):
             ]
         return torch.cat(images).numpy()
 
+    @torch.inference_mode()
+    def pixels(self, w: NDArray[np.float32]) -> Tensor:
+        """Images of w as `synthesise` makes them, before they are rounded: float32 [n, H, W, C] in 0..255.
+
+        For what looks at differences smaller than a grey level.
+        """
+        with self._arithmetic():
+            images = [self._generator.synthesis(part).float() for part in self._tensor(w).split(self.batch)]
+        return (torch.cat(images) * 127.5 + 127.5).clamp(0, 255).permute(0, 2, 3, 1)
+
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 

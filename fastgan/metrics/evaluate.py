@@ -130,11 +130,12 @@ def evaluator(
     return Evaluator(make_reference(dataset, network, metrics, advance=advance), network, metrics, n)
 
 
-def check_metrics(metrics: Sequence[str]) -> None:
-    """Raise MetricError for a name that is no metric, with those there are."""
+def check_metrics(metrics: Sequence[str], more: Sequence[str] = ()) -> None:
+    """Raise MetricError for a name that is neither a metric nor in `more`, with those there are."""
+    there_are = (*METRICS, *more)
     for metric in metrics:
-        if metric not in METRICS:
-            raise MetricError(f"there is no metric {metric!r}: choose from {', '.join(METRICS)}.")
+        if metric not in there_are:
+            raise MetricError(f"there is no metric {metric!r}: choose from {', '.join(there_are)}.")
 
 
 def _fid(real: Moments, generated: Moments) -> dict[str, float]:

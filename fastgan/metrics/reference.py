@@ -76,6 +76,8 @@ def make_reference(
     wanted = [metric for metric in USES_REFERENCE if metric in metrics]
     n, about = len(dataset.images), identity(dataset, extractor)
     if not wanted:
+        if advance is not None:
+            advance(n)
         return Reference(Summary(n, {}, {}), about)
     path = cached_path(dataset, extractor, wanted)
     if path.is_file():

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def to_rgb(images: Tensor) -> Tensor:
-    """uint8 [N, H, W, C] -> float32 [N, 3, H, W] in 0..255: grey is repeated, RGBA is laid on white."""
+    """[N, H, W, C] in 0..255, uint8 or float -> float32 [N, 3, H, W]: grey is repeated, RGBA is laid on white."""
     pixels = images.permute(0, 3, 1, 2).float()
     if pixels.shape[1] == 1:
         return pixels.expand(-1, 3, -1, -1)

@@ -38,12 +38,20 @@ class Extractor:
     pixel_range: str
     """What the network is fed with, in words"""
     device: torch.device
+    taps: Callable[[Tensor], list[Tensor]] | None = None
+    """[N, H, W, C] in 0..255, uint8 or float, on `device` -> feature maps [N, c, h, w] from fine to coarse"""
 
     def __call__(self, images: Tensor) -> Mapping[str, Tensor]:
         """The feature spaces of uint8 [N, H, W, C], on `device`."""
         # cuDNN would otherwise round convolutions to TF32, a thousand times coarser than fp32.
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             return self.network(images.to(self.device))
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """The feature maps of [N, H, W, C] in 0..255, for an extractor with `taps`."""
+        assert self.taps is not None
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            return self.taps(images.to(self.device))
 
     def space(self, metric: str) -> str:
         """The space that `metric` is computed in; MetricError if this network has none for it."""

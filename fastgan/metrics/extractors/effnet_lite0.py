@@ -22,6 +22,7 @@ from fastgan.metrics.resize import bilinear, to_rgb
 
 NAME = "effnet-lite0"
 BLOCK = 10
+TAPS = (0, 2, 4, 10, 15)  # the last block at each of five scales
 SIZE = 128  # a multiple of 32: elsewhere the package's padding is not TensorFlow's
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
@@ -31,17 +32,28 @@ def open_network(device: torch.device) -> Extractor:
     weights = _weights()
     model = _load(weights, device)
 
-    def network(images: Tensor) -> Mapping[str, Tensor]:
+    def blocks(images: Tensor) -> list[Tensor]:
         x = (bilinear(to_rgb(images), SIZE) - 127) / 128
         x = x.contiguous(memory_format=torch.channels_last)
         x = model._swish(model._conv_stem(x))
-        spaces = {}
-        for index, block in enumerate(model._blocks):
+        maps = []
+        for block in model._blocks:
             x = block(x)
-            if index == BLOCK:
-                spaces[f"{NAME}-b{BLOCK}"] = x.mean((2, 3))  # [N, 112]
-        head = model._swish(model._conv_head(x)).mean((2, 3))  # [N, 1280]
-        return {**spaces, NAME: head, f"{NAME}-logits": model._fc(head)}  # [N, 1000]
+            maps.append(x)
+        return maps
+
+    def network(images: Tensor) -> Mapping[str, Tensor]:
+        maps = blocks(images)
+        head = model._swish(model._conv_head(maps[-1])).mean((2, 3))  # [N, 1280]
+        return {
+            f"{NAME}-b{BLOCK}": maps[BLOCK].mean((2, 3)),  # [N, 112]
+            NAME: head,
+            f"{NAME}-logits": model._fc(head),  # [N, 1000]
+        }
+
+    def taps(images: Tensor) -> list[Tensor]:
+        maps = blocks(images)
+        return [maps[index] for index in TAPS]
 
     return Extractor(
         name=NAME,
@@ -51,6 +63,7 @@ def open_network(device: torch.device) -> Extractor:
         resizer=f"bilinear {SIZE} px, antialiased",
         pixel_range="(x - 127) / 128",
         device=device,
+        taps=taps,
     )
 
 

@@ -24,13 +24,16 @@ def open_network(device: torch.device) -> Extractor:
     ]
     head = torch.randn(sum(_WIDTHS[1:]), 10, generator=random).to(device)
 
-    def network(images: Tensor) -> Mapping[str, Tensor]:
+    def taps(images: Tensor) -> list[Tensor]:
         x = bilinear(to_rgb(images), SIZE) / 127.5 - 1
-        pooled = []
+        maps = []
         for kernel in kernels:
             x = F.conv2d(x, kernel, stride=2, padding=1).relu()
-            pooled.append(x.mean((2, 3)))
-        features = torch.cat(pooled, 1)
+            maps.append(x)
+        return maps
+
+    def network(images: Tensor) -> Mapping[str, Tensor]:
+        features = torch.cat([x.mean((2, 3)) for x in taps(images)], 1)
         return {NAME: features, f"{NAME}-logits": features @ head}
 
     return Extractor(
@@ -41,4 +44,5 @@ def open_network(device: torch.device) -> Extractor:
         resizer=f"bilinear {SIZE} px, antialiased",
         pixel_range="x / 127.5 - 1",
         device=device,
+        taps=taps,
     )

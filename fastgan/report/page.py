@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from fastgan.report.cards import table
 from fastgan.report.curves import Series, collect, label, plot
 from fastgan.report.read import Run, embed, pick
 
@@ -42,6 +43,7 @@ def render(run: Run) -> str:
         _header(run, title),
         _tiles(run),
         _events(run),
+        table(run.cards),
         _samples(run),
         _curves(run),
         _settings(run),

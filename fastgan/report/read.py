@@ -11,6 +11,7 @@ from typing import Any
 
 from fastgan.config import read_toml
 from fastgan.errors import CheckpointError
+from fastgan.report.cards import read_cards
 
 try:
     import fcntl
@@ -35,6 +36,8 @@ class Run:
     """Sample grids, oldest first."""
     state: dict[str, Any]
     """state.json of the newest checkpoint; empty before the first."""
+    cards: dict[str, dict[str, Any]]
+    """What fastgan eval left in it: file name -> card."""
     active: bool
     """Whether a process trains in it now."""
 
@@ -57,6 +60,7 @@ def read(path: str | Path) -> Run:
         events=list(_json_lines(run / "events.jsonl")),
         grids=grids,
         state=_state(run),
+        cards=read_cards(run),
         active=_is_locked(run / ".lock"),
     )
 

@@ -11,34 +11,22 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 from fastgan.errors import MetricError
 from fastgan.files import atomic_write
 from fastgan.metrics import cache
 from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.moments import Moments
-from fastgan.metrics.summary import KEPT, Advance, Summary, in_batches, summarise
+from fastgan.metrics.resumable import resumable
+from fastgan.metrics.summary import KEPT, Advance, ImageSet, Summary
 
 FORMAT = "fastgan.reference"
 VERSION = 1
 USES_REFERENCE = ("fid", "kid", "prdc")
-
-
-class ImageSet(Protocol):
-    """What is asked of a data set; `fastgan.data.Dataset` is one."""
-
-    @property
-    def images(self) -> Tensor:
-        """uint8 [N, H, W, C]."""
-
-    @property
-    def content_hash(self) -> str:
-        """Changes when any pixel does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +74,7 @@ def make_reference(
             if advance is not None:
                 advance(n)
             return found
-    made = Reference(
-        summarise(in_batches(dataset.images), n, extractor, wanted, what="real", advance=advance), about
-    )
+    made = Reference(resumable(path.with_suffix(".partial"), dataset, extractor, wanted, advance), about)
     with suppress(OSError):
         write(path, made)
     return made

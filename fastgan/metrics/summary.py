@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +17,18 @@ KEPT = 50_000
 SEED = 2020
 
 Advance = Callable[[int], None]
+
+
+class ImageSet(Protocol):
+    """What is asked of a data set; `fastgan.data.Dataset` is one."""
+
+    @property
+    def images(self) -> Tensor:
+        """uint8 [N, H, W, C]."""
+
+    @property
+    def content_hash(self) -> str:
+        """Changes when any pixel does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,35 +57,75 @@ def summarise(
     Of more than KEPT images a random KEPT keep their features. every_feature: those of fid's space too. `what` names
     the set in messages; advance(b) is called after each batch. Raises MetricError for NaN or infinite features.
     """
-    for_moments = {extractor.space(metric) for metric in metrics if metric == "fid"}
-    for_features = {extractor.space(metric) for metric in metrics if metric != "fid" or every_feature}
-    streams = {space: Streaming() for space in for_moments}
-    gathered: dict[str, list[Tensor]] = {space: [] for space in for_features}
-    kept = kept_rows(n)
-    done = 0
+    gathering = Gathering(n, extractor, metrics, what=what, every_feature=every_feature)
     for images in batches:
-        outputs = extractor(images)
-        chosen = kept[done : done + len(images)]
-        for space in for_moments | for_features:
-            features = outputs[space]
-            check_finite(features, what)
-            if space in streams:
-                streams[space].add(features, what)
-            if space in gathered:
-                gathered[space].append(features[chosen.to(features.device)].float().cpu())
-        done += len(images)
+        gathering.add(images)
         if advance is not None:
             advance(len(images))
-    return Summary(
-        n=done,
-        moments={space: stream.result() for space, stream in streams.items()},
-        features={space: torch.cat(parts) for space, parts in gathered.items()},
-    )
+    return gathering.result()
 
 
-def in_batches(images: Tensor, batch: int = BATCH) -> Iterable[Tensor]:
-    """uint8 [N, H, W, C] piece by piece, so that a memory map is read as it is used."""
-    for start in range(0, len(images), batch):
+class Gathering:
+    """A `summarise` that can be put aside: `tensors` is all there is to it so far, and `resume` goes on from there.
+
+    What it holds does not grow with the number of images beyond KEPT features.
+    """
+
+    def __init__(
+        self, n: int, extractor: Extractor, metrics: Sequence[str], *, what: str, every_feature: bool = False
+    ) -> None:
+        self.extractor, self.what = extractor, what
+        for_moments = {extractor.space(metric) for metric in metrics if metric == "fid"}
+        for_features = {extractor.space(metric) for metric in metrics if metric != "fid" or every_feature}
+        self.streams = {space: Streaming() for space in for_moments}
+        self.gathered: dict[str, list[Tensor]] = {space: [] for space in for_features}
+        self.kept = kept_rows(n)
+        self.done = 0
+
+    def add(self, images: Tensor) -> None:
+        """Take in the next images, uint8 [B, H, W, C]; MetricError for NaN or infinite features."""
+        outputs = self.extractor(images)
+        chosen = self.kept[self.done : self.done + len(images)]
+        for space in self.streams.keys() | self.gathered.keys():
+            features = outputs[space]
+            check_finite(features, self.what)
+            if space in self.streams:
+                self.streams[space].add(features, self.what)
+            if space in self.gathered:
+                self.gathered[space].append(features[chosen.to(features.device)].float().cpu())
+        self.done += len(images)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything after one `add` at least, by name, on the CPU."""
+        held = {f"features.{space}": torch.cat(parts) for space, parts in self.gathered.items()}
+        for space, stream in self.streams.items():
+            held |= {f"mean.{space}": stream.mean.cpu(), f"scatter.{space}": stream.scatter.cpu()}
+        return held | {"done": torch.tensor(self.done)}
+
+    def resume(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `tensors` gave; KeyError where it is of other metrics."""
+        device, done = self.extractor.device, int(tensors["done"])
+        gathered = {space: [tensors[f"features.{space}"]] for space in self.gathered}
+        moments = {
+            space: [tensors[f"{kind}.{space}"].to(device) for kind in ("mean", "scatter")]
+            for space in self.streams
+        }
+        for space, stream in self.streams.items():
+            stream.n, (stream.mean, stream.scatter) = done, moments[space]
+        self.gathered, self.done = gathered, done
+
+    def result(self) -> Summary:
+        """The summary of all that was added."""
+        return Summary(
+            n=self.done,
+            moments={space: stream.result() for space, stream in self.streams.items()},
+            features={space: torch.cat(parts) for space, parts in self.gathered.items()},
+        )
+
+
+def in_batches(images: Tensor, batch: int = BATCH, *, skip: int = 0) -> Iterable[Tensor]:
+    """uint8 [N, H, W, C] piece by piece from image `skip` on, so that a memory map is read as it is used."""
+    for start in range(skip, len(images), batch):
         yield images[start : start + batch]
 
 

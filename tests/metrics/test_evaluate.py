@@ -65,7 +65,7 @@ def test_the_reference_side_is_computed_once(cache_folder: Path, monkeypatch: py
     (kept,) = (cache_folder / "references").iterdir()
     done: list[int] = []
     with monkeypatch.context() as patch:
-        patch.setattr(references, "summarise", lambda *_, **__: pytest.fail("computed again"))
+        patch.setattr(references, "resumable", lambda *_, **__: pytest.fail("computed again"))
         again = evaluator(real, ALL, 70, "random-conv", advance=done.append)
     assert again(fake) == first
     assert sum(done) == 90

@@ -19,18 +19,25 @@ if TYPE_CHECKING:
 METRICS = ("ifid", "cas", "ppl", "lpips-diversity")
 OF_REAL = ("ifid", "cas")
 """Those that look at the real images, and at their classes"""
+OF_PIXELS = ("ppl", "lpips-diversity")
+"""Those that compare feature maps"""
 _SEED = 2020
 
 
-def check(names: Iterable[str], data: Path, real: Dataset | None, model: ModelSamples | None) -> None:
-    """Raise DataError or ConfigError where a score cannot be had, before anything is computed."""
+def check(
+    names: Iterable[str], data: Path, real: Dataset | None, model: ModelSamples | None, network: Extractor
+) -> None:
+    """Raise DataError, ConfigError or MetricError where a score cannot be had, before anything is computed."""
     from fastgan.errors import ConfigError, DataError
+    from fastgan.metrics import perceptual
 
     for name in names:
         if name in OF_REAL and (real is None or real.labels is None):
             raise DataError(
                 f"{data} has no classes, which {name} needs: sort its images into a folder for each."
             )
+        if name in OF_PIXELS:
+            perceptual.space(network)
         if name == "ppl" and not (model is not None and model.model.has_styles):
             raise ConfigError(
                 "ppl is a path through a latent space with styles: give a run, a checkpoint or a release of a "
@@ -97,7 +104,7 @@ class _Beside:
         from fastgan.metrics.intra_class import intra_class_frechet
 
         space = self.network.space("fid")
-        (real, real_labels), (made, labels) = self._of_real(), self._of_generated()
+        (made, labels), (real, real_labels) = self._of_generated(), self._of_real()
         found = intra_class_frechet(real[space], real_labels, made[space], labels, self._class_names)
         mean = {f"ifid[{space}]": sum(found.values()) / len(found)}
         return mean | {f"ifid:{name}[{space}]": value for name, value in found.items()}, {"weights": "equal"}
@@ -110,7 +117,7 @@ class _Beside:
         from fastgan.metrics.intra_class import check_classes
 
         space = self.network.space("kid")
-        (real, real_labels), (made, labels) = self._of_real(), self._of_generated()
+        (made, labels), (real, real_labels) = self._of_generated(), self._of_real()
         check_classes(real_labels, self._class_names, "real")
         check_classes(labels, self._class_names, "generated")
         random = torch.Generator().manual_seed(_SEED)

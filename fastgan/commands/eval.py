@@ -120,10 +120,10 @@ def command(
         labels=threshold is not None,
         images=audit or baselines or threshold is not None or beside.looks_at_real(others),
     )
-    beside.check(others, data, real, model)
     held_out = findings.open_held_out(holdout, real, asked=audit or "cas" in others)
     target = out or (source if (source / "latest").is_file() else Path()) / "eval.json"
     network = open_extractor(extractor, choose_device(device))
+    beside.check(others, data, real, model, network)
     more: dict[str, Any] = {}
     with _progress() as bar:
         if shared is None:

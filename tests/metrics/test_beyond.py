@@ -1,6 +1,7 @@
 """Scores that look at classes, pairs of images and latents."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -80,6 +81,12 @@ def test_perceptual_distance_grows_with_damage(name: str) -> None:
     assert bool((near > 0).all() and (near < far).all())
     # Fractions of a grey level count: path lengths live on them.
     assert bool((perceptual_distance(network, images, images + 0.01) > 0).all())
+
+
+def test_an_extractor_without_feature_maps_says_so() -> None:
+    blind = replace(open_extractor("random-conv"), taps=None)
+    with pytest.raises(MetricError, match="random-conv shows no feature maps, which ppl and lpips-diversity"):
+        perceptual_distance(blind, shapes(2), shapes(2))
 
 
 def test_diversity_of_one_image_is_none_and_classes_stay_apart() -> None:

@@ -22,6 +22,7 @@ from fastgan.training.guard import Guard
 from fastgan.training.objective import Losses, Objective, Penalty, Term
 from fastgan.training.settings import RunConfig
 from fastgan.training.shares import Shares
+from fastgan.training.tally import Tally
 
 _NETWORKS = ("g", "d", "g_ema")
 _Terms = Callable[..., Term]
@@ -90,8 +91,7 @@ class Trainer:
         self.d_optimizer = adam.make(self.d_named.values(), train.lr_d, d_interval, train, device)
         written = [generator, discriminator, augmentation, *filter(None, [self.objective.path_length])]
         self.g_guard, self.d_guard = Guard(self.g_optimizer, written), Guard(self.d_optimizer, written)
-        self._sums: dict[tuple[str, ...], Tensor] = {}
-        """By the names of a step's losses: what has come of them since the last look, and how often, [2, K]."""
+        self._tally = Tally()
 
     @property
     def phase(self) -> growing.Phase:
@@ -146,11 +146,11 @@ class Trainer:
                 shown = self.feed.batch(start, n, stride=batch)
                 c = self.encode(shown)  # [n, condition_dim]
                 real = growing.shrink(shown.images, phase.resolution, alpha)  # [n, C, R, R]
-                self._record(steps.step_d(real, penalise, c))
+                self._tally.add(steps.step_d(real, penalise, c))
             against = real if objective.loss.GENERATOR_NEEDS_REAL else None
             if against is None and c is not None:  # else pairs differ in nothing that c knows
                 c = self.encode(self.feed.conditions(start, n))
-            self._record(steps.step_g(n, against, smooth, c))
+            self._tally.add(steps.step_g(n, against, smooth, c))
         for average, kimg in zip(self.averages.values(), train.half_lives, strict=True):
             beta = schedule.ema_beta(self.cur_nimg, phase.iteration_nimg, kimg, train.ema_rampup)
             ema.update(average, self.generator, beta)
@@ -250,26 +250,14 @@ class Trainer:
             images = self.average(z.to(self.device), *given, **size).float()
         return growing.enlarge(images, self.phases[-1].resolution)
 
-    def _record(self, losses: Losses) -> None:
-        names, values = tuple(losses), torch.stack(list(losses.values()))  # [K]
-        finite = torch.stack([values.nan_to_num(0.0, 0.0, 0.0), values.isfinite().float()])  # [2, K]
-        self._sums[names] = self._sums[names] + finite if names in self._sums else finite
-
     def take_losses(self) -> dict[str, float]:
         """Means of what was finite since the last call, and how many steps were `skipped`, where any was.
 
         The only place that waits for the device.
         """
         self.processes.lead("take_losses")
-        self.processes.sum_(self._sums.values())
-        totals: dict[str, Tensor] = {}
-        for names, sums in self._sums.items():
-            for name, pair in zip(names, sums.cpu().double().T, strict=True):  # sum and count
-                totals[name] = totals[name] + pair if name in totals else pair
-        losses = {
-            name: (totals[name][0] / totals[name][1]).item() for name in sorted(totals) if totals[name][1]
-        }
-        self._sums.clear()
+        self.processes.sum_(self._tally.sums())
+        losses = self._tally.take()
         skipped = self.g_guard.take() + self.d_guard.take()
         return losses | ({"skipped": skipped} if skipped else {})
 
@@ -313,7 +301,7 @@ class Trainer:
             checkpoint.restore_optimizer(optimizer, named, own, where)
         self.cur_nimg = loaded.state["cur_nimg"]
         self.go_back(len(loaded.state.get("rollbacks", ())))
-        self._sums.clear()
+        self._tally.clear()
 
     def go_back(self, rollbacks: int) -> None:
         """From here on as after so many rollbacks: other random numbers, and the learning rates halved each time."""

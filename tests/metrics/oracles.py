@@ -5,6 +5,7 @@ imported (none of them takes part in a score), or, where torchvision lies there 
 it lacks.
 """
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -64,8 +65,14 @@ def torch_fidelity() -> ModuleType:
 
 
 def torchmetrics_image() -> ModuleType:
-    """torchmetrics.image; skips the test where it is not installed."""
-    return pytest.importorskip("torchmetrics.image", reason="torchmetrics is not installed")
+    """torchmetrics.image with the modules of its metrics imported; skips the test where it is not installed.
+
+    Its package imports them by itself only where torch-fidelity is, whose network these tests do not use.
+    """
+    package = pytest.importorskip("torchmetrics.image", reason="torchmetrics is not installed")
+    for name in ("fid", "inception", "kid"):
+        importlib.import_module(f"torchmetrics.image.{name}")
+    return package
 
 
 class Given(torch.nn.Module):

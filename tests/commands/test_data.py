@@ -131,8 +131,8 @@ def test_info_of_many_bad_images_is_short(tmp_path):
 
 
 def test_avatars(tmp_path):
-    pytest.importorskip("python_avatars")
-    pytest.importorskip("resvg_py")
+    pytest.importorskip("python_avatars", reason="needs the extra fastgan[demo]")
+    pytest.importorskip("resvg_py", reason="needs the extra fastgan[demo]")
     result = run("avatars", "-o", tmp_path / "a.fgd", "-n", 6, "--size", 16, "--workers", 1)
     assert "6 of 16 x 16 RGB" in result.stdout
     assert "smiling" in result.stdout

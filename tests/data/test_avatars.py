@@ -13,8 +13,8 @@ import torch
 from fastgan.data import Feed, avatars, packed
 from fastgan.errors import DataError
 
-pytest.importorskip("python_avatars")
-pytest.importorskip("resvg_py")
+pytest.importorskip("python_avatars", reason="needs the extra fastgan[demo]")
+pytest.importorskip("resvg_py", reason="needs the extra fastgan[demo]")
 
 
 def test_a_set_is_the_beginning_of_a_larger_one_and_touches_no_global_generator():

@@ -14,7 +14,7 @@ from tests.data.images import encoded, noise
 
 @pytest.fixture
 def parquet():
-    return pytest.importorskip("pyarrow.parquet")
+    return pytest.importorskip("pyarrow.parquet", reason="needs the extra fastgan[parquet]")
 
 
 def picture(seed: int) -> bytes:

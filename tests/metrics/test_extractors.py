@@ -47,7 +47,7 @@ def test_effnet_lite0_is_deterministic_and_tells_images_apart() -> None:
 
 def test_effnet_lite0_is_quiet_and_was_trained(capfd: pytest.CaptureFixture[str]) -> None:
     """The package's constructor prints; and an untrained network would not be sure of anything."""
-    pytest.importorskip("efficientnet_lite_pytorch")
+    pytest.importorskip("efficientnet_lite_pytorch", reason="needs the extra fastgan[pretrained]")
     logits = open_extractor()(shapes(2, size=64))["effnet-lite0-logits"]
     assert logits.softmax(1).max() > 0.02
     assert capfd.readouterr().out == ""

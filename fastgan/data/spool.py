@@ -6,6 +6,7 @@ import math
 import os
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -26,7 +27,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
-class Spool:
+class Spool(ABC):
     """Takes the results for items 0, 1, 2 ... one after the other; each is an image or the reason why it is none."""
 
     def __init__(self, resolution: int, channels: int) -> None:
@@ -52,12 +53,13 @@ class Spool:
         """How many images there are."""
         return self.done - len(self.bad)
 
+    @abstractmethod
     def finish(self) -> torch.Tensor:
         """The images, uint8 [count, S, S, C]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _store(self, pixels: np.ndarray) -> None:
-        raise NotImplementedError
+        """Keep an image, uint8 [S, S, C]."""
 
 
 class Memory(Spool):

@@ -71,8 +71,8 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
+# torch-fidelity is an oracle of the tests: it asks for torchvision, which has no build for a CPU's torch, and does without.
 $(VENV)/%.installed: $(VENV)/bin/python $(NATIVE) constraints.txt
 	FASTGAN_REQUIRE_NATIVE=1 $(BIN)/python -m pip install -q -e '.[$*]'
-	# An oracle of the tests. It asks for torchvision, which has no build for a CPU's torch, and does without.
 	[ $* != dev ] || $(BIN)/python -m pip install -q --no-deps torch-fidelity==0.4.0
 	touch $@

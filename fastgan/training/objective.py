@@ -89,7 +89,7 @@ class Objective:
         """The penalty on the discriminator alone."""
         assert self.penalty is not None
         with self.autocast():
-            penalty = self.penalty(lambda images: self._judge(images, c)[0], real, fake)
+            penalty = self.penalty(partial(self._logits, c=c), real, fake)
         if self.strength is not None:
             penalty = penalty * self.strength
         return penalty, {"penalty": penalty}
@@ -101,7 +101,7 @@ class Objective:
         """
         with self.autocast():
             fake = self.generator(self._latents(n), c, **self.size)  # [N, C, R, R]
-            real_logits = None if real is None else self._judge(real, c)[0]
+            real_logits = None if real is None else self._logits(real, c)
             logits, error = self._judge(fake, c)
             loss = self.loss.generator(logits, real_logits)
         losses = {"loss_g": loss}
@@ -129,13 +129,22 @@ class Objective:
         """A context for each forward pass: a cast cached under no_grad must not serve a pass that needs gradients."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
-    def _judge(self, images: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Logits [N], float32, of `images` [N, C, R, R] as augmentation shows them to the discriminator.
-
-        And the loss of its auxiliary classifier, where it has one.
-        """
+    def _features(self, images: Tensor) -> Tensor:
+        """What the discriminator sees in `images` [N, C, R, R] as augmentation shows them: phi [N, F]."""
         discriminator: Any = self.discriminator
-        phi = discriminator.features(self.augmentation(images), **self.size)
+        phi: Tensor = discriminator.features(self.augmentation(images), **self.size)
+        return phi
+
+    def _logits(self, images: Tensor, c: Tensor | None) -> Tensor:
+        """Logits [N], float32, of `images` [N, C, R, R]."""
+        discriminator: Any = self.discriminator
+        logits: Tensor = discriminator.judge(self._features(images), c)
+        return logits.float()
+
+    def _judge(self, images: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Logits [N], float32, of `images` [N, C, R, R], and the loss of the auxiliary classifier, if there is one."""
+        discriminator: Any = self.discriminator
+        phi = self._features(images)
         error = None
         if c is not None and discriminator.auxiliary is not None:
             error = auxiliary(discriminator.guess(phi), c, discriminator.classes, self.binary)

@@ -319,7 +319,7 @@ def test_schedules_reach_the_steps_as_tensors_at_one_address(make):
     assert trainer.scheduled()["penalty_weight"] == pytest.approx(1.0)
     assert make("dcgan").scheduled() == {}
     penalty = trainer.objective.penalise(real := trainer.feed.batch(0, 4).images, real)[0]
-    whole = trainer.objective.penalty(lambda x: trainer.objective._judge(x, None)[0], real, real)
+    whole = trainer.objective.penalty(lambda x: trainer.objective._logits(x, None), real, real)
     torch.testing.assert_close(penalty, 0.1 * whole)
 
 

@@ -82,3 +82,14 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
     """Hex SHA-256 of a file's bytes, read in pieces."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where statistics, downloads and measurements are kept between runs: FASTGAN_CACHE, else the user's own cache.
+
+    It need not exist yet.
+    """
+    named = os.environ.get("FASTGAN_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastgan"

@@ -22,7 +22,7 @@ from fastgan.bench.timing import Contender, Settings, measure, throughput_row
 from fastgan.config import build
 from fastgan.export.onnx import build as build_onnx
 from fastgan.inference import latents
-from fastgan.inference.runtime import Facts
+from fastgan.inference.facts import Facts
 from fastgan.inference.torch_runtime import TorchRuntime, to_uint8
 from fastgan.nn import bake
 from fastgan.training import precision

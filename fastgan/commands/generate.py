@@ -91,7 +91,9 @@ Examples:
 @click.option("--batch", type=int, help="Images a run of the model.  [default: by device and resolution]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--runtime", default="auto", show_default=True, help="auto, torch or onnx (for .onnx files).")
-@click.option("--precision", default="fp32", show_default=True, help="fp32, or bf16 (torch only).")
+@click.option(
+    "--precision", help="fp32, or bf16 (torch only).  [default: fp32; of an .onnx what it was exported in]"
+)
 @click.option(
     "--ema",
     type=float,
@@ -118,7 +120,7 @@ def command(
     batch: int | None,
     device: str,
     runtime: str,
-    precision: str,
+    precision: str | None,
     ema: float | None,
     overwrite: bool,
 ) -> None:

@@ -37,7 +37,7 @@ from fastgan.export.lowering import lowered
 from fastgan.export.verify import Check, verify
 from fastgan.files import atomic_write
 from fastgan.inference.conditions import Conditions
-from fastgan.inference.runtime import Facts
+from fastgan.inference.facts import Facts
 from fastgan.inference.torch_runtime import load_model, load_sample, to_uint8
 from fastgan.nn import bake
 from fastgan.nn.conditions import encode

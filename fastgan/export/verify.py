@@ -13,9 +13,10 @@ from torch import Tensor
 
 from fastgan.errors import CheckpointError, OutputError
 from fastgan.inference.conditions import Conditions
+from fastgan.inference.facts import Facts
 from fastgan.inference.latents import latents
-from fastgan.inference.onnx_runtime import GRAPH_INPUTS, open_session
-from fastgan.inference.runtime import Facts
+from fastgan.inference.onnx_runtime import GRAPH_INPUTS
+from fastgan.inference.onnx_session import open_session
 from fastgan.inference.torch_runtime import to_uint8
 from fastgan.nn.conditions import encode
 

@@ -38,6 +38,8 @@ class Request:
     """Indices of the classes that seeds take in turn; () draws them from the data's distribution."""
     attributes: tuple[tuple[int, float], ...] = ()
     """Indices and values of the named attributes, by index."""
+    noise: str = "const"
+    """The model's constant noise ("const"), noise drawn from each seed ("random"), or "none"."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -37,6 +37,8 @@ class Walk:
         self._z, self._c = latents(seeds, runtime.z_dim), runtime.conditions(seeds, request)
         self.in_w = runtime.has_styles
         self._w = runtime.styles(self._z, self._c, request) if self.in_w else None
+        # One draw for all: noise of its own in every frame would flicker.
+        self._noise = runtime.noise(seeds[:1], request)
 
     def images(self, times: Sequence[float]) -> NDArray[np.uint8]:
         """The images at some times: uint8 [n, H, W, C]."""
@@ -44,10 +46,10 @@ class Walk:
         a = np.floor(times).astype(int) % count
         b, t = (a + 1) % count, np.mod(times, 1).astype(np.float32)
         if self._w is not None:
-            return self._runtime.synthesise(_lerp(self._w[a], self._w[b], t))
+            return self._runtime.synthesise(_lerp(self._w[a], self._w[b], t), self._noise)
         c = None if self._c is None else _lerp(self._c[a], self._c[b], t)
         psi, cutoff = self._request.truncation_psi, self._request.truncation_cutoff
-        return self._runtime.generate(slerp(self._z[a], self._z[b], t), c, psi, cutoff)
+        return self._runtime.generate(slerp(self._z[a], self._z[b], t), c, psi, cutoff, self._noise)
 
 
 def _lerp(a: NDArray[np.float32], b: NDArray[np.float32], t: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -156,15 +158,16 @@ def write_style_mix(
         runtime.styles(latents(seeds, runtime.z_dim), runtime.conditions(seeds, request), request)
         for seeds in (columns, rows)
     )
+    noise = runtime.noise(rows[:1], request)  # one draw for all: what differs are the styles
     r, channels = runtime.resolution, runtime.img_channels
     blank = np.full((1, r, r, channels), 255, np.uint8)
-    lines = [np.concatenate([blank, runtime.synthesise(top)])]
-    own = runtime.synthesise(left)
+    lines = [np.concatenate([blank, runtime.synthesise(top, noise)])]
+    own = runtime.synthesise(left, noise)
     for band in bands(runtime.facts.layers).values():
         for k, style in enumerate(left):
             mixed = np.repeat(style[None], len(columns), axis=0)
             mixed[:, band] = top[:, band]
-            lines.append(np.concatenate([own[k : k + 1], runtime.synthesise(mixed)]))
+            lines.append(np.concatenate([own[k : k + 1], runtime.synthesise(mixed, noise)]))
             advance(len(columns))
     with disk_errors(path):
         write_png(path, _with_gaps(contact_sheet(np.concatenate(lines), 1 + len(columns)), r, len(rows)))

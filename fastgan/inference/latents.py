@@ -8,9 +8,9 @@ The stream of a seed, exactly, so that any other implementation can give the sam
 3. Box-Muller in float64: r = sqrt(-2 ln u); z[2k] = r cos(2 pi v), z[2k+1] = r sin(2 pi v); rounded to float32.
    An odd z_dim drops the last value.
 
-The second word of the key is 0 for z and 1 for what a seed's conditions are drawn by (`uniforms`); other values are
-kept for further streams of the same seed. numpy promises that the words of its Philox never change, which it
-does not promise for `standard_normal`.
+The second word of the key is 0 for z, 1 for what a seed's conditions are drawn by (`uniforms`), and 2 for a seed's own
+noise (layer by layer, row by row, one after the other); other values are kept for further streams of the same seed.
+numpy promises that the words of its Philox never change, which it does not promise for `standard_normal`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ from fastgan.errors import ConfigError
 
 MAX_SEED = 2**64 - 1
 MAX_SEEDS = 10_000_000  # in one call: what a list of them still fits in memory comfortably
-_CHUNK = 512  # seeds; keeps the float64 intermediates in cache
+_CHUNK = 2**18  # numbers at a time; keeps the float64 intermediates in cache, and memory bounded
 
 
 def latents(seeds: Iterable[int], z_dim: int) -> NDArray[np.float32]:
@@ -31,12 +31,17 @@ def latents(seeds: Iterable[int], z_dim: int) -> NDArray[np.float32]:
     100,000 seeds take about half a second for 100 dimensions and two seconds for 512. Raises ConfigError for a
     seed outside 0 ... 2^64 - 1.
     """
-    wanted = list(seeds)
-    z = np.empty((len(wanted), z_dim), np.float32)
-    for start in range(0, len(wanted), _CHUNK):
-        raw = _words(wanted[start : start + _CHUNK], z_dim + z_dim % 2, stream=0)
-        z[start : start + _CHUNK] = _box_muller(raw)[:, :z_dim]
-    return z
+    return normals(list(seeds), z_dim, stream=0)
+
+
+def normals(seeds: Sequence[int], count: int, *, stream: int) -> NDArray[np.float32]:
+    """The first `count` standard normal numbers of a stream of each seed: float32 [n, count]."""
+    numbers = np.empty((len(seeds), count), np.float32)
+    chunk = max(1, _CHUNK // count)
+    for start in range(0, len(seeds), chunk):
+        raw = _words(seeds[start : start + chunk], count + count % 2, stream=stream)
+        numbers[start : start + chunk] = _box_muller(raw)[:, :count]
+    return numbers
 
 
 def uniforms(seeds: Iterable[int]) -> NDArray[np.float64]:

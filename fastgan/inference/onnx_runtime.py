@@ -1,9 +1,12 @@
-"""Generate with ONNX Runtime, from a file that `fastgan export --onnx` wrote. Torch is not needed."""
+"""Generate with ONNX Runtime, from what `fastgan export --onnx` wrote. Torch is not needed.
 
-import ctypes
-import json
-import sys
+One file NAME.onnx holds a whole generator; with --split, NAME.mapping.onnx makes styles of latents and
+NAME.synthesis.onnx makes images of styles: either name opens both.
+"""
+
 from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,153 +15,155 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fastgan.errors import CheckpointError, ConfigError
-from fastgan.files import sha256_file
-from fastgan.inference.conditions import Conditions
-from fastgan.inference.runtime import Facts, Runtime, default_batch, to_uint8
+from fastgan.inference.conditions import Conditions, Request
+from fastgan.inference.facts import Facts
+from fastgan.inference.inputs import Inputs, Noise, parts, take_noise
+from fastgan.inference.onnx_metadata import read_facts, read_sample
+from fastgan.inference.onnx_session import Session, open_session
+from fastgan.inference.runtime import Fetch, Runtime, default_batch, to_uint8
 
 GRAPH_INPUTS = {"labels": "label", "attributes": "attributes"}
 """What the arrays of `Conditions` are called in an exported graph."""
-_ERRORS_ONLY = 3
+PARTS = ("mapping", "synthesis")
 
 
-def open_model(path: Path, *, device: str, batch: int | None, precision: str) -> "OnnxRuntime":
+def open_model(path: Path, *, device: str, batch: int | None, precision: str | None) -> "OnnxRuntime":
     """Open `path` in an ONNX Runtime session; the arguments are those of `open_generator`."""
-    if precision != "fp32":
-        raise ConfigError(f"{path}: an exported model runs in the precision it was exported in, fp32.")
-    session = open_session(path, device)
-    metadata = session.get_modelmeta().custom_metadata_map
-    facts, sample = read_facts(path, metadata), read_sample(path, metadata)
-    on_gpu = session.get_providers()[0] != "CPUExecutionProvider"
-    size = batch or default_batch(facts.resolution, gpu=on_gpu)
-    return OnnxRuntime(session, facts, batch=size, sample=sample)
+    session = Session(open_session(path, device))
+    part = session.metadata.get("fastgan.part", "whole")
+    opened = (
+        _open_split(path, session, part, device, batch)
+        if part in PARTS
+        else _open_whole(path, session, batch)
+    )
+    if precision not in (None, opened.precision):
+        raise ConfigError(
+            f"{path} was exported in {opened.precision} and runs in that: leave --precision {precision} away, or "
+            "export it again."
+        )
+    return opened
+
+
+def _open_whole(path: Path, session: Session, batch: int | None) -> "OnnxRuntime":
+    metadata = session.metadata
+    facts = read_facts(path, metadata, session.noise_sizes)
+    size = batch or default_batch(facts.resolution, gpu=session.on_gpu)
+    return OnnxRuntime(session, facts, batch=size, sample=read_sample(path, metadata))
+
+
+def _open_split(path: Path, session: Session, part: str, device: str, batch: int | None) -> "OnnxRuntime":
+    other = PARTS[1 - PARTS.index(part)]
+    beside = path.with_name(path.name.replace(f".{part}.", f".{other}."))
+    if beside == path or not beside.is_file():
+        raise CheckpointError(
+            f"{path} is the {part} of a model, whose {other} is not beside it as {beside.name}."
+        )
+    paths = {part: path, other: beside}
+    sessions = {part: session, other: Session(open_session(beside, device))}
+    mapping, synthesis = (sessions[name] for name in PARTS)
+    trained = {session.metadata.get("fastgan.fingerprint") for session in (mapping, synthesis)}
+    if len(trained) != 1 or synthesis.metadata.get("fastgan.part") != "synthesis":
+        raise CheckpointError(
+            f"{path} and {beside.name} are not of one export: export them again with --split."
+        )
+    facts = read_facts(path, synthesis.metadata, synthesis.noise_sizes)
+    hashes = [read_facts(paths[name], sessions[name].metadata).fingerprint for name in PARTS]
+    facts = replace(facts, fingerprint=sha256("".join(hashes).encode()).hexdigest())
+    size = batch or default_batch(facts.resolution, gpu=synthesis.on_gpu)
+    sample = read_sample(paths["mapping"], mapping.metadata)
+    return SplitOnnxRuntime(mapping, synthesis, facts, batch=size, sample=sample)
 
 
 class OnnxRuntime(Runtime):
     """An ONNX Runtime session over a graph of ours."""
 
     name = "onnx"
-    precision = "fp32"
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        session: Session | onnxruntime.InferenceSession,
         facts: Facts,
         *,
         batch: int,
         sample: Conditions | None = None,
     ) -> None:
         super().__init__(facts, batch=batch, sample=sample)
-        self._session = session
-        self._uint8 = session.get_outputs()[0].type == "tensor(uint8)"
+        self._session = session if isinstance(session, Session) else Session(session)
+        self.precision = self._session.metadata.get("fastgan.precision", "fp32")
 
     @property
     def device(self) -> str:
         """The execution provider that ONNX Runtime took, in words."""
-        return self._session.get_providers()[0].removesuffix("ExecutionProvider").lower()
+        return self._session.provider.removesuffix("ExecutionProvider").lower()
 
     def check_conditions(self, c: NDArray[np.float32]) -> None:
         """Raise ConfigError where a label or an attribute is between two: the graph takes one, and encodes it."""
         Conditions.decode(c, len(self.facts.class_names))
 
-    def _run(
-        self,
-        z: NDArray[np.float32],
-        c: NDArray[np.float32] | None,
-        truncation_psi: float,
-        truncation_cutoff: int | None,
-    ) -> NDArray[np.uint8]:
-        feed: dict[str, Any] = {"z": z}
-        if c is not None:
-            arrays = Conditions.decode(c, len(self.facts.class_names)).arrays()
+    def _begin(self, inputs: Inputs) -> Fetch:
+        return self._pixels(self._latents(inputs) | _noise(inputs.noise))
+
+    def _latents(self, inputs: Inputs) -> dict[str, NDArray[Any]]:
+        """What the graph takes for latents, conditions and truncation, by name."""
+        feed: dict[str, NDArray[Any]] = {"z": inputs.z}
+        if inputs.c is not None:
+            arrays = Conditions.decode(inputs.c, len(self.facts.class_names)).arrays()
             feed |= {GRAPH_INPUTS[name]: array for name, array in arrays.items()}
-        if self.has_truncation:
-            feed["truncation_psi"] = np.array(truncation_psi, np.float32)
-        if truncation_cutoff is not None:
-            feed["truncation_cutoff"] = np.array(truncation_cutoff, np.int64)
-        output = self._session.run(None, feed)[0]
-        if self._uint8:
-            return output  # [N, H, W, C] already
-        return to_uint8(output).transpose(0, 2, 3, 1)
+        if inputs.truncation_psi != 1.0:
+            feed["truncation_psi"] = np.array(inputs.truncation_psi, np.float32)
+        if inputs.truncation_cutoff is not None:
+            feed["truncation_cutoff"] = np.array(inputs.truncation_cutoff, np.int64)
+        return feed
+
+    def _pixels(self, feed: Mapping[str, NDArray[Any]]) -> Fetch:
+        """Begin a run of the graph that gives images, and make pixels of them."""
+        fetch = self._session.begin(feed)
+        if self._session.gives_pixels:
+            return fetch  # [N, H, W, C] already
+        return lambda: to_uint8(fetch()).transpose(0, 2, 3, 1)
 
 
-def open_session(path: Path, device: str = "auto") -> onnxruntime.InferenceSession:
-    """A quiet session with ONNX Runtime's own choice of threads.
+class SplitOnnxRuntime(OnnxRuntime):
+    """Two sessions: one makes styles of latents, the other images of styles."""
 
-    Raises CheckpointError for a file that it cannot load, ConfigError for a device that it cannot use.
-    """
-    providers = _providers(device)
-    onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # ONNX Runtime's exceptions share no base class but this
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f"{path} is not a whole ONNX model ({reason}); export it again with fastgan export --onnx."
-        ) from error
-    if device.startswith("cuda") and session.get_providers()[0] != "CUDAExecutionProvider":
-        raise ConfigError(f"--device {device}: ONNX Runtime cannot use CUDA here; choose cpu or auto.")
-    return session
+    has_styles = True
 
+    def __init__(
+        self,
+        mapping: Session,
+        synthesis: Session,
+        facts: Facts,
+        *,
+        batch: int,
+        sample: Conditions | None = None,
+    ) -> None:
+        super().__init__(synthesis, facts, batch=batch, sample=sample)
+        self._mapping = mapping
 
-def _providers(device: str) -> list[Any]:
-    kind, _, index = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (index and not index.isdigit()):
-        raise ConfigError(f"--device {device!r} is unknown: choose auto, cpu, cuda or cuda:N.")
-    # get_available_providers lists what was compiled in, not what this machine can run.
-    compiled_in = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if kind == "cpu" or not compiled_in or not _has_cuda_driver():
-        return ["CPUExecutionProvider"]
-    return [("CUDAExecutionProvider", {"device_id": int(index or 0)}), "CPUExecutionProvider"]
+    def _begin(self, inputs: Inputs) -> Fetch:
+        w = self._mapping.begin(self._latents(inputs))()
+        return self._pixels({"w": w, **_noise(inputs.noise)})
 
-
-def _has_cuda_driver() -> bool:
-    """Whether the CUDA driver's library can be loaded: without it ONNX Runtime would only print errors."""
-    try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    return True
-
-
-def read_facts(path: Path, metadata: Mapping[str, str]) -> Facts:
-    """The facts in an exported file's metadata; CheckpointError if it is not one of ours."""
-    if "fastgan.version" not in metadata:
-        raise CheckpointError(
-            f"{path} is an ONNX model, but not one that fastgan exported; make one with fastgan export --onnx."
+    def styles(
+        self, z: NDArray[np.float32], c: NDArray[np.float32] | None, request: Request
+    ) -> NDArray[np.float32]:
+        """w of the mapping network, truncated; see `Runtime.styles`."""
+        inputs = Inputs(
+            z=z, c=c, truncation_psi=request.truncation_psi, truncation_cutoff=request.truncation_cutoff
         )
-    try:
-        known = {key.removeprefix("fastgan."): value for key, value in metadata.items()}
-        return Facts(
-            source=str(path),
-            model=known["model"],
-            resolution=int(known["resolution"]),
-            img_channels=int(known["img_channels"]),
-            z_dim=int(known["z_dim"]),
-            has_truncation={"true": True, "false": False}[known["has_truncation"]],
-            cur_nimg=int(known["cur_nimg"]) if "cur_nimg" in known else None,
-            data_hash=known.get("data_hash"),
-            fingerprint=sha256_file(path),
-            layers=int(known.get("layers", 0)),
-            class_names=tuple(json.loads(known.get("class_names", "[]"))),
-            attribute_names=tuple(json.loads(known.get("attribute_names", "[]"))),
-        )
-    except (KeyError, ValueError) as error:
-        raise _garbled(path, metadata, str(error)) from error
+        self._check_inputs(inputs)
+        styles: NDArray[np.float32] = self._mapping.begin(self._latents(inputs))()
+        return styles
+
+    def synthesise(self, w: NDArray[np.float32], noise: Noise | None = None) -> NDArray[np.uint8]:
+        """Images of w; see `Runtime.synthesise`."""
+        images = self._empty(len(w))
+        for rows in parts(len(w), self.fits):
+            feed = {"w": w[rows], **_noise(None if noise is None else take_noise(noise, rows))}
+            images[rows] = self._pixels(feed)()
+        return images
 
 
-def read_sample(path: Path, metadata: Mapping[str, str]) -> Conditions | None:
-    """The sample of its data's conditions in an exported file's metadata; None where there is none."""
-    text = metadata.get("fastgan.conditions")
-    try:
-        return None if text is None else Conditions.from_text(text)
-    except Exception as error:  # base64, zip and numpy each raise their own
-        raise _garbled(path, metadata, "the sample of its data's conditions") from error
-
-
-def _garbled(path: Path, metadata: Mapping[str, str], what: str) -> CheckpointError:
-    return CheckpointError(
-        f"{path}: its metadata lacks or garbles {what}; it was written by fastgan "
-        f"{metadata['fastgan.version']}: export it again with this one."
-    )
+def _noise(noise: Noise | None) -> dict[str, NDArray[Any]]:
+    """What the graph takes for noise, by name; nothing for its own."""
+    return {} if noise is None else {f"noise_{k}": plane for k, plane in enumerate(noise)}

@@ -1,15 +1,9 @@
-"""One interface to everything that can turn latents into images.
+"""One interface to everything that can turn latents into images."""
 
-Adding a runtime is adding a file NAME_runtime.py here with a function
-`open_model(path, *, device, batch, precision) -> Runtime`, and its suffix below.
-"""
-
-import importlib
-import os
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,56 +11,22 @@ from numpy.typing import NDArray
 
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.inference.conditions import Conditions, JointSample, Request, find_attributes, find_classes
-from fastgan.inference.latents import latents
+from fastgan.inference.facts import Facts
+from fastgan.inference.inputs import Inputs, Noise
+from fastgan.inference.latents import latents, normals
 
-RUNTIMES = ("torch", "onnx")
-PRECISIONS = ("fp32", "bf16")
-_BY_SUFFIX = {".onnx": "onnx"}  # everything else that fastgan writes is opened by torch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What there is to know about a model that can generate, whatever runs it."""
-
-    source: str
-    """The path that was opened."""
-    model: str
-    """Name of the architecture, as in fastgan/models/."""
-    resolution: int
-    img_channels: int
-    z_dim: int
-    has_truncation: bool
-    cur_nimg: int | None
-    """Real images seen in training, where that is known."""
-    data_hash: str | None
-    """Content hash of the data set it was trained on, where that is known."""
-    fingerprint: str
-    """SHA-256 that changes when any weight changes."""
-    layers: int = 0
-    """Layers with a style of their own, two a resolution from 4 px up; 0 where there are no styles."""
-    class_names: tuple[str, ...] = ()
-    """What the model can be asked for by --class, in the order of its labels; empty where it takes none."""
-    attribute_names: tuple[str, ...] = ()
-    """What the model can be asked for by --attrs."""
-
-    @property
-    def condition_dim(self) -> int:
-        """Length of a condition vector: one-hot label, attribute values, flags of those known."""
-        return len(self.class_names) + 2 * len(self.attribute_names)
-
-    @property
-    def words(self) -> str:
-        """How messages name the model."""
-        return f"{self.source}: this {self.model} model"
+NOISE_MODES = ("const", "random", "none")
+Fetch = Callable[[], NDArray[np.uint8]]
+"""Waits for a run that was begun, and gives its images, uint8 [n, H, W, C]."""
 
 
 class Runtime(ABC):
     """A model that is ready to generate.
 
     Every run uses the same batch size, the last one padded, so that an image does not depend on how many were
-    asked for. The constant noise that is stored with the model is used: image i depends on latent i alone. Between
-    runtimes, batch sizes and places in a batch, sums are taken in another order: a pixel differs by at most
-    one grey level of 255, and fewer than one in a thousand does.
+    asked for: image i depends on latent i (and its own noise, where that is asked for) alone. Between runtimes, batch
+    sizes and places in a batch, sums are taken in another order: a pixel differs by at most one grey level of 255, and
+    fewer than one in a thousand does.
     """
 
     name: str
@@ -81,6 +41,8 @@ class Runtime(ABC):
         """
         self.facts = facts
         self.batch = batch
+        self.fits = batch
+        """Images that are run at a time: `batch`, or less where so many did not fit into memory."""
         self.resolution = facts.resolution
         self.img_channels = facts.img_channels
         self.z_dim = facts.z_dim
@@ -93,14 +55,8 @@ class Runtime(ABC):
                 raise CheckpointError(f"{facts.words} is not whole: {error}.") from error
 
     @abstractmethod
-    def _run(
-        self,
-        z: NDArray[np.float32],
-        c: NDArray[np.float32] | None,
-        truncation_psi: float,
-        truncation_cutoff: int | None,
-    ) -> NDArray[np.uint8]:
-        """Generate exactly one batch: z [batch, z_dim], c [batch, condition_dim] -> uint8 [batch, H, W, C]."""
+    def _begin(self, inputs: Inputs) -> Fetch:
+        """Begin one run of exactly `fits` images. Raises MemoryError, here or when fetched, for more than fit."""
 
     @property
     @abstractmethod
@@ -131,6 +87,15 @@ class Runtime(ABC):
                 f"{self.facts.layers}, the layers of {self.facts.source}."
             )
 
+    def check_noise(self, mode: str) -> None:
+        """Raise ConfigError if this model cannot be run with noise of this mode."""
+        if mode not in NOISE_MODES:
+            raise ConfigError(f"--noise {mode!r} is unknown: choose one of {', '.join(NOISE_MODES)}.")
+        if mode != "const" and not self.facts.noise_sizes:
+            raise ConfigError(
+                f"{self.facts.source}: a {self.facts.model} model takes no noise; leave --noise away."
+            )
+
     def check_conditions(self, c: NDArray[np.float32]) -> None:  # noqa: B027  most runtimes take any
         """Raise ConfigError for conditions that this runtime cannot take, such as those between two classes."""
 
@@ -141,20 +106,24 @@ class Runtime(ABC):
         *,
         classes: str | Iterable[str] | None = None,
         attributes: Mapping[str, float] | None = None,
+        noise: str = "const",
     ) -> Request:
         """A checked request, for `images`. ConfigError for what this model cannot do, with the names there are.
 
         truncation_psi, truncation_cutoff: see `generate`. classes: names that the seeds take in turn, or "all"; None
         or none draws them from the data's distribution. attributes: values by name; those not named are drawn from
-        the data's images that agree with the class and the named ones.
+        the data's images that agree with the class and the named ones. noise: the model's constant one ("const"), drawn
+        from each seed ("random"), or "none".
         """
         facts = self.facts
         self.check_truncation(truncation_psi, truncation_cutoff)
+        self.check_noise(noise)
         return Request(
             truncation_psi=truncation_psi,
             truncation_cutoff=truncation_cutoff,
             classes=find_classes(classes, facts.class_names, facts.words) if classes else (),
             attributes=find_attributes(attributes, facts.attribute_names, facts.words) if attributes else (),
+            noise=noise,
         )
 
     def conditions(self, seeds: Sequence[int], request: Request) -> NDArray[np.float32] | None:
@@ -169,10 +138,72 @@ class Runtime(ABC):
             return [{} for _ in seeds]
         return self.data.describe(self.data.draw(seeds, request))
 
+    def noise(self, seeds: Sequence[int], request: Request) -> Noise | None:
+        """The noise of each seed, as the request has it; None for the model's constant one."""
+        sizes = self.facts.noise_sizes
+        if request.noise == "const" or not sizes:
+            return None
+        if request.noise == "none":
+            return tuple(np.zeros((1, 1, size, size), np.float32) for size in sizes)
+        ends = np.cumsum([size * size for size in sizes])
+        drawn = np.split(normals(seeds, int(ends[-1]), stream=2), ends[:-1], axis=1)
+        return tuple(part.reshape(-1, 1, size, size) for part, size in zip(drawn, sizes, strict=True))
+
+    def prepare(self, seeds: Sequence[int], request: Request) -> Inputs:
+        """What `launch` takes for these seeds. Work for the host alone, which another thread may do ahead."""
+        return Inputs(
+            z=latents(seeds, self.z_dim),
+            c=self.conditions(seeds, request),
+            noise=self.noise(seeds, request),
+            truncation_psi=request.truncation_psi,
+            truncation_cutoff=request.truncation_cutoff,
+        )
+
+    def launch(self, inputs: Inputs) -> Fetch:
+        """Begin the run of up to `batch` images; what is returned waits for it and gives uint8 [n, H, W, C].
+
+        On a GPU two may be in flight, so that copies overlap with computing. A run that does not fit into memory is
+        split in halves, with a warning, and so are all that follow. Raises ConfigError where one image alone does not
+        fit, ValueError for wrong inputs.
+        """
+        self._check_inputs(inputs)
+        n = len(inputs)
+        if n > self.batch:
+            raise ValueError(f"{n} images were asked for at once; the batch is {self.batch}.")
+        try:
+            begun = [self._begin(part) for part in inputs.parts(self.fits)]
+        except MemoryError as error:
+            self._halve(error)
+            return self.launch(inputs)
+
+        def fetch() -> NDArray[np.uint8]:
+            try:
+                images = [wait() for wait in begun]
+            except MemoryError as error:
+                self._halve(error)
+                return self.launch(inputs)()
+            return (images[0] if len(images) == 1 else np.concatenate(images))[:n]
+
+        return fetch
+
+    def _halve(self, error: MemoryError) -> None:
+        """Run half as many images at a time from now on; ConfigError where it is one already."""
+        if self.fits == 1:
+            raise ConfigError(
+                f"{self.facts.source}: one image of {self.resolution} px does not fit into the memory of "
+                f"{self.device}: use a machine or a device with more."
+            ) from error
+        said = f"{self.fits} images do not fit into memory at a time: going on with {self.fits // 2}."
+        warnings.warn(said, stacklevel=3)
+        self.fits //= 2
+
     def images(self, seeds: Sequence[int], request: Request) -> NDArray[np.uint8]:
         """The images of seeds: uint8 [n, H, W, C]. Each depends on its seed and the request alone."""
-        z, c = latents(seeds, self.z_dim), self.conditions(seeds, request)
-        return self.generate(z, c, request.truncation_psi, request.truncation_cutoff)
+        images = self._empty(len(seeds))
+        for start in range(0, len(seeds), self.batch):
+            part = slice(start, start + self.batch)
+            images[part] = self.launch(self.prepare(seeds[part], request))()
+        return images
 
     def generate(
         self,
@@ -180,34 +211,51 @@ class Runtime(ABC):
         c: NDArray[np.float32] | None = None,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
+        noise: Noise | None = None,
     ) -> NDArray[np.uint8]:
         """Images of latents: z float32 [n, z_dim], c float32 [n, condition_dim] -> uint8 [n, H, W, C].
 
         c: one-hot label, attribute values (0: unknown), 1 where known; None for a model that takes none.
         truncation_psi pulls every w towards the mean w (Karras et al. 2019, appendix B): 1 leaves it, 0 gives the
-        mean image; truncation_cutoff does so in the first K layers alone. Raises ConfigError for a truncation that
-        the model cannot take, ValueError for a wrong z or c.
+        mean image; truncation_cutoff does so in the first K layers alone. noise: float32 [n or 1, 1, h, w] a layer;
+        None for the model's own. Raises ConfigError for a truncation that the model cannot take, ValueError for wrong
+        shapes.
         """
-        self.check_truncation(truncation_psi, truncation_cutoff)
-        self._check_inputs(z, c)
-        images = np.empty((len(z), self.resolution, self.resolution, self.img_channels), np.uint8)
-        for start in range(0, len(z), self.batch):
-            # The last batch is filled with repetitions.
-            rows = np.resize(np.arange(start, min(start + self.batch, len(z))), self.batch)
-            made = self._run(z[rows], None if c is None else c[rows], truncation_psi, truncation_cutoff)
-            images[start : start + self.batch] = made[: len(z) - start]
+        inputs = Inputs(
+            z=z, c=c, noise=noise, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff
+        )
+        self._check_inputs(inputs)
+        images = self._empty(len(inputs))
+        for start in range(0, len(inputs), self.batch):
+            rows = np.arange(start, min(start + self.batch, len(inputs)))
+            images[rows] = self.launch(inputs.take(rows))()
         return images
 
-    def _check_inputs(self, z: NDArray[np.float32], c: NDArray[np.float32] | None) -> None:
+    def _empty(self, n: int) -> NDArray[np.uint8]:
+        return np.empty((n, self.resolution, self.resolution, self.img_channels), np.uint8)
+
+    def _check_inputs(self, inputs: Inputs) -> None:
+        self.check_truncation(inputs.truncation_psi, inputs.truncation_cutoff)
+        z, c, n = inputs.z, inputs.c, len(inputs)
         if z.ndim != 2 or z.shape[1] != self.z_dim:
             raise ValueError(f"z has shape {list(z.shape)}; it must be [n, {self.z_dim}].")
-        expected = [len(z), self.facts.condition_dim]
+        expected = [n, self.facts.condition_dim]
         if c is None and self.facts.condition_dim:
             raise ValueError(f"c is missing: this model takes conditions {expected}; `sample` draws them.")
         if c is not None and list(np.shape(c)) != expected:
             raise ValueError(f"c has shape {list(np.shape(c))}; it must be {expected}.")
+        if inputs.noise is not None:
+            self._check_noise(inputs.noise, n)
         if c is not None:
             self.check_conditions(c)
+
+    def _check_noise(self, noise: Noise, n: int) -> None:
+        found = [plane.shape for plane in noise]
+        if [shape[1:] for shape in found] != [(1, size, size) for size in self.facts.noise_sizes] or not {
+            shape[0] for shape in found
+        } <= {1, n}:
+            wanted = ", ".join(f"[{n} or 1, 1, {size}, {size}]" for size in self.facts.noise_sizes)
+            raise ValueError(f"noise has shapes {[list(s) for s in found]}; they must be {wanted or 'none'}.")
 
     def sample(
         self,
@@ -218,6 +266,7 @@ class Runtime(ABC):
         truncation_cutoff: int | None = None,
         classes: str | Iterable[str] | None = None,
         attributes: Mapping[str, float] | None = None,
+        noise: str = "const",
     ) -> NDArray[np.uint8]:
         """The images of seeds seed, seed + 1, ..., seed + n - 1: uint8 [n, H, W, C].
 
@@ -226,7 +275,9 @@ class Runtime(ABC):
         """
         if n < 1:
             raise ConfigError(f"{n} images were asked for: give a number of at least 1.")
-        asked = self.request(truncation_psi, truncation_cutoff, classes=classes, attributes=attributes)
+        asked = self.request(
+            truncation_psi, truncation_cutoff, classes=classes, attributes=attributes, noise=noise
+        )
         return self.images(range(seed, seed + n), asked)
 
     def styles(
@@ -235,60 +286,19 @@ class Runtime(ABC):
         """The styles of latents, truncated: float32 [n, layers, w_dim]. ConfigError where a model has none."""
         raise self.no_styles()
 
-    def synthesise(self, w: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Images of styles: float32 [n, layers, w_dim] -> uint8 [n, H, W, C]. ConfigError as in `styles`."""
+    def synthesise(self, w: NDArray[np.float32], noise: Noise | None = None) -> NDArray[np.uint8]:
+        """Images of styles: float32 [n, layers, w_dim] -> uint8 [n, H, W, C]. ConfigError as in `styles`.
+
+        noise: see `generate`.
+        """
         raise self.no_styles()
 
     def no_styles(self) -> ConfigError:
         """What is raised where styles are asked for and there are none."""
         return ConfigError(
             f"{self.facts.words} has no styles to mix in the {self.name} runtime: give a run of a stylegan, "
-            "a checkpoint or a release."
+            "a checkpoint, a release, or what fastgan export --split wrote."
         )
-
-
-def open_generator(
-    path: str | os.PathLike[str],
-    *,
-    runtime: str = "auto",
-    device: str = "auto",
-    batch: int | None = None,
-    precision: str = "fp32",
-    ema: float | None = None,
-) -> Runtime:
-    """Open a run folder, a checkpoint folder, a release .safetensors, or an exported .onnx for generating.
-
-    runtime: "auto" takes ONNX Runtime for an .onnx file and torch for the rest. device: "auto" (a GPU if there is
-    one), "cpu", "cuda" or "cuda:N". batch: images a run; by default 16 on a CPU and 64 on a GPU, fewer for large
-    images. precision: "fp32" is exact; "bf16" is faster on processors that have it, and only torch's. ema:
-    the average of that half-life in kimg, of a run that keeps several; by default the first.
-    Raises CheckpointError for a path that is missing, broken or not ours, ConfigError for impossible settings.
-    """
-    source = Path(path)
-    fitting = _BY_SUFFIX.get(source.suffix.lower(), "torch")
-    if runtime not in ("auto", *RUNTIMES):
-        raise ConfigError(f"--runtime {runtime!r} is unknown: choose one of auto, {', '.join(RUNTIMES)}.")
-    if runtime not in ("auto", fitting):
-        mend = (
-            f"leave --runtime away, or generate from the run that {source.name} was exported from"
-            if fitting == "onnx"
-            else f"export it first: fastgan export {source} --onnx model.onnx"
-        )
-        raise ConfigError(f"{source} cannot be run by the {runtime} runtime; {mend}.")
-    if precision not in PRECISIONS:
-        raise ConfigError(f"--precision {precision!r} is unknown: choose one of {', '.join(PRECISIONS)}.")
-    if batch is not None and batch < 1:
-        raise ConfigError(f"--batch {batch} is impossible: give a number of at least 1.")
-    if not source.exists():
-        raise CheckpointError(f"{source} does not exist: give a run folder, a checkpoint or an .onnx file.")
-    module = importlib.import_module(f"fastgan.inference.{fitting}_runtime")
-    if ema is not None and fitting == "onnx":
-        raise ConfigError(
-            f"{source} holds one average of the generator: leave --ema away, or generate from the run."
-        )
-    options = {} if ema is None else {"ema": ema}
-    opened: Runtime = module.open_model(source, device=device, batch=batch, precision=precision, **options)
-    return opened
 
 
 def default_batch(resolution: int, *, gpu: bool) -> int:

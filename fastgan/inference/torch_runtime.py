@@ -1,8 +1,8 @@
 """Generate with torch, on our native ops: from a run, a checkpoint or a release."""
 
 import hashlib
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,33 @@ from torch import Tensor, nn
 
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.inference.conditions import Conditions, Request
-from fastgan.inference.runtime import Facts, Runtime, default_batch
+from fastgan.inference.facts import Facts
+from fastgan.inference.inputs import Inputs, Noise, parts, take_noise
+from fastgan.inference.runtime import Fetch, Runtime, default_batch
 from fastgan.nn import bake
 from fastgan.training.checkpoint import load_generator, locate
 
+PRECISIONS = ("fp32", "bf16")
+_NO_ROOM = (
+    "can't allocate memory",
+    "out of memory",
+    "std::bad_alloc",
+    "could not create a primitive",  # oneDNN
+    'torch_call_dispatcher( "aten::empty',  # an op of ours: the stable interface to torch loses the reason
+)
+"""What torch says where it lacks memory and does not raise torch.OutOfMemoryError."""
+
 
 def open_model(
-    path: Path, *, device: str, batch: int | None, precision: str, ema: bool | float = True
+    path: Path, *, device: str, batch: int | None, precision: str | None, ema: bool | float = True
 ) -> "TorchRuntime":
     """Load the averaged generator of `path` onto `device`; the arguments are those of `open_generator`."""
+    precision = precision or "fp32"
+    if precision not in PRECISIONS:
+        raise ConfigError(
+            f"--precision {precision} is an exported model's: export it first, fastgan export {path} --onnx model.onnx "
+            f"--{precision}, or choose one of {', '.join(PRECISIONS)}."
+        )
     where = choose_device(device)
     generator, facts, _ = load_model(path, ema)
     size = batch or default_batch(facts.resolution, gpu=where.type == "cuda")
@@ -49,6 +67,7 @@ def load_model(path: Path, ema: bool | float = True) -> tuple[Any, Facts, dict[s
         data_hash=data.get("content_hash"),
         fingerprint=fingerprint(generator),
         layers=len(generator.noise_shapes) if generator.has_truncation else 0,
+        noise_sizes=tuple(shape[-1] for shape in generator.noise_shapes),
         class_names=_names("classes", path, generator.config, data.get("class_names", ())),
         attribute_names=_names("attributes", path, generator.config, data.get("attribute_names", ())),
     )
@@ -109,19 +128,19 @@ class TorchRuntime(Runtime):
         return str(self._device)
 
     @torch.inference_mode()
-    def _run(
-        self,
-        z: NDArray[np.float32],
-        c: NDArray[np.float32] | None,
-        truncation_psi: float,
-        truncation_cutoff: int | None,
-    ) -> NDArray[np.uint8]:
-        options = {"truncation_cutoff": truncation_cutoff} if self.has_truncation else {}
-        with self._arithmetic():
+    def _begin(self, inputs: Inputs) -> Fetch:
+        options: dict[str, Any] = {}
+        if self.has_truncation:
+            options["truncation_cutoff"] = inputs.truncation_cutoff
+        with _memory_errors(), self._arithmetic():
             images = self._generator(
-                self._tensor(z), *self._conditions(c), truncation_psi=truncation_psi, **options
+                self._tensor(inputs.z),
+                *self._conditions(inputs.c),
+                truncation_psi=inputs.truncation_psi,
+                noise=self._noise(inputs.noise),
+                **options,
             )
-        return to_uint8(images).cpu().numpy()
+            return _begin_copy(to_uint8(images))
 
     @torch.inference_mode()
     def styles(
@@ -130,33 +149,35 @@ class TorchRuntime(Runtime):
         """w of the mapping network, truncated; see `Runtime.styles`."""
         if not self.has_styles:
             return super().styles(z, c, request)
-        self._check_inputs(z, c)
+        self._check_inputs(Inputs(z=z, c=c))
         with self._arithmetic():
             w = self._generator.mapping(self._tensor(z), *self._conditions(c))
             w = self._generator.truncate(w, request.truncation_psi, request.truncation_cutoff)
         styles: NDArray[np.float32] = w.float().cpu().numpy()
         return styles
 
-    @torch.inference_mode()
-    def synthesise(self, w: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def synthesise(self, w: NDArray[np.float32], noise: Noise | None = None) -> NDArray[np.uint8]:
         """Images of w; see `Runtime.synthesise`."""
         if not self.has_styles:
             return super().synthesise(w)
-        with self._arithmetic():
-            images = [
-                to_uint8(self._generator.synthesis(part)).cpu() for part in self._tensor(w).split(self.batch)
-            ]
-        return torch.cat(images).numpy()
+        return torch.cat([to_uint8(images).cpu() for images in self._synthesised(w, noise)]).numpy()
 
-    @torch.inference_mode()
     def pixels(self, w: NDArray[np.float32]) -> Tensor:
         """Images of w as `synthesise` makes them, before they are rounded: float32 [n, H, W, C] in 0..255.
 
         For what looks at differences smaller than a grey level.
         """
-        with self._arithmetic():
-            images = [self._generator.synthesis(part).float() for part in self._tensor(w).split(self.batch)]
-        return (torch.cat(images) * 127.5 + 127.5).clamp(0, 255).permute(0, 2, 3, 1)
+        images = torch.cat([images.float() for images in self._synthesised(w, None)])
+        return (images * 127.5 + 127.5).clamp(0, 255).permute(0, 2, 3, 1)
+
+    @torch.inference_mode()
+    def _synthesised(self, w: NDArray[np.float32], noise: Noise | None) -> Iterator[Tensor]:
+        """Images [n, C, H, W] of w, batch by batch."""
+        for rows in parts(len(w), self.fits):
+            here = None if noise is None else take_noise(noise, rows)
+            with self._arithmetic():
+                images = self._generator.synthesis(self._tensor(w[rows]), self._noise(here))
+            yield images[: len(w) - rows[0]]
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
@@ -164,11 +185,43 @@ class TorchRuntime(Runtime):
     def _conditions(self, c: NDArray[np.float32] | None) -> tuple[Tensor, ...]:
         return () if c is None else (self._tensor(c),)
 
+    def _noise(self, noise: Noise | None) -> list[Tensor] | None:
+        return None if noise is None else [self._tensor(plane) for plane in noise]
+
     def _arithmetic(self) -> AbstractContextManager[object]:
         if self.precision == "bf16":
             return torch.autocast(self._device.type, dtype=torch.bfloat16)
         # cuDNN would otherwise round convolutions to TF32, which is a thousand times coarser than fp32.
         return torch.backends.cudnn.flags(allow_tf32=False) if self._device.type == "cuda" else nullcontext()
+
+
+def _begin_copy(pixels: Tensor) -> Fetch:
+    """Begin to copy a tensor to the host; what is returned waits for it. On a CPU there is nothing to wait for."""
+    if pixels.device.type != "cuda":
+        return pixels.numpy
+    host = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
+    host.copy_(pixels, non_blocking=True)
+    copied = torch.cuda.Event()
+    copied.record()
+
+    def fetch() -> NDArray[np.uint8]:
+        copied.synchronize()
+        return host.numpy()
+
+    return fetch
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Turn torch's ways of saying that there is no memory into MemoryError, and free what its cache holds."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        if not isinstance(error, torch.OutOfMemoryError) and not any(t in str(error) for t in _NO_ROOM):
+            raise
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        raise MemoryError(str(error)) from error
 
 
 def to_uint8(images: Tensor) -> Tensor:

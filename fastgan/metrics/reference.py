@@ -17,8 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from fastgan.errors import MetricError
-from fastgan.files import atomic_write
-from fastgan.metrics import cache
+from fastgan.files import atomic_write, cache_folder
 from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.moments import Moments
 from fastgan.metrics.resumable import resumable
@@ -105,7 +104,7 @@ def cached_path(dataset: ImageSet, extractor: Extractor, metrics: Sequence[str])
     moments = "fid" in metrics
     key = json.dumps([VERSION, KEPT, identity(dataset, extractor), spaces, moments], sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:32]
-    return cache.folder() / "references" / f"{extractor.name}-{digest}.safetensors"
+    return cache_folder() / "references" / f"{extractor.name}-{digest}.safetensors"
 
 
 def write(path: Path, reference: Reference) -> None:

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from fastgan.errors import ConfigError, OutputError
-from fastgan.inference import Facts, Runtime, latents, pipeline
+from fastgan.inference import Facts, Inputs, Runtime, latents, pipeline
 from fastgan.inference.folder import MANIFEST, OutputFolder
 from fastgan.inference.grid import columns_for, contact_sheet
+from fastgan.inference.runtime import Fetch
 from fastgan.inference.writers import check_format, encode, npz_holds, open_npz, to_pil
 
 SETTINGS = {"model": "fake", "truncation": 1.0}
@@ -34,11 +35,12 @@ class FakeRuntime(Runtime):
         super().__init__(facts, batch=batch)
         self.batches = 0
 
-    def _run(self, z: np.ndarray, c: Any, truncation_psi: float, truncation_cutoff: int | None) -> np.ndarray:
-        assert z.shape == (self.batch, 5)
+    def _begin(self, inputs: Inputs) -> Fetch:
+        assert inputs.z.shape == (self.batch, 5)
         self.batches += 1
-        pixels = np.outer(z[:, 0], np.linspace(1, 200, 8 * 8 * self.img_channels)) * truncation_psi
-        return pixels.astype(np.int64).astype(np.uint8).reshape(-1, 8, 8, self.img_channels)
+        pixels = np.outer(inputs.z[:, 0], np.linspace(1, 200, 8 * 8 * self.img_channels))
+        pixels = pixels * inputs.truncation_psi
+        return lambda: pixels.astype(np.int64).astype(np.uint8).reshape(-1, 8, 8, self.img_channels)
 
 
 def write(folder: Path, seeds: Any, *, runtime: Runtime | None = None, image_format: str = "png") -> int:
@@ -268,13 +270,11 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     real = pipeline._write_one
 
     class Counting(FakeRuntime):
-        def _run(
-            self, z: np.ndarray, c: Any, truncation_psi: float, truncation_cutoff: int | None
-        ) -> np.ndarray:
+        def _begin(self, inputs: Inputs) -> Fetch:
             nonlocal submitted
-            submitted += len(z)
+            submitted += len(inputs)
             seen.append(submitted - len(done))
-            return super()._run(z, c, truncation_psi, truncation_cutoff)
+            return super()._begin(inputs)
 
     done: list[int] = []
 

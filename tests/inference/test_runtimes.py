@@ -1,5 +1,6 @@
 """Every runtime gives the same image for the same seed, at any batch size, to within the stated tolerance."""
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -11,10 +12,12 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from scipy import stats
 
 import fastgan
 from fastgan.errors import CheckpointError, ConfigError
-from fastgan.inference import latents, open_generator
+from fastgan.inference import Inputs, latents, open_generator
+from fastgan.inference.conditions import Request
 from fastgan.inference.runtime import default_batch, to_uint8
 from fastgan.inference.torch_runtime import to_uint8 as torch_to_uint8
 from fastgan.training import checkpoint
@@ -157,7 +160,7 @@ def test_describe(runtime: str, runs: dict[str, Path], exported: Exported) -> No
     assert described == {
         "source": str(source), "model": "stylegan", "resolution": 16, "img_channels": 3, "z_dim": 16,
         "has_truncation": True, "cur_nimg": 1500, "data_hash": DATA_HASH, "layers": 6,
-        "class_names": (), "attribute_names": (),
+        "class_names": (), "attribute_names": (), "noise_sizes": (4, 4, 8, 8, 16, 16),
         "runtime": runtime, "device": "cpu", "precision": "fp32", "batch": 3,
     }  # fmt: skip
 
@@ -212,7 +215,8 @@ def test_default_batch_shrinks_with_resolution() -> None:
     [
         ({"runtime": "tensorrt"}, "unknown: choose one of auto, torch, onnx"),
         ({"runtime": "onnx"}, "fastgan export"),
-        ({"precision": "fp8"}, "choose one of fp32, bf16"),
+        ({"precision": "fp8"}, "choose one of fp32, bf16, fp16, int8"),
+        ({"precision": "int8"}, "export it first"),
         ({"batch": 0}, "at least 1"),
         ({"device": "tpu"}, "unknown: choose auto, cpu"),
         ({"device": "mps"}, "not supported"),
@@ -228,7 +232,7 @@ def test_impossible_settings(options: dict[str, object], said: str, runs: dict[s
     ("options", "said"),
     [
         ({"runtime": "torch"}, "exported from"),
-        ({"precision": "bf16"}, "fp32"),
+        ({"precision": "bf16"}, "was exported in fp32"),
         ({"device": "tpu"}, "unknown"),
         ({"device": "cuda:x"}, "unknown"),
     ],
@@ -290,3 +294,106 @@ def test_bad_runs(tmp_path: Path, runs: dict[str, Path]) -> None:
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="cut short"):
         open_generator(run)
+
+
+def test_noise_in_both_runtimes(runs: dict[str, Path], exported: Exported) -> None:
+    """The noise of a seed is the seed's alone, and the same in each runtime."""
+    torch_, onnx_ = (open_generator(path, batch=3) for path in (runs["stylegan"], exported("stylegan")))
+    images = {mode: torch_.sample(5, noise=mode) for mode in ("const", "random", "none")}
+    for mode, of_torch in images.items():
+        assert_same_images(of_torch, onnx_.sample(5, noise=mode))
+    for one, other in itertools.combinations(images.values(), 2):
+        assert np.abs(one.astype(int) - other).mean() > 1
+    np.testing.assert_array_equal(images["random"][4], torch_.sample(1, seed=4, noise="random")[0])
+    with pytest.raises(ConfigError, match="takes no noise"):
+        open_generator(exported("dcgan")).sample(1, noise="random")
+    with pytest.raises(ConfigError, match="choose one of const, random, none"):
+        torch_.sample(1, noise="loud")
+
+
+def test_noise_is_standard_normal_and_fits(runs: dict[str, Path]) -> None:
+    runtime = open_generator(runs["stylegan"])
+    noise = runtime.prepare(range(40), Request(noise="random")).noise
+    assert noise is not None
+    assert [plane.shape for plane in noise] == [(40, 1, r, r) for r in (4, 4, 8, 8, 16, 16)]
+    drawn = np.concatenate([plane.reshape(40, -1) for plane in noise], axis=1)
+    assert stats.kstest(drawn.reshape(-1), "norm").pvalue > 0.01
+    assert np.abs(np.corrcoef(drawn[:, :100].T) - np.eye(100)).max() < 0.7  # of 4,950 pairs, 40 draws each
+    assert not np.isin(drawn[:, : runtime.z_dim], latents(range(40), runtime.z_dim)).any()
+    for wrong in (noise[:-1], (*noise[:-1], noise[-1][:, :, 1:]), tuple(plane[:2] for plane in noise)):
+        with pytest.raises(ValueError, match="noise has shapes"):
+            runtime.generate(latents(range(40), 16), noise=wrong)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_batch_that_does_not_fit_is_split(asynchronous: bool, runs: dict[str, Path]) -> None:
+    """Whether memory is found wanting when a run begins, or when its images are fetched."""
+    runtime = open_generator(runs["dcgan"], batch=11)
+    expected, begin, sizes = runtime.sample(11), runtime._begin, []
+
+    def narrow(inputs: Inputs) -> Callable[[], np.ndarray]:
+        def fetch() -> np.ndarray:
+            sizes.append(len(inputs))
+            if len(inputs) > 3:
+                raise MemoryError
+            return begin(inputs)()
+
+        if asynchronous:
+            return fetch
+        images = fetch()
+        return lambda: images
+
+    runtime._begin = narrow
+    with pytest.warns(UserWarning, match="do not fit into memory") as said:
+        assert_same_images(runtime.sample(11), expected)
+    assert [str(warning.message).partition(" images")[0] for warning in said] == ["11", "5"]
+    assert sizes == [11, 5, 2, 2, 2, 2, 2, 2]
+    assert_same_images(runtime.sample(3), expected[:3])
+    assert sizes[8:] == [2, 2]
+    with pytest.raises(ValueError, match="the batch is 11"):
+        runtime.launch(runtime.prepare(range(12), Request()))
+
+
+def test_one_image_that_does_not_fit(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = open_generator(runs["dcgan"], batch=2)
+
+    def full(inputs: Inputs) -> Callable[[], np.ndarray]:
+        raise MemoryError
+
+    monkeypatch.setattr(runtime, "_begin", full)
+    with (
+        pytest.warns(UserWarning, match="going on with 1"),
+        pytest.raises(ConfigError, match=r"one image of 16 px does not fit into the memory of"),
+    ):
+        runtime.sample(2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits its address space")
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_a_real_lack_of_memory(
+    runtime: str, runs: dict[str, Path], exported: Exported, tmp_path: Path
+) -> None:
+    """A process that may not grow: torch and ONNX Runtime each say so in their own words."""
+    source = runs["stylegan"] if runtime == "torch" else exported("stylegan")
+    code = (
+        "import resource, warnings, numpy as np, fastgan\n"
+        "warnings.simplefilter('ignore')\n"
+        f"model = fastgan.load({str(source)!r}, batch=8192, device='cpu')\n"
+        "few = model.images(range(3), model.request())\n"
+        "model.fits = model.batch = 1 << 20\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + (3 << 28), resource.RLIM_INFINITY))\n"
+        "inputs = model.prepare(range(3), model.request())\n"
+        "images = model.launch(inputs)()\n"
+        "print(model.fits < model.batch, int(np.abs(images.astype(int) - few).max()) <= 1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stdout == "True True\n", done.stderr[-2000:]
+
+
+def test_opset_that_is_not_known(tmp_path: Path, exported: Exported) -> None:
+    model = onnx.load(exported("dcgan"))
+    model.opset_import[0].version = 99
+    onnx.save(model, tmp_path / "new.onnx")
+    with pytest.raises(CheckpointError, match="operator set that ONNX Runtime"):
+        open_generator(tmp_path / "new.onnx")

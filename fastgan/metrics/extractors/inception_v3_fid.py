@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from fastgan.errors import MetricError
-from fastgan.files import atomic_write, sha256_file
-from fastgan.metrics import cache
+from fastgan.files import atomic_write, cache_folder, sha256_file
 from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.inception import Inception
 from fastgan.metrics.resize import tensorflow1, to_rgb
@@ -58,7 +57,7 @@ def find_weights() -> Path:
         if not Path(named).is_file():
             raise MetricError(f"{VARIABLE} names {named}, which is not a file: point it at {FILE}.")
         return Path(named)
-    own = cache.folder() / FILE
+    own = cache_folder() / FILE
     for path in (own, Path(torch.hub.get_dir()) / "checkpoints" / FILE):
         if path.is_file():
             return path

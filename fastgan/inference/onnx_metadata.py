@@ -1,0 +1,56 @@
+"""What an exported file says of itself, in its metadata under `fastgan.*`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastgan.errors import CheckpointError
+from fastgan.files import sha256_file
+from fastgan.inference.conditions import Conditions
+from fastgan.inference.facts import Facts
+
+
+def read_facts(path: Path, metadata: Mapping[str, str], noise_sizes: tuple[int, ...] = ()) -> Facts:
+    """The facts in an exported file's metadata; CheckpointError if it is not one of ours.
+
+    noise_sizes: what its graph takes, which the metadata does not say.
+    """
+    if "fastgan.version" not in metadata:
+        raise CheckpointError(
+            f"{path} is an ONNX model, but not one that fastgan exported; make one with fastgan export --onnx."
+        )
+    try:
+        known = {key.removeprefix("fastgan."): value for key, value in metadata.items()}
+        return Facts(
+            source=str(path),
+            model=known["model"],
+            resolution=int(known["resolution"]),
+            img_channels=int(known["img_channels"]),
+            z_dim=int(known["z_dim"]),
+            has_truncation={"true": True, "false": False}[known["has_truncation"]],
+            cur_nimg=int(known["cur_nimg"]) if "cur_nimg" in known else None,
+            data_hash=known.get("data_hash"),
+            fingerprint=sha256_file(path),
+            layers=int(known.get("layers", 0)),
+            noise_sizes=noise_sizes,
+            class_names=tuple(json.loads(known.get("class_names", "[]"))),
+            attribute_names=tuple(json.loads(known.get("attribute_names", "[]"))),
+        )
+    except (KeyError, ValueError) as error:
+        raise _garbled(path, metadata, str(error)) from error
+
+
+def read_sample(path: Path, metadata: Mapping[str, str]) -> Conditions | None:
+    """The sample of its data's conditions in an exported file's metadata; None where there is none."""
+    text = metadata.get("fastgan.conditions")
+    try:
+        return None if text is None else Conditions.from_text(text)
+    except Exception as error:  # base64, zip and numpy each raise their own
+        raise _garbled(path, metadata, "the sample of its data's conditions") from error
+
+
+def _garbled(path: Path, metadata: Mapping[str, str], what: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: its metadata lacks or garbles {what}; it was written by fastgan "
+        f"{metadata['fastgan.version']}: export it again with this one."
+    )

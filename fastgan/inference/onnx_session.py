@@ -1,0 +1,163 @@
+"""ONNX Runtime sessions: opened quietly, on the provider that was asked for, and run through IO binding."""
+
+import ctypes
+import re
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from fastgan.errors import CheckpointError, ConfigError
+from fastgan.files import cache_folder
+
+_ERRORS_ONLY = 3
+_NO_ROOM = (
+    "Failed to allocate memory",
+    "bad_alloc",
+    "bad allocation",
+    "out of memory",
+    "AllocateRawInternal",
+)
+_PROVIDERS = {
+    "cuda": ("CUDAExecutionProvider",),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
+}
+
+
+class Session:
+    """A model that ONNX Runtime has loaded.
+
+    On a GPU a run goes on in a thread of its own, so that the next may be queued while the last is copied to the host.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self.provider: str = session.get_providers()[0]
+        """The execution provider that ONNX Runtime took."""
+        self.on_gpu = self.provider != "CPUExecutionProvider"
+        self._required = {value.name for value in session.get_inputs()}
+        self._queue = ThreadPoolExecutor(1) if self.on_gpu else None
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself."""
+        metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        return metadata
+
+    @property
+    def gives_pixels(self) -> bool:
+        """Whether the graph gives uint8 [N, H, W, C] rather than float32 [N, C, H, W]."""
+        return bool(self._session.get_outputs()[0].type == "tensor(uint8)")
+
+    @property
+    def noise_sizes(self) -> tuple[int, ...]:
+        """Side of the square of each input noise_<k>."""
+        inputs = [*self._session.get_inputs(), *self._session.get_overridable_initializers()]
+        sizes = {int(i.name[6:]): i.shape[-1] for i in inputs if re.fullmatch(r"noise_\d+", i.name)}
+        return tuple(sizes[k] for k in sorted(sizes))
+
+    def begin(self, feed: Mapping[str, NDArray[Any]]) -> Callable[[], NDArray[Any]]:
+        """Begin a run on arrays by their input's name; what is returned waits for its first output.
+
+        Raises MemoryError, here or when waited for, where there is not enough.
+        """
+        if self._queue is None:
+            output = self._run(feed)
+            return lambda: output
+        return self._queue.submit(self._run, feed).result
+
+    def _run(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        arrays = {name: np.ascontiguousarray(array) for name, array in feed.items()}
+        # An input that has a default cannot be bound, only fed.
+        run = self._bound if arrays.keys() <= self._required else self._fed
+        try:
+            return run(arrays)
+        except Exception as error:  # ONNX Runtime's exceptions share no base class but this
+            if any(text in str(error) for text in _NO_ROOM):
+                raise MemoryError(str(error)) from error
+            raise
+
+    def _bound(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        binding = self._session.io_binding()
+        for name, array in arrays.items():
+            binding.bind_cpu_input(name, array)
+        binding.bind_output(self._session.get_outputs()[0].name)
+        self._session.run_with_iobinding(binding)
+        output: NDArray[Any] = binding.get_outputs()[0].numpy()
+        return output
+
+    def _fed(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        output: NDArray[Any] = self._session.run(None, dict(arrays))[0]
+        return output
+
+
+def open_session(path: Path, device: str = "auto") -> onnxruntime.InferenceSession:
+    """A quiet session with ONNX Runtime's own choice of threads.
+
+    Raises CheckpointError for a file that it cannot load, ConfigError for a device that it cannot use.
+    """
+    providers = _providers(device)
+    onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no base class but this
+        raise _refused(path, str(error).strip().splitlines()[0]) from error
+    kind = device.partition(":")[0]
+    if kind in _PROVIDERS and session.get_providers()[0] != _PROVIDERS[kind][0]:
+        name = {"cuda": "CUDA", "tensorrt": "TensorRT"}[kind]
+        raise ConfigError(f"--device {device}: ONNX Runtime cannot use {name} here; choose cpu or auto.")
+    return session
+
+
+def _refused(path: Path, reason: str) -> CheckpointError:
+    opset = re.search(r"opset (\d+) is (?:under development|not supported)|till opset (\d+)", reason)
+    if opset:
+        return CheckpointError(
+            f"{path} is of an operator set that ONNX Runtime {onnxruntime.__version__} does not know ({reason}); "
+            "export it again with a lower --opset, or install a newer ONNX Runtime."
+        )
+    return CheckpointError(
+        f"{path} is not a whole ONNX model ({reason}); export it again with fastgan export --onnx."
+    )
+
+
+def _providers(device: str) -> list[Any]:
+    """Execution providers in the order in which ONNX Runtime shall try them."""
+    kind, _, index = device.partition(":")
+    if kind not in ("auto", "cpu", *_PROVIDERS) or (index and not index.isdigit()):
+        raise ConfigError(
+            f"--device {device!r} is unknown: choose auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N."
+        )
+    wanted = _PROVIDERS.get("cuda" if kind == "auto" else kind, ())
+    # get_available_providers lists what was compiled in, not what this machine can run.
+    compiled_in = set(onnxruntime.get_available_providers())
+    if not wanted or not _has_cuda_driver():
+        return ["CPUExecutionProvider"]
+    options: dict[str, Any] = {"device_id": int(index or 0)}
+    of_tensorrt = options | {
+        # Building an engine takes minutes: it is kept for the next time.
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(cache_folder() / "tensorrt"),
+    }
+    found = [
+        (name, of_tensorrt if name.startswith("Tensorrt") else options)
+        for name in wanted
+        if name in compiled_in
+    ]
+    return [*found, "CPUExecutionProvider"]
+
+
+def _has_cuda_driver() -> bool:
+    """Whether the CUDA driver's library can be loaded: without it ONNX Runtime would only print errors."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,61 @@
+"""Open whatever fastgan wrote that can generate.
+
+Adding a runtime is adding a file NAME_runtime.py here with a function
+`open_model(path, *, device, batch, precision) -> Runtime`, and its suffix below.
+"""
+
+import importlib
+import os
+from pathlib import Path
+
+from fastgan.errors import CheckpointError, ConfigError
+from fastgan.inference.runtime import Runtime
+
+RUNTIMES = ("torch", "onnx")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+_BY_SUFFIX = {".onnx": "onnx"}  # everything else that fastgan writes is opened by torch
+
+
+def open_generator(
+    path: str | os.PathLike[str],
+    *,
+    runtime: str = "auto",
+    device: str = "auto",
+    batch: int | None = None,
+    precision: str | None = None,
+    ema: float | None = None,
+) -> Runtime:
+    """Open a run folder, a checkpoint folder, a release .safetensors, or an exported .onnx for generating.
+
+    runtime: "auto" takes ONNX Runtime for an .onnx file and torch for the rest. device: "auto" (a GPU if there is
+    one), "cpu", "cuda" or "cuda:N"; for an .onnx file also "tensorrt" or "tensorrt:N". batch: images a run; by default
+    16 on a CPU and 64 on a GPU, fewer for large images. precision: "fp32", by default, or "bf16", which is faster on
+    processors that have it; an exported file runs in the precision it was exported in, fp32, fp16 or int8. ema: the
+    average of that half-life in kimg, of a run that keeps several; by default the first.
+    Raises CheckpointError for a path that is missing, broken or not ours, ConfigError for impossible settings.
+    """
+    source = Path(path)
+    fitting = _BY_SUFFIX.get(source.suffix.lower(), "torch")
+    if runtime not in ("auto", *RUNTIMES):
+        raise ConfigError(f"--runtime {runtime!r} is unknown: choose one of auto, {', '.join(RUNTIMES)}.")
+    if runtime not in ("auto", fitting):
+        mend = (
+            f"leave --runtime away, or generate from the run that {source.name} was exported from"
+            if fitting == "onnx"
+            else f"export it first: fastgan export {source} --onnx model.onnx"
+        )
+        raise ConfigError(f"{source} cannot be run by the {runtime} runtime; {mend}.")
+    if precision not in (None, *PRECISIONS):
+        raise ConfigError(f"--precision {precision!r} is unknown: choose one of {', '.join(PRECISIONS)}.")
+    if batch is not None and batch < 1:
+        raise ConfigError(f"--batch {batch} is impossible: give a number of at least 1.")
+    if not source.exists():
+        raise CheckpointError(f"{source} does not exist: give a run folder, a checkpoint or an .onnx file.")
+    module = importlib.import_module(f"fastgan.inference.{fitting}_runtime")
+    if ema is not None and fitting == "onnx":
+        raise ConfigError(
+            f"{source} holds one average of the generator: leave --ema away, or generate from the run."
+        )
+    options = {} if ema is None else {"ema": ema}
+    opened: Runtime = module.open_model(source, device=device, batch=batch, precision=precision, **options)
+    return opened

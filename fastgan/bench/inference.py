@@ -20,7 +20,8 @@ from fastgan import models, ops
 from fastgan.bench import eager, train
 from fastgan.bench.timing import Contender, Settings, measure, throughput_row
 from fastgan.config import build
-from fastgan.export.onnx import build as build_onnx
+from fastgan.export.graph import build as build_onnx
+from fastgan.export.onnx import OPSET
 from fastgan.inference import latents
 from fastgan.inference.facts import Facts
 from fastgan.inference.torch_runtime import TorchRuntime, to_uint8
@@ -84,7 +85,7 @@ def _onnxruntime(generator: nn.Module, facts: Facts, device: torch.device, batch
     name = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
     if name not in onnxruntime.get_available_providers():
         return None
-    model = build_onnx(generator).SerializeToString()
+    model = build_onnx(bake(generator), opset=OPSET).SerializeToString()
     session = onnxruntime.InferenceSession(model, options, providers=[name])
     if session.get_providers()[0] != name:
         return None

@@ -1,4 +1,4 @@
-"""A trained generator as one ONNX file of standard operators.
+"""A trained generator as one ONNX file of standard operators, or as two that share w.
 
     inputs   z                  float32 [batch, z_dim]
              label              int64 [batch]               only where the model takes classes: its index
@@ -9,42 +9,62 @@
                                                             give [1, 1, h, w] or [batch, 1, h, w]
     output   images             float32 [batch, C, H, W] about [-1, 1], or uint8 [batch, H, W, C]
 
+Split in two, NAME.mapping.onnx gives w, float32 [batch, layers, w_dim], of all but the noise, and NAME.synthesis.onnx
+takes w and the noise.
+
 A default is an initialiser of the input's name, so `z`, `label` and `attributes` alone must be given. What the model
 is stands in the file's metadata under `fastgan.*`: the names of classes and attributes as JSON lists, and in
 `fastgan.conditions` the sample of the data's conditions, from which `fastgan generate` draws what is not asked for.
 """
 
 import json
-import logging
+import math
 import os
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx
-import onnx_ir
-import torch
-from onnx import ModelProto, helper, numpy_helper
-from onnx_ir.passes import common
-from onnxscript.optimizer import fold_constants
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from onnx import ModelProto, helper
 
 from fastgan import __version__
 from fastgan.errors import ConfigError, OutputError
-from fastgan.export.lowering import lowered
-from fastgan.export.verify import Check, verify
-from fastgan.files import atomic_write
-from fastgan.inference.conditions import Conditions
+from fastgan.export import external, fp16, int8
+from fastgan.export.equalise import equalise
+from fastgan.export.graph import build
+from fastgan.export.verify import Case, Check, ask, check_operators, compare, verify
+from fastgan.inference.conditions import Conditions, JointSample, Request
 from fastgan.inference.facts import Facts
-from fastgan.inference.torch_runtime import load_model, load_sample, to_uint8
+from fastgan.inference.latents import latents
+from fastgan.inference.onnx_runtime import PARTS
+from fastgan.inference.onnx_session import open_session
+from fastgan.inference.torch_runtime import load_model, load_sample
+from fastgan.models import stylegan
 from fastgan.nn import bake
-from fastgan.nn.conditions import encode
 
 OPSET = 20
+PRECISIONS = ("fp32", "fp16", "int8")
+MIN_SNR_DB = {"fp32": -math.inf, "fp16": 40.0, "int8": 26.0}
+"""The least signal to noise that a file of each precision must have against torch in float32, which fp32 must give."""
 _OPSETS = (18, 23)  # what torch's exporter can write and ONNX Runtime >= 1.20 can read
-_NO_LIMIT = 1 << 40  # bytes: every constant is folded, however large
+_FIRST_SEED = 1 << 48  # of the images that ranges are taken from: no user's
+_CALIBRATED_ON = 64  # images at 64 px, fewer above
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    paths: tuple[Path, ...]
+    checks: tuple[Check, ...]
+    snr_db: float
+    """Signal to noise of the images against torch in float32."""
+    kept: tuple[str, ...] = ()
+    """Convolutions that stayed in float in a file of 8 bits, by name."""
+    convolutions: int = 0
+    """How many there are in a file of 8 bits."""
 
 
 def export_onnx(
@@ -53,32 +73,57 @@ def export_onnx(
     *,
     uint8: bool = False,
     opset: int = OPSET,
+    precision: str = "fp32",
+    split: bool = False,
+    min_snr_db: float | None = None,
     overwrite: bool = False,
     report: Callable[[Check], None] = lambda check: None,
-) -> list[Check]:
+    accept: Callable[[Path], None] = lambda path: None,
+) -> Exported:
     """Export the averaged generator of `source` (run, checkpoint, release) to the ONNX file `target`.
 
-    uint8: the graph gives pixels, uint8 [N, H, W, C], instead of float32 [N, C, H, W]. The file appears under its
-    name only when it has passed onnx.checker and agrees with torch; each comparison is handed to `report` as
-    it is made, and all are returned. Raises CheckpointError for a bad source, ConfigError for an opset out of
-    range, OutputError where the file cannot be written, is there already, or does not agree with torch.
+    uint8: the graph gives pixels, uint8 [N, H, W, C], instead of float32 [N, C, H, W]. precision: "fp32", "fp16" or
+    "int8", for weights and what is computed; inputs and outputs stay the same. split: two files, mapping and synthesis.
+    min_snr_db: by default that of `MIN_SNR_DB`. Files appear under their names only when they have passed onnx.checker
+    and agree with torch; each comparison is handed to `report` as it is made. accept: is given the file before it has
+    its name (of two that of the synthesis), and may refuse it by raising. Raises CheckpointError for a bad
+    source, ConfigError for an opset out of range or a model that cannot be split, OutputError where the file cannot be
+    written, is there already, or does not agree with torch.
     """
     path = Path(target)
-    _check_target(path, overwrite=overwrite)
+    paths = [path.with_suffix(f".{part}.onnx") for part in PARTS] if split else [path]
+    for each in paths:
+        _check_target(each, overwrite=overwrite)
     if not _OPSETS[0] <= opset <= _OPSETS[1]:
         raise ConfigError(f"--opset {opset} is out of range: choose one from {_OPSETS[0]} to {_OPSETS[1]}.")
     generator, facts, state = load_model(Path(source))
+    if split and not facts.layers:
+        raise ConfigError(f"{facts.words} has no mapping network to split off: leave --split away.")
     sample = load_sample(Path(source)) if facts.condition_dim else None
-    model = build(generator, uint8=uint8, opset=opset)
-    _describe(model, facts, sample, state["config"]["model"], uint8=uint8)
+    job = _Job(generator, facts, sample, uint8=uint8, opset=opset, precision=precision)
+    floor_db = MIN_SNR_DB[precision] if min_snr_db is None else min_snr_db
     try:
-        with atomic_write(path) as temporary:
-            onnx.save_model(model, temporary)
-            return verify(temporary, generator, facts, report)
+        with external.staged(paths) as staged:
+            checks: list[Check] = []
+            for part, place in zip(PARTS if split else ["whole"], staged, strict=True):
+                made = job.make(part, floor_db)
+                coarse = "fp32" if part == "mapping" else precision
+                _describe(
+                    made.model, part, facts, sample, state["config"]["model"],
+                    uint8=uint8, precision=coarse, snr_db=made.snr_db,
+                )  # fmt: skip
+                external.save(made.model, place)
+                drawn = None if coarse == "fp32" else lambda n: job.drawn(range(n))
+                floor = min(floor_db, made.snr_db)
+                checks += verify(
+                    place, generator, facts, report, part=part, precision=coarse, floor_db=floor, drawn=drawn
+                )
+            accept(staged[-1])
     except OSError as error:
         raise OutputError(
             f"cannot write {path} ({error.strerror or error}): make room or choose another place."
         ) from error
+    return Exported(tuple(paths), tuple(checks), made.snr_db, made.kept, made.convolutions)
 
 
 def _check_target(path: Path, *, overwrite: bool) -> None:
@@ -94,138 +139,86 @@ def _check_target(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path} cannot be made: {parent} is not a folder that you may write to.")
 
 
-class _Graph(nn.Module):
-    """The generator with every input that the file shall have as a tensor."""
+class _Job:
+    """One export: the generator, and how its graphs shall be."""
 
-    def __init__(self, generator: Any, *, uint8: bool) -> None:
-        super().__init__()
-        self.generator: Any = generator
-        self.uint8 = uint8
-
-    def forward(
-        self, z: Tensor, asked: dict[str, Tensor], options: dict[str, Tensor], noise: list[Tensor]
-    ) -> Tensor:
-        c = self._conditions(**asked) if asked else None
-        images = self.generator(z, *([] if c is None else [c]), noise=noise or None, **options)
-        return to_uint8(images) if self.uint8 else images
-
-    def _conditions(self, label: Tensor | None = None, attributes: Tensor | None = None) -> Tensor:
-        return encode(label, attributes, self.generator.config.classes)
-
-
-def build(generator: Any, *, uint8: bool = False, opset: int = OPSET) -> ModelProto:
-    """The graph of `generator` (eval mode, CPU), with defaults for all but z and conditions; no metadata yet."""
-    baked = bake(generator)
-    noise = [baked.get_buffer(f"noise_const_{k}") for k in range(len(baked.noise_shapes))]
-    asked = _examples(baked.config)
-    options = {}
-    if baked.has_truncation:
-        options = {"truncation_psi": torch.tensor(1.0), "truncation_cutoff": torch.tensor(len(noise))}
-    defaults = options | {f"noise_{k}": tensor for k, tensor in enumerate(noise)}
-    batch = {0: torch.export.Dim("batch")}
-    with lowered(), _quiet():
-        program = torch.onnx.export(
-            _Graph(baked, uint8=uint8).eval(),
-            (torch.zeros(2, baked.z_dim), asked, options, noise),
-            dynamo=True,
-            opset_version=opset,
-            input_names=["z", *asked, *defaults],
-            output_names=["images"],
-            dynamic_shapes={
-                "z": batch,
-                "asked": dict.fromkeys(asked, batch),
-                "options": dict.fromkeys(options),
-                "noise": [None] * len(noise),
-            },
-            verbose=False,
-            optimize=False,
+    def __init__(
+        self,
+        generator: Any,
+        facts: Facts,
+        sample: Conditions | None,
+        *,
+        uint8: bool,
+        opset: int,
+        precision: str,
+    ) -> None:
+        self._generator, self._facts, self._precision = generator, facts, precision
+        self._uint8, self._opset = uint8, opset
+        self._count = max(4, min(_CALIBRATED_ON, _CALIBRATED_ON * 64**2 // facts.resolution**2))
+        self._data = (
+            JointSample(facts.class_names, facts.attribute_names, sample) if sample is not None else None
         )
-        assert program is not None
-        _simplify(program.model)
-        model = program.model_proto
-    _strip(model)
-    _name_batch(model, ["z", *asked])
-    _add_defaults(model, defaults)
-    # Shapes inferred while noise had one sample are wrong for callers who give more: infer them again.
-    del model.graph.value_info[:]
-    return onnx.shape_inference.infer_shapes(model, strict_mode=True)
+        self._baked = bake(generator)
+        if precision == "int8" and isinstance(self._baked, stylegan.Generator):
+            self._case(_FIRST_SEED, "whole")  # raises for images that are not finite
+            equalise(self._baked, lambda baked: self._asked(baked, _FIRST_SEED, "whole"))
+
+    def make(self, part: str, floor_db: float) -> int8.Quantised:
+        """The graph of a part in the precision asked for; OutputError where it does not reach `floor_db`."""
+        model = build(self._baked, part, uint8=self._uint8, opset=self._opset)
+        check_operators(model)
+        measured = self._case(0, part)
+
+        def snr_db(candidate: ModelProto) -> float:
+            return compare(measured, _run(candidate, measured), floor_db=floor_db, exact=False).snr_db
+
+        if self._precision == "int8" and part != "mapping":
+            return int8.quantise(model, [self._case(_FIRST_SEED, part).feed], snr_db, floor_db)
+        if self._precision == "fp16" and part != "mapping":
+            model = fp16.halve(model)
+        reached = snr_db(model)
+        if reached < floor_db:
+            raise OutputError(
+                f"the exported graph differs from torch: {reached:.1f} dB, of {floor_db:g} that are asked for, so "
+                "nothing was written: give a lower --min-snr"
+                + (", or leave --fp16 away." if self._precision == "fp16" else ".")
+            )
+        return int8.Quantised(model, reached, (), 0)
+
+    def _case(self, first: int, part: str) -> Case:
+        """What the images of `count` seeds from `first` on are asked, and what torch answers."""
+        return self._asked(self._generator, first, part)
+
+    def _asked(self, generator: Any, first: int, part: str) -> Case:
+        seeds = range(first, first + self._count)
+        return ask(generator, "seeds", latents(seeds, self._facts.z_dim), self.drawn(seeds), {}, part)
+
+    def drawn(self, seeds: Sequence[int]) -> Conditions:
+        """Conditions of these seeds, as they are in the data."""
+        return self._data.draw(seeds, Request()) if self._data is not None else Conditions()
 
 
-def _examples(config: Any) -> dict[str, Tensor]:
-    """The inputs for conditions that a model takes, two of each."""
-    asked = {}
-    if getattr(config, "classes", 0):
-        asked["label"] = torch.zeros(2, dtype=torch.int64)
-    if getattr(config, "attributes", 0):
-        asked["attributes"] = torch.zeros(2, config.attributes)
-    return asked
-
-
-def _simplify(model: onnx_ir.Model) -> None:
-    """Fold constants and drop what nothing uses, exactly.
-
-    Not by the exporter's own optimiser: it takes a constant up to 1e-8 for zero and so removes the epsilon that
-    keeps the mapping network's normalisation finite at z = 0.
-    """
-    common.InlinePass()(model)
-    fold_constants(model, input_size_limit=_NO_LIMIT, output_size_limit=_NO_LIMIT)
-    for simplify in (
-        common.RemoveUnusedNodesPass(),
-        common.RemoveUnusedFunctionsPass(),
-        common.RemoveUnusedOpsetsPass(),
-        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-        common.DeduplicateInitializersPass(),
-        common.CommonSubexpressionEliminationPass(),
-        common.NameFixPass(),
-    ):
-        simplify(model)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks about itself (torchvision, deprecations) off the user's screen."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
-def _strip(model: ModelProto) -> None:
-    """Drop the exporter's notes: stack traces with paths of this machine."""
-    for item in (model, model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
-        item.ClearField("metadata_props")
-        item.ClearField("doc_string")
-    for initializer in model.graph.initializer:
-        initializer.ClearField("metadata_props")
-        initializer.ClearField("doc_string")
-
-
-def _name_batch(model: ModelProto, inputs: list[str]) -> None:
-    """Call the first dimension of these inputs and of the output "batch"."""
-    for value in (*model.graph.input, *model.graph.output):
-        if value.name in inputs or value.name == "images":
-            value.type.tensor_type.shape.dim[0].dim_param = "batch"
-
-
-def _add_defaults(model: ModelProto, defaults: dict[str, Tensor]) -> None:
-    """Give these inputs an initialiser of their own name, which callers may override."""
-    inputs = {value.name: value for value in model.graph.input}
-    for name, tensor in defaults.items():
-        model.graph.initializer.append(numpy_helper.from_array(tensor.numpy(), name))
-        if tensor.ndim:
-            # A symbol of its own: one input may have one sample for all while another has one for each.
-            inputs[name].type.tensor_type.shape.dim[0].dim_param = f"{name}_batch"
+def _run(model: ModelProto, case: Case) -> NDArray[Any]:
+    """What ONNX Runtime answers in a case."""
+    with tempfile.TemporaryDirectory(prefix="fastgan.") as folder:
+        path = Path(folder) / "model.onnx"
+        copied = ModelProto()
+        copied.CopyFrom(model)
+        external.save(copied, path)
+        answer: NDArray[Any] = open_session(path, "cpu").run(None, case.feed)[0]
+    return answer
 
 
 def _describe(
-    model: ModelProto, facts: Facts, sample: Conditions | None, config: dict[str, Any], *, uint8: bool
+    model: ModelProto,
+    part: str,
+    facts: Facts,
+    sample: Conditions | None,
+    config: dict[str, Any],
+    *,
+    uint8: bool,
+    precision: str,
+    snr_db: float,
 ) -> None:
     """Write what the model is into the file."""
     pixels = "uint8 0..255" if uint8 else "float32 -1..1 (clamp)"
@@ -241,6 +234,9 @@ def _describe(
         "pixels": pixels,
         "layout": "NHWC" if uint8 else "NCHW",
         "latents": "standard normal; from a seed as in fastgan/inference/latents.py",
+        "part": part,
+        "precision": precision,
+        "snr_db": f"{snr_db:.1f}",
     }
     if facts.layers:
         metadata["layers"] = str(facts.layers)
@@ -248,7 +244,7 @@ def _describe(
         metadata["class_names"] = json.dumps(facts.class_names)
     if facts.attribute_names:
         metadata["attribute_names"] = json.dumps(facts.attribute_names)
-    if sample is not None:
+    if sample is not None and part != "synthesis":
         metadata["conditions"] = sample.to_text()
     if facts.cur_nimg is not None:
         metadata["cur_nimg"] = str(facts.cur_nimg)
@@ -256,5 +252,5 @@ def _describe(
         metadata["data_hash"] = facts.data_hash
     helper.set_model_props(model, {f"fastgan.{key}": value for key, value in metadata.items()})
     model.producer_name, model.producer_version = "fastgan", __version__
-    model.graph.name = facts.model
+    model.graph.name = facts.model if part == "whole" else f"{facts.model}_{part}"
     model.doc_string = f"{facts.model} generator, {facts.resolution} px, exported by fastgan {__version__}"

@@ -19,6 +19,7 @@ from fastgan.errors import CheckpointError, ConfigError, OutputError
 from fastgan.export import export_onnx, verify
 from fastgan.export import onnx as exporting
 from fastgan.inference import latents
+from fastgan.nn import bake
 from fastgan.training.checkpoint import load_generator
 from tests.tiny import DATA_HASH, tiny_run
 
@@ -124,12 +125,14 @@ def test_metadata(stylegan: Path, runs: dict[str, Path]) -> None:
     assert config["name"] == "stylegan"
     assert config["channel_multiplier"] == generator.config.channel_multiplier
     assert len(metadata.pop("fastgan.fingerprint")) == 64
+    assert float(metadata.pop("fastgan.snr_db")) > 90
     assert metadata == {
         "fastgan.version": __version__, "fastgan.model": "stylegan", "fastgan.resolution": "16",
         "fastgan.img_channels": "3", "fastgan.z_dim": "16", "fastgan.has_truncation": "true",
         "fastgan.layers": "6", "fastgan.cur_nimg": "1500", "fastgan.data_hash": DATA_HASH, "fastgan.layout": "NCHW",
         "fastgan.pixels": "float32 -1..1 (clamp)",
         "fastgan.latents": "standard normal; from a seed as in fastgan/inference/latents.py",
+        "fastgan.part": "whole", "fastgan.precision": "fp32",
     }  # fmt: skip
     assert model.producer_name == "fastgan"
 
@@ -173,13 +176,14 @@ def test_zero_latent_is_finite(stylegan: Path, runs: dict[str, Path]) -> None:
 
 def test_checks_are_reported(runs: dict[str, Path], tmp_path: Path) -> None:
     reported: list[verify.Check] = []
-    checks = export_onnx(runs["stylegan"], tmp_path / "m.onnx", uint8=True, report=reported.append)
-    assert checks == reported
-    assert [(check.what, check.batch) for check in checks] == [
+    done = export_onnx(runs["stylegan"], tmp_path / "m.onnx", uint8=True, report=reported.append)
+    assert [*done.checks] == reported
+    assert done.paths == (tmp_path / "m.onnx",)
+    assert [(check.what, check.batch) for check in reported] == [
         ("defaults", 1), ("defaults", 3), ("defaults", 64), ("truncation 0.7", 3),
         ("truncation in half", 3), ("noise for each image", 3),
     ]  # fmt: skip
-    assert all(check.difference <= check.tolerance == 1 for check in checks)
+    assert all(check.difference <= check.tolerance == 1 for check in reported)
     output = onnx.load(tmp_path / "m.onnx").graph.output[0].type.tensor_type
     assert output.elem_type == onnx.TensorProto.UINT8
     assert [d.dim_param or d.dim_value for d in output.shape.dim] == ["batch", 16, 16, 3]
@@ -194,8 +198,8 @@ def test_other_opsets(opset: int, runs: dict[str, Path], tmp_path: Path) -> None
 def test_large_upsampling_is_exported_too(tmp_path: Path) -> None:
     """Above 64 px the graph takes another form."""
     run = tiny_run(tmp_path / "run", "stylegan", resolution=256)
-    checks = export_onnx(run, tmp_path / "m.onnx")
-    assert [check.batch for check in checks] == [1, 3, 16, 3, 3, 3]
+    done = export_onnx(run, tmp_path / "m.onnx")
+    assert [check.batch for check in done.checks] == [1, 3, 16, 3, 3, 3]
     count = Counter(node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node)
     assert (count["MatMul"], count["Resize"]) == (2 * 5, 1)
 
@@ -203,7 +207,7 @@ def test_large_upsampling_is_exported_too(tmp_path: Path) -> None:
 @cache
 def built(name: str, uint8: bool) -> onnx.ModelProto:
     generator, _ = load_generator(BUILT_FROM[name])
-    return exporting.build(generator, uint8=uint8)
+    return exporting.build(bake(generator), uint8=uint8, opset=exporting.OPSET)
 
 
 BUILT_FROM: dict[str, Path] = {}
@@ -325,7 +329,7 @@ def test_full_disk(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporting.onnx, "save_model", full)
+    monkeypatch.setattr(exporting.external.onnx, "save_model", full)
     with pytest.raises(OutputError, match="No space left on device"):
         export_onnx(runs["dcgan"], tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []

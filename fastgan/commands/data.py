@@ -119,7 +119,7 @@ def info(file: Path, verify: bool, as_json: bool) -> None:
         )
     dataset = packed.verify(file) if verify else packed.read(file)
     if as_json:
-        click.echo(json.dumps({**_facts(file, dataset), "verified": verify}, indent=2))
+        click.echo(json.dumps({**facts_of(file, dataset), "verified": verify}, indent=2))
         return
     _warn(dataset)
     _print_summary(file, dataset)
@@ -186,7 +186,7 @@ def _warn(dataset: Dataset) -> None:
         )
 
 
-def _facts(file: Path, dataset: Dataset) -> dict[str, Any]:
+def facts_of(file: Path, dataset: Dataset) -> dict[str, Any]:
     """Everything `info` knows, as JSON types."""
     counts = (
         [] if dataset.labels is None else dataset.labels.bincount(minlength=len(dataset.class_names)).tolist()
@@ -230,7 +230,7 @@ def _attribute_text(name: str, facts: dict[str, Any]) -> str:
 
 
 def _print_summary(file: Path, dataset: Dataset) -> None:
-    facts = _facts(file, dataset)
+    facts = facts_of(file, dataset)
     kind = {1: "grey", 3: "RGB", 4: "RGBA"}[dataset.channels]
     click.echo(f"file        {file} ({facts['bytes'] / 1e6:,.1f} MB)")
     click.echo(f"images      {len(dataset):,} of {dataset.resolution} x {dataset.resolution} {kind}")

@@ -1,13 +1,15 @@
 """`fastgan export`: a trained model in a format that runs without fastgan."""
 
 import math
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from fastgan.export import Check
+    from fastgan.export import Check, Exported
 
 EXAMPLES = """\b
 Examples:
@@ -16,12 +18,16 @@ Examples:
   fastgan export runs/0007 --onnx small.onnx --int8        8 bits: 1.7 to 3 times as fast on a CPU
   fastgan export runs/0007 --onnx half.onnx --fp16         half the size, for a GPU
   fastgan export runs/0007 --onnx parts.onnx --split       parts.mapping.onnx and parts.synthesis.onnx
+  fastgan export runs/0007 --onnx small.onnx --int8 --check-fid --data photos.fgd
+  fastgan export runs/0007 --triton models/                a model repository for Triton Inference Server
+  fastgan export model.onnx --triton models/               the same, of a file that was exported before
 """
+IMAGES = 2000
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--onnx", "target", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option("--onnx", "target", type=click.Path(path_type=Path), help="The file to write.")
 @click.option("--uint8", is_flag=True, help="Give pixels, uint8 [N, H, W, C], not float32 [N, C, H, W].")
 @click.option("--fp16", is_flag=True, help="Compute in half precision; inputs and outputs stay float32.")
 @click.option("--int8", is_flag=True, help="Convolutions in 8 bits, but those that need more.")
@@ -33,29 +39,64 @@ Examples:
 )
 @click.option("--split", is_flag=True, help="Two files that share w: the mapping network, and the synthesis.")
 @click.option("--opset", type=int, default=20, show_default=True, help="ONNX operator set, 18 to 23.")
-@click.option("--overwrite", is_flag=True, help="Replace the file if it is there.")
+@click.option(
+    "--triton",
+    "repository",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write the model, batched and giving pixels, into this model repository of Triton Inference Server.",
+)
+@click.option("--check-fid", is_flag=True, help="Refuse a file that scores worse than the model in torch.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="For --check-fid: the real images, or their statistics; else the model's own images of other seeds.",
+)
+@click.option(
+    "-n",
+    "--count",
+    type=click.IntRange(min=50),
+    help=f"For --check-fid: images to score.  [default: {IMAGES}]",
+)
+@click.option(
+    "--fid-limit",
+    type=click.FloatRange(min=0),
+    metavar="PERCENT",
+    help="For --check-fid: by how much of it the file's FID may be above torch's.  [default: 25]",
+)
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
 def command(
     source: Path,
-    target: Path,
+    target: Path | None,
     uint8: bool,
     fp16: bool,
     int8: bool,
     min_snr: float | None,
     split: bool,
     opset: int,
+    repository: Path | None,
+    check_fid: bool,
+    data: Path | None,
+    count: int | None,
+    fid_limit: float | None,
     overwrite: bool,
 ) -> None:
     """Export the averaged generator of SOURCE (a run, a checkpoint or a release) to ONNX.
 
     The file is checked, and run by ONNX Runtime against torch, before it appears under its name. Only the input
-    z must be given; truncation_psi and the noise_<k> have defaults.
+    z must be given; truncation_psi and the noise_<k> have defaults. With --triton also, or alone, as a model that is
+    named like the file, else like SOURCE, which may then be an exported .onnx too.
     """
-    from fastgan.errors import ConfigError
-    from fastgan.export import export_onnx
+    _check_options(source, target, repository, fp16=fp16, int8=int8, split=split)
+    _check_scoring(check_fid, data, count, fid_limit)
+    from fastgan.export import export_onnx, triton
 
-    if fp16 and int8:
-        raise ConfigError("--fp16 and --int8 are two precisions of one file: give one, or export twice.")
-    click.echo(f"exporting {source} ...", err=True)
+    accept: Callable[[Path], None] = lambda path: None  # noqa: E731
+    if check_fid:
+        from fastgan.commands._check_fid import LIMIT, checker
+
+        limit = LIMIT if fid_limit is None else fid_limit / 100
+        accept = checker(source, data, count or IMAGES, limit)
 
     def report(check: "Check") -> None:
         unit = " grey levels" if uint8 else ""
@@ -65,27 +106,80 @@ def command(
             f"{unit}{limit}, {_decibels(check.snr_db)}"
         )
 
-    done = export_onnx(
-        source,
-        target,
-        uint8=uint8,
-        opset=opset,
-        precision="fp16" if fp16 else "int8" if int8 else "fp32",
-        split=split,
-        min_snr_db=min_snr,
-        overwrite=overwrite,
-        report=report,
-    )
-    if int8:
+    with ExitStack() as stack:
+        model = None if repository is None else repository / (target or source.resolve()).stem
+        if model is not None:
+            triton.check_target(model, overwrite=overwrite)
+        file = target or source
+        if source.suffix.lower() != ".onnx":
+            click.echo(f"exporting {source} ...", err=True)
+            file = target or _passing(stack, f"{source.resolve().stem}.onnx")
+            done = export_onnx(
+                source,
+                file,
+                uint8=uint8,
+                opset=opset,
+                precision="fp16" if fp16 else "int8" if int8 else "fp32",
+                split=split,
+                min_snr_db=min_snr,
+                overwrite=overwrite,
+                report=report,
+                accept=accept,
+            )
+            _say(done, named=target is not None)
+        if repository is not None and model is not None:
+            triton.write_repository(file, repository, name=model.name, overwrite=overwrite)
+            click.echo(f"{model}; serve it: tritonserver --model-repository={repository.absolute()}")
+
+
+def _check_options(
+    source: Path, target: Path | None, repository: Path | None, *, fp16: bool, int8: bool, split: bool
+) -> None:
+    """ConfigError for options that do not go together."""
+    from fastgan.errors import ConfigError
+
+    if target is None and repository is None:
+        raise ConfigError("there is nothing to write: give --onnx FILE, --triton DIR, or both.")
+    if fp16 and int8:
+        raise ConfigError("--fp16 and --int8 are two precisions of one file: give one, or export twice.")
+    if split and repository is not None:
+        raise ConfigError("--triton serves a whole model: leave --split away, or export twice.")
+    if source.suffix.lower() == ".onnx" and (target is not None or fp16 or int8):
+        raise ConfigError(
+            f"{source} is exported already: it can be written for --triton alone; give the run for anything else."
+        )
+
+
+def _check_scoring(check_fid: bool, *options: Path | float | None) -> None:
+    """ConfigError for options of --check-fid without it."""
+    from fastgan.errors import ConfigError
+
+    if not check_fid and any(option is not None for option in options):
+        raise ConfigError(
+            "--data, -n and --fid-limit are for --check-fid: give that too, or leave them away."
+        )
+
+
+def _say(done: "Exported", *, named: bool) -> None:
+    """What was written; named: under a name of the user's."""
+    if done.convolutions:
         click.echo(
             f"{done.convolutions - len(done.kept)} of {done.convolutions} convolutions in 8 bits; in float: "
             f"{', '.join(done.kept)}"
         )
     click.echo(f"signal to noise against torch: {_decibels(done.snr_db)}")
-    for path in done.paths:
+    for path in done.paths if named else ():
         click.echo(f"{path}, {path.stat().st_size / 1e6:.1f} MB")
-    click.echo(f"try it: fastgan generate {done.paths[-1]} --grid")
+    if named:
+        click.echo(f"try it: fastgan generate {done.paths[-1]} --grid")
 
 
 def _decibels(snr_db: float) -> str:
     return f"{snr_db:.1f} dB" if math.isfinite(snr_db) else "no difference"
+
+
+def _passing(stack: ExitStack, name: str) -> Path:
+    """A path for a file that is needed while `stack` is open."""
+    from tempfile import TemporaryDirectory
+
+    return Path(stack.enter_context(TemporaryDirectory(prefix="fastgan."))) / name

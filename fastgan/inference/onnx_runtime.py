@@ -31,6 +31,11 @@ def open_model(path: Path, *, device: str, batch: int | None, precision: str | N
     """Open `path` in an ONNX Runtime session; the arguments are those of `open_generator`."""
     session = Session(open_session(path, device))
     part = session.metadata.get("fastgan.part", "whole")
+    if part == "triton":
+        raise CheckpointError(
+            f"{path} is for Triton Inference Server, whose callers give each image its own truncation: generate from "
+            "the run or file that it was made of."
+        )
     opened = (
         _open_split(path, session, part, device, batch)
         if part in PARTS

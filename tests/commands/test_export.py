@@ -42,3 +42,26 @@ def test_export_then_generate(run: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("fastgan: error: new/model.onnx is there already")
     assert "Traceback" not in done.stderr
+
+
+def test_triton(run: Path, tmp_path: Path) -> None:
+    """Alone it leaves nothing but the repository; of a file that was exported before it gives the same."""
+    done = call("export", run, "--triton", "models", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "serve it: tritonserver --model-repository=" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["0007"]
+
+    done = call("export", run, "--onnx", "m.onnx", "--triton", "models", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = call("export", "m.onnx", "--triton", "again", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    files = [tmp_path / folder / "m" / "1" / "model.onnx" for folder in ("models", "again")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+    done = call("export", "m.onnx", "--triton", "again", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "again/m is there already" in done.stderr
+    done = call("export", "m.onnx", "--onnx", "n.onnx", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "m.onnx is exported already" in done.stderr

@@ -1,0 +1,174 @@
+"""Does an exported file score as well as the model that it was made from? For `fastgan export --check-fid`.
+
+Both make the images of the same seeds, so that chance is nearly the same for both: what remains of the difference is
+the file's. They are compared with real images, or without any with the model's own images of other seeds; its distance
+to those is then the floor that no file can pass below, and what the file has above it is what the export cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fastgan.inference.runtime import Runtime
+    from fastgan.metrics.extractors import Extractor
+    from fastgan.metrics.summary import Summary
+
+    Bar = Callable[[str, int], Callable[[int], None]]
+
+WORSE_BY = 0.05
+"""The file's FID may be above torch's by this share of it"""
+OF_THE_SPREAD = 0.01
+"""or by this share of the reference's variance in the features, where torch's FID is close to 0."""
+METRICS = ("fid", "kid")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The scores of both, by name, and how far apart they may be."""
+
+    torch: dict[str, float]
+    file: dict[str, float]
+    allowed: float
+    """The most by which the file's FID may be above torch's."""
+
+    @property
+    def worse_by(self) -> float:
+        """How far the file's FID is above torch's; below 0 where chance made it better."""
+        fid = next(iter(self.torch))
+        return self.file[fid] - self.torch[fid]
+
+
+def checker(source: Path, data: Path | None, count: int) -> Callable[[Path], None]:
+    """A check of exported files against the model in `source`, on `count` images: it prints, and refuses a bad one.
+
+    data: the real images, or their statistics. Opens everything at once, so that a mistake is said before the export;
+    raises what `open_generator`, `open_dataset` and `open_extractor` do. The check raises OutputError.
+    """
+    from fastgan.errors import OutputError
+    from fastgan.inference import open_generator
+
+    network = _network()
+    model = open_generator(source)
+    with _bars() as bar:
+        if data is None:
+            against = _summary(model, count, count, network, bar("other seeds", count))
+        else:
+            against = _real(data, model, network, bar)
+        expected = _summary(model, 0, count, network, bar("torch", count))
+
+    def check(file: Path) -> None:
+        with _bars() as bar:
+            found = _summary(open_generator(file), 0, count, network, bar("exported", count))
+        verdict = judge(against, expected, found, network)
+        _print(verdict, count, "torch's own of other seeds" if data is None else str(data))
+        if not verdict.worse_by <= verdict.allowed:
+            raise OutputError(
+                f"the exported model's FID is {verdict.worse_by:.3g} above torch's, and at most {verdict.allowed:.3g} "
+                "is allowed, so nothing was written: export it with more precision, or leave --check-fid away."
+            )
+
+    return check
+
+
+def judge(against: Summary, expected: Summary, found: Summary, network: Extractor) -> Verdict:
+    """The scores of torch's images and the file's against the same reference, and what is allowed."""
+    from fastgan.metrics import frechet_distance, kernel_distance
+
+    fid, kid = (network.space(metric) for metric in METRICS)
+    scores = [
+        {
+            f"fid[{fid}]": frechet_distance(against.moments[fid], made.moments[fid]),
+            f"kid[{kid}]": kernel_distance(against.features[kid], made.features[kid]).mean,
+        }
+        for made in (expected, found)
+    ]
+    spread = float(against.moments[fid].covariance.trace())
+    allowed = max(WORSE_BY * scores[0][f"fid[{fid}]"], OF_THE_SPREAD * spread)
+    return Verdict(torch=scores[0], file=scores[1], allowed=allowed)
+
+
+def _network() -> Extractor:
+    """The default extractor, or random convolutions where its weights are not installed."""
+    from fastgan.errors import MetricError
+    from fastgan.inference.torch_runtime import choose_device
+    from fastgan.metrics import open_extractor
+
+    device = choose_device("auto")
+    try:
+        return open_extractor(None, device)
+    except MetricError as error:
+        click.echo(f"note: {error}", err=True)
+        click.echo("note: random convolutions stand in, which see gross differences alone", err=True)
+        return open_extractor("random-conv", device)
+
+
+def _real(data: Path, model: Runtime, network: Extractor, bar: Bar) -> Summary:
+    """The real images at the model's size, as the extractor sees them."""
+    from fastgan.commands._findings import open_real
+    from fastgan.commands._samples import ModelSamples
+    from fastgan.errors import MetricError
+    from fastgan.metrics import reference
+
+    real, shared = open_real(data, ModelSamples(model, 1.0), split=None, labels=False, images=False)
+    if shared is None:
+        assert real is not None
+        shared = reference.make_reference(real, network, METRICS, advance=bar("reference", len(real)))
+    shared.check(network, METRICS)
+    shape = [model.resolution, model.resolution, model.img_channels]
+    if shared.about["image_shape"] != shape:
+        raise MetricError(
+            f"{data} is of images {shared.about['image_shape']}, and the model makes {shape}: give the images."
+        )
+    return shared.summary
+
+
+def _summary(
+    model: Runtime, first: int, count: int, network: Extractor, advance: Callable[[int], None]
+) -> Summary:
+    """The images of seeds first, ..., first + count - 1, as the extractor sees them."""
+    from fastgan.metrics.summary import summarise
+
+    return summarise(
+        _batches(model, first, count), count, network, METRICS, what="generated", advance=advance
+    )
+
+
+def _batches(model: Runtime, first: int, count: int) -> Iterator[Tensor]:
+    import torch
+
+    from fastgan.metrics.summary import BATCH
+
+    for start in range(first, first + count, BATCH):
+        yield torch.from_numpy(model.sample(min(BATCH, first + count - start), start))
+
+
+@contextmanager
+def _bars() -> Iterator[Bar]:
+    """bar(stage, total) -> advance(n)."""
+    from fastgan.commands._bars import bars
+
+    with bars() as shown:
+
+        def bar(stage: str, total: int) -> Callable[[int], None]:
+            task = shown.add_task(stage, total=total)
+            return lambda n: shown.advance(task, n)
+
+        yield bar
+
+
+def _print(verdict: Verdict, count: int, against: str) -> None:
+    for name, value in verdict.torch.items():
+        limit = f"; at most {verdict.allowed:+.3g} is allowed" if name.startswith("fid") else ""
+        click.echo(
+            f"{name} of {count:,} images against {against}: torch {value:.4g}, the file {verdict.file[name]:.4g} "
+            f"({verdict.file[name] - value:+.3g}{limit})"
+        )

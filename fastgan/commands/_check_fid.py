@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     Bar = Callable[[str, int], Callable[[int], None]]
 
-WORSE_BY = 0.05
-"""The file's FID may be above torch's by this share of it"""
-OF_THE_SPREAD = 0.01
-"""or by this share of the reference's variance in the features, where torch's FID is close to 0."""
+LIMIT = 0.25
+"""By how much the file's FID may be above torch's: a share of it, or of the reference's variance in the features, which
+is more where torch's FID is near 0. Measured at 64 px: a StyleGAN in 8 bits, 28 dB from torch, is at 0.22 against real
+images and at 0.23 against its own; at 20 dB it is above 0.4 and 1.3."""
 METRICS = ("fid", "kid")
 
 
@@ -47,10 +47,11 @@ class Verdict:
         return self.file[fid] - self.torch[fid]
 
 
-def checker(source: Path, data: Path | None, count: int) -> Callable[[Path], None]:
+def checker(source: Path, data: Path | None, count: int, limit: float = LIMIT) -> Callable[[Path], None]:
     """A check of exported files against the model in `source`, on `count` images: it prints, and refuses a bad one.
 
-    data: the real images, or their statistics. Opens everything at once, so that a mistake is said before the export;
+    data: the real images, or their statistics. limit: as `LIMIT`. Opens everything at once, so that a mistake is said
+    before the export;
     raises what `open_generator`, `open_dataset` and `open_extractor` do. The check raises OutputError.
     """
     from fastgan.errors import OutputError
@@ -68,18 +69,20 @@ def checker(source: Path, data: Path | None, count: int) -> Callable[[Path], Non
     def check(file: Path) -> None:
         with _bars() as bar:
             found = _summary(open_generator(file), 0, count, network, bar("exported", count))
-        verdict = judge(against, expected, found, network)
+        verdict = judge(against, expected, found, network, limit)
         _print(verdict, count, "torch's own of other seeds" if data is None else str(data))
         if not verdict.worse_by <= verdict.allowed:
             raise OutputError(
                 f"the exported model's FID is {verdict.worse_by:.3g} above torch's, and at most {verdict.allowed:.3g} "
-                "is allowed, so nothing was written: export it with more precision, or leave --check-fid away."
+                "is allowed, so nothing was written: export it with more precision, or give a higher --fid-limit."
             )
 
     return check
 
 
-def judge(against: Summary, expected: Summary, found: Summary, network: Extractor) -> Verdict:
+def judge(
+    against: Summary, expected: Summary, found: Summary, network: Extractor, limit: float = LIMIT
+) -> Verdict:
     """The scores of torch's images and the file's against the same reference, and what is allowed."""
     from fastgan.metrics import frechet_distance, kernel_distance
 
@@ -92,7 +95,7 @@ def judge(against: Summary, expected: Summary, found: Summary, network: Extracto
         for made in (expected, found)
     ]
     spread = float(against.moments[fid].covariance.trace())
-    allowed = max(WORSE_BY * scores[0][f"fid[{fid}]"], OF_THE_SPREAD * spread)
+    allowed = limit * max(scores[0][f"fid[{fid}]"], spread)
     return Verdict(torch=scores[0], file=scores[1], allowed=allowed)
 
 

@@ -67,7 +67,7 @@ def test_against_data(
 
     (tmp_path / "m.onnx").write_text("old")
     noisy()
-    assert fastgan([*line, "--overwrite"]) == 2
+    assert fastgan([*line, "--overwrite", "--fid-limit", "5"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("fastgan: error: the exported model's FID is ")
     assert "so nothing was written" in said
@@ -102,6 +102,7 @@ def test_limits_are_of_the_score_or_of_the_spread() -> None:
         ([], "there is nothing to write: give --onnx FILE, --triton DIR, or both"),
         (["--onnx", "m.onnx", "-n", "60"], "are for --check-fid"),
         (["--onnx", "m.onnx", "--data", "x.fgd"], "are for --check-fid"),
+        (["--onnx", "m.onnx", "--fid-limit", "3"], "are for --check-fid"),
         (["--onnx", "m.onnx", "--check-fid", "--data", "nowhere"], "nowhere"),
         (["--onnx", "m.onnx", "--check-fid", "-n", "3"], "3 is not in the range x>=50"),
     ],

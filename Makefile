@@ -2,6 +2,7 @@
 # make test        the whole test suite, as CI runs it
 # make lint type   ruff; mypy
 # make bench       kernels, a training step and inference against their baselines; writes benchmarks/results/
+# make node-client the packages of tests/clients/node, whose tests are skipped without them; needs npm
 # make gpu-check   on a machine with an NVIDIA GPU: build, test there, benchmark; no network needed
 # make sanitize    after gpu-check: the op tests under compute-sanitizer, memcheck and racecheck
 # make cuda-compile  compile every .cu file; needs nvcc, but no GPU
@@ -16,7 +17,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 NATIVE := setup.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: demo test lint type bench gpu-check sanitize cuda-compile clean
+NODE   := tests/clients/node
+
+.PHONY: demo test node-client lint type bench gpu-check sanitize cuda-compile clean
 
 demo: $(VENV)/demo.installed
 	rm -rf $(DEMO)
@@ -35,6 +38,14 @@ demo: $(VENV)/demo.installed
 
 test: $(VENV)/dev.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+node-client: $(NODE)/node_modules/.package-lock.json
+
+# Without npm, or without a registry, the client's tests are skipped: that is no reason to fail.
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
+	@if ! command -v npm >/dev/null; then echo "no npm: the tests of $(NODE) will be skipped"; \
+	elif npm ci --prefix $(NODE) --no-audit --no-fund --loglevel=error; then touch $@; \
+	else rm -rf $(NODE)/node_modules; echo "npm ci failed: the tests of $(NODE) will be skipped"; fi
 
 lint: $(VENV)/dev.installed
 	$(BIN)/ruff check .

@@ -105,6 +105,9 @@ def open_session(path: Path, device: str = "auto") -> onnxruntime.InferenceSessi
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
+    # Planning the memory of a run ahead is no faster here, and a second run holds the plan's block beside the first's:
+    # 5.6 GB instead of 3.5 for an image of 4096 px.
+    options.enable_mem_pattern = False
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no base class but this

@@ -75,8 +75,9 @@ code=$?
 [ -z "$stopped" ] || wait "$generating"
 
 took=$((SECONDS - begun))
-# What fastgan said last; other starts may have left their summaries meanwhile.
-last=$(tail --bytes="+$((before + 1))" "$log" | grep --invert-match ' fastgan generate: .*, exit [0-9]*$' | tail -n 1)
+# What fastgan said; other starts may have left their summaries meanwhile.
+said=$(tail --bytes="+$((before + 1))" "$log" | grep --invert-match ' fastgan generate: .*, exit [0-9]*$')
+last=$(tail -n 1 <<<"$said")
 case $limit in
     *m) limit=$((${limit%m} * 60)) ;;
     *h) limit=$((${limit%h} * 3600)) ;;
@@ -84,7 +85,8 @@ case $limit in
     *) limit=${limit%s} ;;
 esac
 if [ "$code" -eq 0 ]; then
-    summary 0 "done after $took s: ${last:-no output}"
+    counted=$(grep ' images ' <<<"$said" | tail -n 1)
+    summary 0 "done after $took s: ${counted:-$last}"
 elif [ -n "$stopped" ]; then
     summary 75 "told to stop after $took s, to go on at the next start"
 elif [ "$code" -eq 124 ] || { [ "$code" -eq 137 ] && [ "$limit" -gt 0 ] && [ "$took" -ge "$limit" ]; }; then

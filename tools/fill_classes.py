@@ -42,7 +42,7 @@ from fastgan.inference import open_generator
 
 SEEDS_A_CLASS = 1_000_000_000
 _MADE = re.compile(r"(?:^|/)(?:synthetic|earlier)/(?:\d{8}-)?seed(\d+)\.\w+$")
-FORMATS = ("png", "jpg", "webp")
+FORMATS = ("png", "jpg", "webp", "webp-lossless")
 _SET_HERE = {"-n", "--count", "--seed", "--seeds", "--class", "--format", "-o", "--out", "--grid"}
 
 

@@ -13,7 +13,7 @@
 # The arguments are those of `fastgan generate`, but for --shard; OUT lies on a file system that all machines see.
 # Two minutes before its time is up a task stops and queues itself again; killed, pre-empted, or submitted again with
 # the same line, it goes on where it stopped. Some shards alone: FASTGAN_SHARDS=16 sbatch --array=3,7 tools/...
-# Afterwards: sbatch --dependency=afterok:JOB --wrap 'fastgan generate (the same arguments) --verify'
+# Afterwards: sbatch --dependency=afterok:JOB --wrap 'fastgan generate --verify -o /scratch/faces'
 set -euo pipefail
 : "${1:?"usage: sbatch --array=0-15 tools/generate_slurm.sh MODEL [options of fastgan generate]"}"
 

@@ -3,10 +3,9 @@
 So that a mistake is refused before a folder is made; the returned function says in a sentence what is where.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -14,45 +13,76 @@ if TYPE_CHECKING:
     from fastgan.inference import Runtime
     from fastgan.inference.conditions import Request
     from fastgan.inference.folder import OutputFolder
+    from fastgan.inference.image_sets import Layout
+    from fastgan.inference.pipeline import Report
+    from fastgan.inference.shards import Shard
 
     Write = Callable[[OutputFolder, Progress], str]
 
 
 def images(
-    model: "Runtime", request: "Request", seeds: Sequence[int], image_format: str | None, *, grid: bool
+    model: "Runtime",
+    request: "Request",
+    seeds: Sequence[int],
+    layout: "Layout | None",
+    *,
+    shard: "Shard",
+    workers: int | None,
+    grid: bool,
 ) -> "Write":
-    """An image for each of `seeds`, a sheet of them, or both; PNG where no format is given and no sheet."""
-    from fastgan.inference import pipeline
-    from fastgan.inference.writers import check_format
+    """An image for each of `seeds`, or those of a shard, in this layout; a sheet of them, or both."""
+    from fastgan.errors import ConfigError
+    from fastgan.inference import image_sets, pipeline
 
-    if image_format is None and not grid:
-        image_format = "png"
-    if image_format is not None:
-        check_format(image_format, model.img_channels)
+    if layout is not None:
+        layout.check(model, len(seeds), shard)
     if grid:
-        pipeline.grid_columns(model, len(seeds), request)
+        columns = pipeline.grid_columns(model, len(seeds), request)
+        if shard.count > 1:
+            raise ConfigError(
+                f"--grid is one sheet of all images, and this is {shard.words}: make it in a run alone."
+            )
 
     def write(folder: "OutputFolder", progress: "Progress") -> str:
-        said, begun = [], time.monotonic()
-        if image_format == "npz":
-            advance = _bar(progress, "images.npz", len(seeds))
-            made = pipeline.write_npz(model, seeds, folder, request=request, advance=advance)
-            said.append(_said(made, len(seeds), begun, folder.path / "images.npz"))
-        elif image_format is not None:
-            advance = _bar(progress, image_format, len(folder.missing(seeds, image_format)))
-            made = pipeline.write_images(model, seeds, folder, image_format, request=request, advance=advance)
-            said.append(_said(made, len(seeds), begun, folder.path))
-        if grid:
+        said, several = [], len(request.classes) > 1
+        sheet = _Sheet(len(seeds)) if grid and not several and layout is not None else None
+        if layout is not None:
+            with image_sets.open_set(model, seeds, request, folder, layout, shard) as (plan, writer):
+                report = pipeline.write_set(
+                    model, plan, writer, request=request, workers=workers, see=sheet.see if sheet else None,
+                    advance=_bar(progress, layout.image_format, int(writer.wanted.sum())),
+                )  # fmt: skip
+            said.append(_said(report, len(plan.span), folder.path))
+        if sheet is not None:
+            path = pipeline.write_sheet(folder, sheet.images(), columns)
+            said.append(f"{len(seeds)} images on one sheet: {path}")
+        elif grid:
             shown = len(seeds) * max(1, len(request.classes))
             advance = _bar(progress, "grid.png", shown)
             path = pipeline.write_grid(model, seeds, folder, request=request, advance=advance)
             said.append(f"{shown} images on one sheet: {path}")
-            if len(request.classes) > 1:
-                names = ", ".join(model.facts.class_names[label] for label in request.classes)
-                said.append(f"its rows, from the top: {names}")
+        if grid and several:
+            names = ", ".join(model.facts.class_names[label] for label in request.classes)
+            said.append(f"its rows, from the top: {names}")
         return "\n".join(said)
 
     return write
+
+
+class _Sheet:
+    """Collects a set's images on their way to disk, so that its sheet needs no second run of the model."""
+
+    def __init__(self, count: int) -> None:
+        self._batches: dict[int, Any] = {}
+        self._count = count
+
+    def see(self, start: int, images: Any) -> None:
+        self._batches[start] = images
+
+    def images(self) -> Any:
+        import numpy as np
+
+        return np.concatenate([self._batches[start] for start in sorted(self._batches)])[: self._count]
 
 
 def interpolation(
@@ -114,8 +144,11 @@ def _bar(progress: "Progress", name: str, total: int) -> Callable[[int], None]:
     return lambda n: progress.advance(task, n)
 
 
-def _said(made: int, asked: int, begun: float, where: Path) -> str:
-    seconds = time.monotonic() - begun
-    there = f" ({asked - made} were there already)" if made < asked else ""
-    rate = f", {made / seconds:.1f} images/s" if made else ""
-    return f"{made} images written{there} in {seconds:.1f} s{rate}: {where}"
+def _said(report: "Report", asked: int, where: Path) -> str:
+    there = f" ({asked - report.images} were there already)" if report.images < asked else ""
+    said = f"{report.images} images written{there} in {report.seconds:.1f} s"
+    if not report.images:
+        return f"{said}: {where}"
+    shares = {name: f"{name} {100 * share:.0f}%" for name, share in report.busy.items()}
+    shares["encode"] += f" of {report.workers} thread{'s' * (report.workers > 1)}"
+    return f"{said}, {report.rate:.1f} images/s: {where}\nbusy: {', '.join(shares.values())}"

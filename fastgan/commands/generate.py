@@ -1,14 +1,18 @@
 """`fastgan generate`: images from a trained or exported model."""
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastgan import allocator
+from fastgan.commands._sections import Sectioned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
 _COUNTS = {"images": 64, "interpolation": 6, "style mix": 5}  # seeds where -n is not given
 _CLASS_COLUMNS = 8  # the same, of a sheet with a row a class
@@ -23,11 +27,29 @@ Examples:
   fastgan generate runs/0007 --attrs smiling=1,black_hair=1
   fastgan generate runs/0007 --seeds 3,14,15 --interpolate
   fastgan generate model.onnx --seeds 0-999,2000 --format webp --truncation 0.7 -o out/
+  fastgan generate runs/0007 -n 1000000 --format webdataset --shard 3/16 -o out/
+  fastgan generate --verify -o out/                        is it whole?
 """
 
+SECTIONS = {
+    "Which images": (
+        "count",
+        "seed",
+        "spec",
+        "classes",
+        "attributes",
+        "truncation",
+        "truncation_cutoff",
+        "noise",
+    ),
+    "What is written": ("image_format", "encoding", "per_file", "out", "overwrite", "verify"),
+    "Figures": ("grid", "interpolate", "frames", "style_mix", "rows"),
+    "How": ("shard", "workers", "batch", "device", "runtime", "precision", "ema"),
+}
 
-@click.command(epilog=EXAMPLES)
-@click.argument("source", type=click.Path(path_type=Path))
+
+@click.command(cls=Sectioned, sections=SECTIONS, epilog=EXAMPLES)
+@click.argument("source", type=click.Path(path_type=Path), required=False)
 @click.option(
     "-n",
     "--count",
@@ -56,12 +78,28 @@ Examples:
     show_default=True,
     help="Below 1: less variety, fewer odd images.",
 )
+@click.option(
+    "--noise",
+    default="const",
+    show_default=True,
+    help="The model's constant noise (const), another for each seed (random), or none.",
+)
 @click.option("--truncation-cutoff", type=int, help="Truncate the first K layers alone.  [default: all]")
 @click.option(
     "--format",
     "image_format",
-    help="png, jpg, webp or npz; for --interpolate png, gif or mp4.  [default: png; with --grid, the sheet only; "
-    "for --interpolate all]",
+    help="png, jpg, webp, webp-lossless; npz, webdataset (tars) or parquet; for --interpolate png, gif or mp4.  "
+    "[default: png; with --grid, the sheet only; for --interpolate all]",
+)
+@click.option(
+    "--encoding",
+    help="Images inside of webdataset and parquet: png, jpg, webp, webp-lossless.  [default: png]",
+)
+@click.option(
+    "--per-file",
+    type=int,
+    metavar="N",
+    help="Images a webdataset, parquet or npz file.  [default: 1000; all in one npz]",
 )
 @click.option("--grid", is_flag=True, help="Write one sheet of all images, OUT/grid.png.")
 @click.option(
@@ -88,6 +126,17 @@ Examples:
     show_default=True,
     help="Folder.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace what an earlier run left in OUT.")
+@click.option(
+    "--verify", is_flag=True, help="Hold OUT against its manifests instead of writing; needs no SOURCE."
+)
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Make part I of N of the images, counted from 0; auto asks Slurm or (auto/N) a Kubernetes job.  "
+    "[default: torchrun's RANK and WORLD_SIZE]",
+)
+@click.option("--workers", type=int, help="Threads that encode.  [default: one a core]")
 @click.option("--batch", type=int, help="Images a run of the model.  [default: by device and resolution]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--runtime", default="auto", show_default=True, help="auto, torch or onnx (for .onnx files).")
@@ -100,9 +149,8 @@ Examples:
     metavar="KIMG",
     help="Of several averages that one.  [default: train.ema_kimg's first]",
 )
-@click.option("--overwrite", is_flag=True, help="Replace what an earlier run left in OUT.")
 def command(
-    source: Path,
+    source: Path | None,
     count: int | None,
     seed: int | None,
     spec: str | None,
@@ -110,40 +158,61 @@ def command(
     attributes: "Sequence[str]",
     truncation: float,
     truncation_cutoff: int | None,
+    noise: str,
     image_format: str | None,
+    encoding: str | None,
+    per_file: int | None,
     grid: bool,
     interpolate: bool,
     frames: int | None,
     style_mix: bool,
     rows: str | None,
     out: Path,
+    overwrite: bool,
+    verify: bool,
+    shard: str | None,
+    workers: int | None,
     batch: int | None,
     device: str,
     runtime: str,
     precision: str | None,
     ema: float | None,
-    overwrite: bool,
 ) -> None:
     """Generate images from SOURCE: a run, a checkpoint, a release .safetensors, or an exported .onnx.
 
     The image of a seed depends on that seed and the class, attributes and truncation asked for. A run that was
-    stopped goes on when the same command is given again: images that are there are not made twice.
-    OUT/manifest.jsonl lists seed, file, SHA-256, class and attributes.
+    stopped, however it was, goes on when the same command is given again: images that are there are not made twice.
+    OUT/manifest.jsonl lists seed, file, SHA-256, class and attributes; OUT/fastgan.json says what made them.
     """
+    if verify:
+        _verify(out)
+        return
+    if source is None:
+        raise click.UsageError("Missing argument 'SOURCE': a run, a checkpoint, a release or an .onnx file.")
     allocator.keep_memory()
 
     from fastgan.commands import _writing
     from fastgan.commands._bars import bars
     from fastgan.inference import open_generator
     from fastgan.inference.conditions import parse_attributes
-    from fastgan.inference.folder import OutputFolder
+    from fastgan.inference.folder import OutputFolder, stored_settings
+    from fastgan.inference.image_sets import Layout
+    from fastgan.inference.shards import find_shard
 
     _check_combination(grid, interpolate, frames, style_mix, rows, image_format)
+    _check_parts(interpolate or style_mix, shard, workers, overwrite, encoding, per_file)
+    part = find_shard(shard)
     named = parse_attributes(attributes)
     kind = "interpolation" if interpolate else "style mix" if style_mix else "images"
+    layout = None
+    if kind == "images" and not (grid and image_format is None):
+        layout = Layout(image_format=image_format or "png", encoding=encoding, per_file=per_file)
+        if batch is None and not overwrite:  # what is there already was made in batches of the folder's
+            batch = ((stored_settings(out) or {}).get("set") or {}).get("batch")
     seeds = choose_seeds(count, seed, spec, _COUNTS[kind])
+    device = _device(device, part.count)
     model = open_generator(source, runtime=runtime, device=device, batch=batch, precision=precision, ema=ema)
-    request = model.request(truncation, truncation_cutoff, classes=classes, attributes=named)
+    request = model.request(truncation, truncation_cutoff, classes=classes, attributes=named, noise=noise)
     if interpolate:
         write = _writing.interpolation(model, request, seeds, image_format, frames or _FRAMES)
     elif style_mix:
@@ -151,17 +220,71 @@ def command(
     else:
         if grid and len(request.classes) > 1 and image_format is None and count is None and spec is None:
             seeds = seeds[:_CLASS_COLUMNS]
-        write = _writing.images(model, request, seeds, image_format, grid=grid)
-    folder = OutputFolder(
-        out,
-        _settings(model, request),
-        overwrite=overwrite,
-        describe=lambda some: model.describe_conditions(some, request),
-    )
-    click.echo(_heading(model), err=True)
-    with bars() as progress:
-        said = write(folder, progress)
+        write = _writing.images(model, request, seeds, layout, shard=part, workers=workers, grid=grid)
+    folder = OutputFolder(out, _settings(model, request), overwrite=overwrite)
+    click.echo(_heading(model) + (f", {part.words}" if part.count > 1 else ""), err=True)
+    try:
+        with bars() as progress:
+            said = write(folder, progress)
+    except KeyboardInterrupt:
+        _leave()
     click.echo(said)
+
+
+def _verify(out: Path) -> None:
+    """Print what is wrong with a set; OutputError, and so exit code 2, if anything is."""
+    from fastgan.commands._bars import bars
+    from fastgan.inference.verify import verify
+
+    with bars() as progress:
+        task = progress.add_task("verify", total=None)
+        found = verify(out, lambda done, total: progress.update(task, completed=done, total=total))
+    for line in found.lines():
+        click.echo(line)
+    found.check()
+
+
+def _leave() -> "NoReturn":
+    """End at once: the model may be in the middle of a batch, which nothing else interrupts."""
+    click.echo("fastgan: interrupted; what is whole is kept, and the same command goes on.", err=True)
+    sys.stdout.flush()
+    os._exit(130)
+
+
+def _device(device: str, shards: int) -> str:
+    """Processes that torchrun or Slurm start on one machine share its GPUs out."""
+    from fastgan.inference.shards import local_rank
+
+    if device != "auto" or shards == 1:
+        return device
+    import torch
+
+    gpus = torch.cuda.device_count()
+    return f"cuda:{local_rank() % gpus}" if gpus > 1 else device
+
+
+def _check_parts(
+    figure: bool,
+    shard: str | None,
+    workers: int | None,
+    overwrite: bool,
+    encoding: str | None,
+    per_file: int | None,
+) -> None:
+    """ConfigError for options of sets of images that mean nothing together, or for a figure."""
+    from fastgan.errors import ConfigError
+    from fastgan.inference.shards import find_shard
+
+    given = {"--shard": shard, "--workers": workers, "--encoding": encoding, "--per-file": per_file}
+    meaningless = [name for name, value in given.items() if figure and value is not None]
+    if meaningless:
+        raise ConfigError(f"{meaningless[0]} is for sets of images, and a figure is none: leave it away.")
+    if workers is not None and not 1 <= workers <= 256:
+        raise ConfigError(f"--workers {workers} is impossible: give a number from 1 to 256.")
+    if overwrite and find_shard(shard).count > 1:
+        raise ConfigError(
+            "--overwrite would remove what the other shards wrote: choose another folder with -o, or empty this one."
+        )
 
 
 def _check_combination(
@@ -218,10 +341,11 @@ def _settings(model: Any, request: Any) -> dict[str, Any]:
         "truncation_cutoff": request.truncation_cutoff,
         "classes": ", ".join(facts.class_names[label] for label in request.classes) or None,
         "attributes": ", ".join(f"{facts.attribute_names[k]}={v:g}" for k, v in request.attributes) or None,
+        "noise": request.noise if request.noise != "const" else None,
         "runtime": model.name,
         "precision": model.precision,
     }
-    where_asked_for = ("truncation_cutoff", "classes", "attributes")
+    where_asked_for = ("truncation_cutoff", "classes", "attributes", "noise")
     return {key: value for key, value in settings.items() if value is not None or key not in where_asked_for}
 
 

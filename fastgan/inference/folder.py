@@ -1,36 +1,41 @@
-"""The folder that `fastgan generate` writes to: its settings, its manifest, and which images are already there.
+"""The folder that `fastgan generate` writes to: what made the images in it, and who is writing.
 
-OUT/fastgan.json      what made the images: model, its fingerprint, truncation, classes, runtime, precision
-OUT/manifest.jsonl    one line an image, written after the image: {"seed": 7, "file": ..., "sha256": ...}, and
-                      "class" and "attributes" of a conditional model's
-OUT/seed00000007.png  ...
-OUT/images.npz, OUT/grid.png, OUT/style-mix.png, OUT/interpolation.{png,gif,mp4}   where asked for
+OUT/fastgan.json      what made them: model, its fingerprint, truncation, classes, runtime, precision; under "set", of
+                      images and not figures alone: format, encoder, batch, seeds
+OUT/manifest.jsonl    one line an image (fastgan/inference/manifest.py)
+OUT/seed00000007.png, OUT/images-00000-of-00063.tar, OUT/images.npz, ...
+OUT/grid.png, OUT/style-mix.png, OUT/interpolation.{png,gif,mp4}   where asked for
+
+Processes that make shards of one set share a folder. The first writes fastgan.json and the others check theirs
+against it, one at a time; each holds a lock of its own as long as it writes. The system gives a lock back when its
+process ends, however it ends.
 """
 
-import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from fastgan.errors import OutputError
-from fastgan.files import atomic_write, write_json
+from fastgan.files import write_json
+from fastgan.inference.manifest import NAME, manifest_name
+from fastgan.inference.plan import seeds_text
+from fastgan.inference.shards import Shard
 
 SETTINGS = "fastgan.json"
-MANIFEST = "manifest.jsonl"
-_IMAGE = re.compile(r"seed(\d{8,20})\.(png|jpg|webp)")
-_OTHERS = (
-    MANIFEST,
-    "images.npz",
-    "grid.png",
-    "style-mix.png",
-    *(f"interpolation.{x}" for x in ("png", "gif", "mp4")),
+_LOCK = ".fastgan.lock"
+_PATIENCE = 60  # seconds that settings may take to be written by another process
+_OURS = re.compile(
+    r"seed\d{8,20}\.(png|jpg|webp)|images(-\d{5,}-of-\d{5,})?\.(tar|parquet|npz)|"
+    rf"{NAME}(-\d{{5,}}-of-\d{{5,}})?\.jsonl|grid\.png|style-mix\.png|interpolation\.(png|gif|mp4)"
 )
-
-Describe = Callable[[Sequence[int]], list[dict[str, Any]]]
-"""seeds -> what else the manifest says of each image."""
+_HIDDEN = re.compile(
+    rf"\.(.*)\.part|\.{NAME}.*\.lock|\.fastgan\..*"
+)  # .fastgan.lock, and settings half-written
 
 
 @contextmanager
@@ -45,136 +50,147 @@ def disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def image_name(seed: int, image_format: str) -> str:
-    """File name of a seed's image."""
-    return f"seed{seed:08d}.{image_format}"
+def is_ours(name: str) -> bool:
+    """Whether `fastgan generate` gives files such a name, beside its settings."""
+    return _OURS.fullmatch(name) is not None
+
+
+def stored_settings(path: Path) -> dict[str, Any] | None:
+    """The settings stored in a folder; {} if they are unreadable, None if there are none."""
+    try:
+        stored = json.loads((path / SETTINGS).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError:
+        return {}
+    return stored if isinstance(stored, dict) else {}
 
 
 class OutputFolder:
-    """An output folder that belongs to one model and one set of settings; further seeds may be added to it."""
+    """An output folder that belongs to one model and one set of settings."""
 
-    def __init__(
-        self,
-        path: Path,
-        settings: dict[str, Any],
-        *,
-        overwrite: bool = False,
-        describe: Describe = lambda seeds: [{} for _ in seeds],
-    ) -> None:
+    def __init__(self, path: Path, settings: dict[str, Any], *, overwrite: bool = False) -> None:
         """Create `path`, or take it over where the same `settings` made it.
 
-        describe: what the manifest says of the images of seeds beside their files. Raises OutputError for a file
-        in its place, and for a folder that holds anything else, unless `overwrite`: that removes the images of an
-        earlier run from it and leaves every other file alone.
+        Raises OutputError for a file in its place, and for a folder that holds anything else, unless `overwrite`: that
+        removes the images of an earlier run from it and leaves every other file alone.
         """
         self.path = path
-        self._describe = describe
-        self._lines: dict[str, dict[str, Any]] = {}
+        self._settings = settings
         with disk_errors(path):
             if path.exists() and not path.is_dir():
                 raise OutputError(f"{path} is a file: choose a folder with -o.")
-            earlier = self._earlier_settings()
-            if earlier == settings and not overwrite:
-                self._load_manifest()
-                return
-            if not overwrite and path.is_dir() and any(path.iterdir()):
-                raise OutputError(self._refusal(earlier, settings))
+            if not overwrite:
+                self._check(stored_settings(path))
             path.mkdir(parents=True, exist_ok=True)
-            if earlier is not None:
-                self._remove_images()
-            write_json(path / SETTINGS, settings)
+            with self._alone():
+                earlier = stored_settings(path)
+                if not overwrite:
+                    self._check(earlier)
+                elif earlier is not None:
+                    self._remove_images()
+                if overwrite or earlier is None:
+                    write_json(path / SETTINGS, settings)
 
-    def _earlier_settings(self) -> dict[str, Any] | None:
-        """The settings stored in the folder; {} if they are unreadable, None if there are none."""
-        try:
-            stored = json.loads((self.path / SETTINGS).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            return {}
-        return stored if isinstance(stored, dict) else {}
+    def _check(self, earlier: dict[str, Any] | None) -> None:
+        """OutputError unless the folder is empty, absent, or made with these settings."""
+        if earlier is not None:
+            self._compare({key: value for key, value in earlier.items() if key != "set"}, self._settings)
+        elif self.path.is_dir() and any(not _HIDDEN.fullmatch(file.name) for file in self.path.iterdir()):
+            raise OutputError(
+                f"{self.path} is not empty and was not made by fastgan generate: choose another folder with -o, "
+                "or give --overwrite to write there all the same."
+            )
 
-    def _refusal(self, earlier: dict[str, Any] | None, settings: dict[str, Any]) -> str:
-        mend = "choose another folder with -o, or give --overwrite to"
-        if earlier is None:
-            return f"{self.path} is not empty and was not made by fastgan generate: {mend} write there all the same."
+    def _compare(self, earlier: dict[str, Any], settings: dict[str, Any]) -> None:
         differing = [key for key in {**settings, **earlier} if earlier.get(key) != settings.get(key)]
-        changes = ", ".join(
-            f"{key} {_short(earlier.get(key))}, now {_short(settings.get(key))}" for key in differing
-        )
-        return f"{self.path} holds images made with other settings ({changes}): {mend} replace them."
-
-    def _load_manifest(self) -> None:
-        """Read the manifest; entries whose image is gone, and a line cut by a kill, are dropped from it."""
-        manifest = self.path / MANIFEST
-        raw = manifest.read_bytes().splitlines(keepends=True) if manifest.exists() else []
-        for line in raw:
-            entry = _parse(line)
-            if entry is not None and (self.path / entry["file"]).is_file():
-                self._lines[entry["file"]] = entry
-        # An image whose line was cut off by a kill is whole all the same: only whole files take their names.
-        for file in sorted(self.path.iterdir()):
-            match = _IMAGE.fullmatch(file.name)
-            if match and file.name not in self._lines:
-                digest = hashlib.sha256(file.read_bytes()).hexdigest()
-                (self._lines[file.name],) = self.entries([(int(match[1]), file.name, digest)])
-        if len(raw) != len(self._lines) or not all(line.endswith(b"\n") for line in raw):
-            with atomic_write(manifest) as temporary:
-                temporary.write_text(
-                    "".join(_line(entry) for entry in self._lines.values()), encoding="utf-8"
-                )
+        if differing:
+            changes = ", ".join(
+                f"{key} {_short(earlier.get(key))}, now {_short(settings.get(key))}" for key in differing
+            )
+            raise OutputError(
+                f"{self.path} holds images made with other settings ({changes}): choose another folder with -o, or "
+                "give --overwrite to replace them."
+            )
 
     def _remove_images(self) -> None:
-        for file in list(self.path.iterdir()):
-            if _IMAGE.fullmatch(file.name) or file.name in _OTHERS:
-                file.unlink()
-
-    def missing(self, seeds: Iterable[int], image_format: str) -> set[int]:
-        """Those of `seeds` whose image in that format is not there yet."""
-        return {seed for seed in seeds if image_name(seed, image_format) not in self._lines}
+        with ExitStack() as stack:
+            for name in self._locks():
+                self._hold(stack, name)
+            for file in list(self.path.iterdir()):
+                hidden = _HIDDEN.fullmatch(file.name)
+                if is_ours(file.name) or (hidden and is_ours(hidden[1] or "")):
+                    file.unlink()
 
     @contextmanager
-    def recording(self) -> Iterator["Recorder"]:
-        """Open the manifest for appending."""
-        with disk_errors(self.path), open(self.path / MANIFEST, "a", encoding="utf-8") as file:
-            yield Recorder(file)
+    def writing(
+        self, settings: dict[str, Any], seeds: Sequence[int], shard: Shard, *, may_grow: bool
+    ) -> Iterator[None]:
+        """Make the folder's set of images, or the shard of it, this process's own.
 
-    def entries(self, images: Sequence[tuple[int, str, str]]) -> list[dict[str, Any]]:
-        """Lines of the manifest, one for each (seed, file, SHA-256)."""
-        described = self._describe([seed for seed, _, _ in images])
-        return [
-            {"seed": seed, "file": file, "sha256": digest, **details}
-            for (seed, file, digest), details in zip(images, described, strict=True)
-        ]
+        settings: those of the set, beside its seeds. may_grow: the images of further seeds are added to those that
+        are there; else the seeds must be the same. Raises OutputError for other settings, and while another process
+        writes this shard, or any of another number of shards.
+        """
+        mine = f".{manifest_name(shard)}.lock"
+        alike = f"-of-{shard.count:05d}."
+        with disk_errors(self.path), ExitStack() as stack:
+            with self._alone(), ExitStack() as others:
+                for name in self._locks():
+                    if name != mine and (shard.count == 1 or alike not in name):
+                        self._hold(others, name)
+                self._hold(stack, mine)
+                self._claim(settings, seeds, may_grow=may_grow)
+            yield
+
+    def _claim(self, settings: dict[str, Any], seeds: Sequence[int], *, may_grow: bool) -> None:
+        stored = stored_settings(self.path) or self._settings
+        earlier = stored.get("set")
+        asked = seeds_text(seeds)
+        if earlier is not None:
+            known = earlier.get("seeds", "")
+            if may_grow and asked != known:
+                asked = _union(known, seeds)
+            fixed = {"seeds": known} if may_grow else {"seeds": asked}
+            self._compare(earlier, {**settings, **fixed})
+        if earlier is None or earlier["seeds"] != asked:
+            write_json(self.path / SETTINGS, {**stored, "set": {**settings, "seeds": asked}})
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other process looks at the settings or begins to write."""
+        try:
+            with FileLock(self.path / _LOCK, timeout=_PATIENCE):
+                yield
+        except Timeout:
+            raise OutputError(
+                f"{self.path} has been held by another fastgan generate for {_PATIENCE} seconds: look for one that "
+                f"hangs, or remove {_LOCK} there."
+            ) from None
+
+    def _locks(self) -> list[str]:
+        return sorted(path.name for path in self.path.glob(f".{NAME}*.lock"))
+
+    def _hold(self, stack: ExitStack, name: str) -> None:
+        try:
+            stack.enter_context(FileLock(self.path / name, timeout=0))
+        except Timeout:
+            manifest = name.removeprefix(".").removesuffix(".lock")
+            raise OutputError(
+                f"{self.path}: another fastgan generate is writing {manifest} there: let it finish or stop it, or "
+                "choose another folder with -o."
+            ) from None
 
 
-class Recorder:
-    """Appends lines to the manifest."""
+def _union(known: str, seeds: Sequence[int]) -> str:
+    """The seeds of a set to which others are added, in order."""
+    import numpy as np
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
+    from fastgan.inference.latents import parse_seeds
 
-    def add(self, entry: dict[str, Any]) -> None:
-        """Record one written image."""
-        self._file.write(_line(entry))
-
-    def flush(self) -> None:
-        """Hand what was recorded to the operating system, so that a kill loses at most the current batch."""
-        self._file.flush()
-
-
-def _line(entry: dict[str, Any]) -> str:
-    return json.dumps(entry) + "\n"
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(entry, dict) or not {"seed", "file", "sha256"} <= entry.keys():
-        return None
-    return entry if _IMAGE.fullmatch(str(entry["file"])) else None
+    earlier = np.asarray(parse_seeds(known), np.uint64) if known else np.empty(0, np.uint64)
+    both = np.union1d(earlier, np.asarray(seeds, np.uint64))
+    return seeds_text(both.tolist())
 
 
 def _short(value: Any) -> str:

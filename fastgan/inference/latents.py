@@ -83,7 +83,8 @@ def parse_seeds(spec: str) -> Sequence[int]:
     Raises ConfigError for anything else.
     """
     seeds: dict[int, None] = {}
-    for part in spec.split(","):
+    parts = spec.split(",")
+    for part in parts:
         first, dash, last = (piece.strip() for piece in part.partition("-"))
         if not (_is_number(first) and (_is_number(last) if dash else True)):
             raise ConfigError(
@@ -99,6 +100,8 @@ def parse_seeds(spec: str) -> Sequence[int]:
             raise ConfigError(
                 f"--seeds {spec!r}: more than {MAX_SEEDS:,} seeds; generate them in several runs."
             )
+        if len(parts) == 1:
+            return range(low, high + 1)
         seeds.update(dict.fromkeys(range(low, high + 1)))
     return list(seeds)
 

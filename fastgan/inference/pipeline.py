@@ -1,110 +1,219 @@
-"""Latents -> runtime -> encoders in worker threads -> files, with bounded memory."""
+"""Seeds to files: latents -> model -> encoders -> disk, all at once, with as much in memory as a few batches.
 
-import hashlib
+A thread prepares latents, conditions and noise; one runs the model, with two batches in flight; several encode; one
+writes. Short queues join them: whatever is slow, the others wait for it. The first exception of any ends all.
+"""
+
 import os
+import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgan.errors import OutputError
+from fastgan.inference.archives import Made
 from fastgan.inference.conditions import Request
-from fastgan.inference.folder import OutputFolder, disk_errors, image_name
+from fastgan.inference.folder import OutputFolder, disk_errors
 from fastgan.inference.grid import check_sheet, columns_for, contact_sheet
-from fastgan.inference.runtime import Runtime
-from fastgan.inference.writers import encode, npz_holds, open_npz, replace_bytes, write_png
+from fastgan.inference.inputs import Inputs
+from fastgan.inference.plan import Batch, Plan
+from fastgan.inference.runtime import Fetch, Runtime
+from fastgan.inference.stages import Busy, Channel, Stop, Stopped
+from fastgan.inference.writers import Writer, write_png
 
 Advance = Callable[[int], None]
+See = Callable[[int, NDArray[np.uint8]], None]
+"""Is shown each batch: the place of its first image, and its images."""
 ANYTHING = Request()
-_IN_FLIGHT = 4  # batches that wait for encoding at most
+_PREPARED = 2  # batches whose latents wait for the model
+_IN_FLIGHT = 2  # batches that the model has begun
+_ENCODED = 4  # batches that wait for the writer
+_GRACE = 1.0  # seconds that a batch is given when the user interrupts
+
+Taken = list[tuple[Any, str]]
 
 
-def batches(
-    runtime: Runtime, seeds: Sequence[int], request: Request
-) -> Iterator[tuple[Sequence[int], NDArray[np.uint8]]]:
-    """Yield (seeds, uint8 [n, H, W, C]) for one batch of the runtime after the other."""
-    for start in range(0, len(seeds), runtime.batch):
-        part = seeds[start : start + runtime.batch]
-        yield part, runtime.images(part, request)
+@dataclass(frozen=True)
+class Report:
+    """What a run did."""
+
+    images: int
+    seconds: float
+    busy: dict[str, float]
+    """Of each stage the share of the time that it worked: 1 is one that the others wait for."""
+    workers: int
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return self.images / self.seconds if self.seconds else 0.0
 
 
-def write_images(
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def write_set(
     runtime: Runtime,
-    seeds: Sequence[int],
-    folder: OutputFolder,
-    image_format: str,
+    plan: Plan,
+    writer: Writer,
     *,
     request: Request = ANYTHING,
-    advance: Advance,
-) -> int:
-    """Write the images of `seeds` that are not in `folder` yet, and return how many that were.
+    workers: int | None = None,
+    advance: Advance = lambda n: None,
+    see: See | None = None,
+) -> Report:
+    """Make what `writer` wants of `plan`, and close the writer.
 
-    Encoding runs in threads (the codecs release the GIL) while the next batch is generated. `advance(n)` is
-    called when n more images are on disk. Raises OutputError when the disk refuses.
+    workers: threads that encode; None for one a core that this process may use. advance(n) is called when n more
+    images are written. see: is shown every batch of the plan, also those that are on disk. Raises what any stage
+    raised first; whatever was whole then is kept.
     """
-    todo = sorted(folder.missing(seeds, image_format))
-    waiting: deque[tuple[int, Future[str]]] = deque()
-    pool = ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1))
-    try:
-        with folder.recording() as recorder:
-
-            def collect(down_to: int) -> None:
-                done = [waiting.popleft() for _ in range(len(waiting) - down_to)]
-                written = [(seed, image_name(seed, image_format), digest.result()) for seed, digest in done]
-                for entry in folder.entries(written):
-                    recorder.add(entry)
-                recorder.flush()
-                advance(len(done))
-
-            for part, images in batches(runtime, todo, request):
-                for seed, image in zip(part, images, strict=True):
-                    target = folder.path / image_name(seed, image_format)
-                    waiting.append((seed, pool.submit(_write_one, target, image, image_format)))
-                collect(_IN_FLIGHT * runtime.batch)
-            collect(0)
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return len(todo)
+    if plan.batch != runtime.batch:
+        raise ValueError(f"the plan's batch is {plan.batch}, the model's {runtime.batch}.")
+    run = _Run(runtime, plan, writer, request, workers or min(32, usable_cores()), advance, see)
+    return run.finish()
 
 
-def _write_one(path: Path, image: NDArray[np.uint8], image_format: str) -> str:
-    """Encode and write one image; its SHA-256."""
-    data = encode(image, image_format)
-    replace_bytes(path, data)
-    return hashlib.sha256(data).hexdigest()
+class _Run:
+    """The stages of one call of `write_set`."""
 
+    def __init__(
+        self,
+        runtime: Runtime,
+        plan: Plan,
+        writer: Writer,
+        request: Request,
+        workers: int,
+        advance: Advance,
+        see: See | None,
+    ) -> None:
+        self._runtime, self._plan, self._writer, self._request = runtime, plan, writer, request
+        self._advance, self._see = advance, see
+        self._stop = Stop()
+        self._prepared: Channel[tuple[Batch, Inputs, list[dict[str, Any]]]] = Channel(_PREPARED, self._stop)
+        self._encoded: Channel[tuple[Batch, list[dict[str, Any]], list[Future[Taken]]]]
+        self._encoded = Channel(_ENCODED, self._stop)
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="fastgan-encode")
+        self._workers = workers
+        self._busy = {"prepare": Busy(), "model": Busy(), "encode": Busy(workers), "write": Busy()}
+        self._begun: set[int] = set()  # seeds that were handed to the encoders and not written yet
+        self._made = 0
 
-def write_npz(
-    runtime: Runtime,
-    seeds: Sequence[int],
-    folder: OutputFolder,
-    *,
-    request: Request = ANYTHING,
-    advance: Advance,
-) -> int:
-    """Write OUT/images.npz (images uint8 [N, H, W, C], seeds uint64 [N]); 0 if it is there with these seeds.
+    def finish(self) -> Report:
+        """Run until all is written, or until something goes wrong."""
+        started = time.perf_counter()
+        stages = [
+            threading.Thread(target=self._guard, args=(stage,), name=f"fastgan-{stage.__name__}", daemon=True)
+            for stage in (self._prepare, self._generate, self._write)
+        ]
+        try:
+            for thread in stages:
+                thread.start()
+            for thread in stages:
+                while thread.is_alive():
+                    thread.join(_GRACE)  # with a limit, or Windows would not hear Ctrl-C
+        except BaseException as interruption:  # Ctrl-C, which only the main thread hears
+            self._stop.because(interruption)
+            prepare, model, write = stages
+            prepare.join()
+            model.join(_GRACE)  # a batch that takes longer is left to itself: nothing stops it
+            write.join()
+            raise
+        finally:
+            self._close()
+        if self._stop.reason is not None:
+            raise self._stop.reason
+        seconds = time.perf_counter() - started
+        shares = {name: busy.share(seconds) for name, busy in self._busy.items()}
+        return Report(self._made, seconds, shares, self._workers)
 
-    Of a conditional model it also holds labels int64 [N], attributes float32 [N, A] or both. Raises OutputError
-    when it is there with other seeds, or the disk refuses.
-    """
-    path = folder.path / "images.npz"
-    if npz_holds(path, seeds):
-        return 0
-    if path.exists():
-        raise OutputError(
-            f"{path} holds the images of other seeds: choose another folder with -o, or give --overwrite."
-        )
-    shape = (runtime.resolution, runtime.resolution, runtime.img_channels)
-    drawn = runtime.data.draw(seeds, request).arrays() if runtime.data is not None else {}
-    with disk_errors(path), open_npz(path, seeds, shape, drawn) as stream:
-        for part, images in batches(runtime, seeds, request):
-            stream.append(images)
-            advance(len(part))
-    return len(seeds)
+    def _close(self) -> None:
+        failed = self._stop.reason is not None
+        self._pool.shutdown(cancel_futures=True)
+        if failed:
+            self._writer.drop(sorted(self._begun))
+        try:
+            self._writer.close(finished=not failed)
+        except Exception:
+            if not failed:  # a disk that is full is told of once
+                raise
+
+    def _guard(self, stage: Callable[[], None]) -> None:
+        try:
+            stage()
+        except Stopped:
+            pass
+        except BaseException as error:
+            self._stop.because(error)
+
+    def _prepare(self) -> None:
+        """Latents, conditions and noise of each batch, ahead of the model."""
+        for batch in self._plan.batches(self._writer.wanted, all_of_them=self._see is not None):
+            with self._busy["prepare"].working():
+                inputs = self._runtime.prepare(batch.seeds, self._request)
+                wanted = [batch.seeds[row] for row in batch.rows]
+                details = self._runtime.describe_conditions(wanted, self._request)
+            self._prepared.put((batch, inputs, details))
+        self._prepared.put(None)
+
+    def _generate(self) -> None:
+        """Run the model, beginning the next batch before the last is fetched."""
+        flying: deque[tuple[Batch, list[dict[str, Any]], Fetch]] = deque()
+        for batch, inputs, details in self._prepared:
+            with self._busy["model"].working():
+                flying.append((batch, details, self._runtime.launch(inputs)))
+            if len(flying) == _IN_FLIGHT:
+                self._fetch(*flying.popleft())
+        while flying:
+            self._fetch(*flying.popleft())
+        self._encoded.put(None)
+
+    def _fetch(self, batch: Batch, details: list[dict[str, Any]], fetch: Fetch) -> None:
+        """Hand a batch's images to the encoders, in as many parts as there are workers."""
+        with self._busy["model"].working():
+            images = fetch()
+        if self._see is not None:
+            self._see(batch.start, images)
+        self._stop.check()
+        seeds = [batch.seeds[row] for row in batch.rows]
+        self._begun.update(seeds)
+        parts = [part for part in np.array_split(np.arange(len(seeds)), self._workers) if len(part)]
+        futures = [
+            self._pool.submit(self._encode, [(seeds[k], images[batch.rows[k]]) for k in part])
+            for part in parts
+        ]
+        self._encoded.put((batch, details, futures))
+
+    def _encode(self, images: list[tuple[int, NDArray[np.uint8]]]) -> Taken:
+        with self._busy["encode"].working():
+            taken = []
+            for seed, image in images:
+                self._stop.check()
+                taken.append(self._writer.take(seed, image))
+            return taken
+
+    def _write(self) -> None:
+        """Put images on disk, in the order of the seeds."""
+        for batch, details, futures in self._encoded:
+            taken = [pair for future in futures for pair in future.result()]
+            places = [batch.start + int(row) for row in batch.rows]
+            made = [
+                Made(place, self._plan.seeds[place], content, digest, detail)
+                for place, (content, digest), detail in zip(places, taken, details, strict=True)
+            ]
+            with self._busy["write"].working():
+                self._writer.write(made)
+            self._begun.difference_update(image.seed for image in made)
+            self._made += len(made)
+            self._advance(len(made))
 
 
 def write_grid(
@@ -119,17 +228,22 @@ def write_grid(
 
     Where several classes are requested: a row a class, with the same z along each column.
     """
-    path = folder.path / "grid.png"
     several = len(request.classes) > 1
     rows = [replace(request, classes=(label,)) for label in request.classes] if several else [request]
-    columns = grid_columns(runtime, len(seeds), request)
     images = []
     for row in rows:
-        for part, generated in batches(runtime, seeds, row):
-            images.append(generated)
+        for start in range(0, len(seeds), runtime.batch):
+            part = seeds[start : start + runtime.batch]
+            images.append(runtime.images(part, row))
             advance(len(part))
+    return write_sheet(folder, np.concatenate(images), grid_columns(runtime, len(seeds), request))
+
+
+def write_sheet(folder: OutputFolder, images: NDArray[np.uint8], columns: int) -> Path:
+    """Write OUT/grid.png of uint8 [N, H, W, C], and return its path."""
+    path = folder.path / "grid.png"
     with disk_errors(path):
-        write_png(path, contact_sheet(np.concatenate(images), columns))
+        write_png(path, contact_sheet(images, columns))
     return path
 
 

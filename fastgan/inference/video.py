@@ -14,7 +14,7 @@ from PIL import Image
 
 from fastgan.errors import ConfigError
 from fastgan.files import atomic_write
-from fastgan.inference.writers import to_pil
+from fastgan.inference.encoders import to_pil
 
 MOVIES = ("gif", "mp4")
 FRAME_RATE = 25  # a second; GIF counts in hundredths, so that 25 is exact in both

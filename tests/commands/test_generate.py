@@ -13,6 +13,7 @@ from PIL import Image
 
 from fastgan.errors import ConfigError
 from fastgan.inference import open_generator
+from tests.inference.fakes import names
 from tests.tiny import tiny_run
 
 Fastgan = Callable[..., subprocess.CompletedProcess[str]]
@@ -55,13 +56,13 @@ def test_images_grid_and_manifest(run: Path, fastgan: Fastgan, tmp_path: Path) -
     assert "images/s" in done.stdout
     assert "stylegan 16 px, 1.5 kimg, torch on cpu" in done.stderr
     out = tmp_path / "out"
-    names = {f"seed{seed:08d}.png" for seed in (0, 1, 2, 3, 2000)}
-    assert {file.name for file in out.iterdir()} == names | {"fastgan.json", "manifest.jsonl", "grid.png"}
-    images = open_generator(run, batch=2).sample(4)
-    np.testing.assert_array_equal(np.asarray(Image.open(out / "seed00000003.png")), images[3])
+    images = {f"seed{seed:08d}.png" for seed in (0, 1, 2, 3, 2000)}
+    assert names(out) == images | {"fastgan.json", "manifest.jsonl", "grid.png"}
+    made = open_generator(run, batch=2).sample(4)
+    np.testing.assert_array_equal(np.asarray(Image.open(out / "seed00000003.png")), made[3])
     assert Image.open(out / "grid.png").size == (48, 32)
     manifest = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
-    assert {line["file"] for line in manifest} == names
+    assert {line["file"] for line in manifest} == images
 
     done = fastgan("generate", run, "-n", 6, "--batch", 2, "-o", "out")
     assert "2 images written (4 were there already)" in done.stdout
@@ -75,7 +76,7 @@ def test_images_grid_and_manifest(run: Path, fastgan: Fastgan, tmp_path: Path) -
 def test_grid_alone(run: Path, fastgan: Fastgan, tmp_path: Path) -> None:
     done = fastgan("generate", run, "--grid")
     assert done.returncode == 0, done.stderr
-    assert {file.name for file in (tmp_path / "generated").iterdir()} == {"fastgan.json", "grid.png"}
+    assert names(tmp_path / "generated") == {"fastgan.json", "grid.png"}
     assert Image.open(tmp_path / "generated" / "grid.png").size == (128, 128)
 
 

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,93 +13,32 @@ import pytest
 from PIL import Image
 
 from fastgan.errors import ConfigError, OutputError
-from fastgan.inference import Facts, Inputs, Runtime, latents, pipeline
-from fastgan.inference.folder import MANIFEST, OutputFolder
+from fastgan.inference import manifest, pipeline, writers
+from fastgan.inference.encoders import to_pil
+from fastgan.inference.folder import OutputFolder
 from fastgan.inference.grid import columns_for, contact_sheet
-from fastgan.inference.runtime import Fetch
-from fastgan.inference.writers import check_format, encode, npz_holds, open_npz, to_pil
+from fastgan.inference.image_sets import Layout
+from fastgan.inference.shards import Shard
+from tests.inference.fakes import SETTINGS, FakeRuntime, contents, expected, lines, names, write
 
-SETTINGS = {"model": "fake", "truncation": 1.0}
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-
-
-class FakeRuntime(Runtime):
-    """Images that are a function of z, and a count of the batches that were run."""
-
-    name, precision, device = "fake", "fp32", "cpu"
-
-    def __init__(self, *, batch: int = 4, img_channels: int = 3) -> None:
-        facts = Facts(
-            source="fake", model="fake", resolution=8, img_channels=img_channels, z_dim=5, has_truncation=True,
-            cur_nimg=None, data_hash=None, fingerprint="0" * 64,
-        )  # fmt: skip
-        super().__init__(facts, batch=batch)
-        self.batches = 0
-
-    def _begin(self, inputs: Inputs) -> Fetch:
-        assert inputs.z.shape == (self.batch, 5)
-        self.batches += 1
-        pixels = np.outer(inputs.z[:, 0], np.linspace(1, 200, 8 * 8 * self.img_channels))
-        pixels = pixels * inputs.truncation_psi
-        return lambda: pixels.astype(np.int64).astype(np.uint8).reshape(-1, 8, 8, self.img_channels)
-
-
-def write(folder: Path, seeds: Any, *, runtime: Runtime | None = None, image_format: str = "png") -> int:
-    opened = OutputFolder(folder, SETTINGS)
-    return pipeline.write_images(
-        runtime or FakeRuntime(), seeds, opened, image_format, advance=lambda n: None
-    )
-
-
-def expected(seed: int, img_channels: int = 3) -> np.ndarray:
-    return FakeRuntime(batch=1, img_channels=img_channels).generate(latents([seed], 5))[0]
-
-
-def manifest(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / MANIFEST).read_text().splitlines()]
-
-
-@pytest.mark.parametrize("img_channels", [1, 2, 3, 4])
-@pytest.mark.parametrize("image_format", ["png", "jpg", "webp"])
-def test_files_read_back(img_channels: int, image_format: str, tmp_path: Path) -> None:
-    if image_format == "jpg" and img_channels in (2, 4):
-        with pytest.raises(ConfigError, match="alpha"):
-            check_format(image_format, img_channels)
-        return
-    check_format(image_format, img_channels)
-    smooth = np.add.outer(np.arange(9, 73, 2), np.arange(9, 73, 2)).astype(np.uint8)[..., None]
-    image = np.repeat(smooth, img_channels, axis=2)
-    path = tmp_path / f"image.{image_format}"
-    path.write_bytes(encode(image, image_format))
-    with Image.open(path) as read:
-        back = np.asarray(read.convert(MODES[img_channels])).reshape(32, 32, -1)
-    tolerance = 0 if image_format == "png" else 6
-    assert np.abs(back.astype(int) - image).max() <= tolerance
-
-
-def test_unknown_format() -> None:
-    with pytest.raises(ConfigError, match="choose one of png, jpg, webp, npz"):
-        check_format("gif", 3)
 
 
 def test_images_and_manifest(tmp_path: Path) -> None:
     seeds = [3, 123456789, 0, 2**64 - 1, 7, 8]
-    runtime = FakeRuntime(batch=4)
-    ticks: list[int] = []
-    folder = OutputFolder(tmp_path / "new" / "out", SETTINGS)
-    assert pipeline.write_images(runtime, seeds, folder, "png", advance=ticks.append) == 6
+    runtime, out = FakeRuntime(batch=4), tmp_path / "new" / "out"
+    assert write(out, seeds, runtime=runtime) == 6
     assert runtime.batches == 2
-    assert sum(ticks) == 6
-    lines = manifest(folder.path)
-    assert sorted(line["seed"] for line in lines) == sorted(seeds)
-    for line in lines:
-        file = folder.path / line["file"]
+    assert [line["seed"] for line in lines(out)] == sorted(seeds)
+    for line in lines(out):
+        file = out / line["file"]
         assert hashlib.sha256(file.read_bytes()).hexdigest() == line["sha256"]
         np.testing.assert_array_equal(np.asarray(Image.open(file)), expected(line["seed"]))
-    named = {"fastgan.json", "manifest.jsonl", *(line["file"] for line in lines)}
-    assert {file.name for file in folder.path.iterdir()} == named
-    assert "seed123456789.png" in named
-    assert "seed00000003.png" in named
+    assert names(out) == {"fastgan.json", "manifest.jsonl", *(line["file"] for line in lines(out))}
+    assert {"seed123456789.png", "seed00000003.png"} <= names(out)
+    stored = json.loads((out / "fastgan.json").read_text())
+    assert stored["set"]["seeds"] == f"3,123456789,0,{2**64 - 1},7-8"
+    assert (stored["set"]["format"], stored["set"]["batch"]) == ("png", 4)
 
 
 def test_second_run_makes_only_what_is_missing(tmp_path: Path) -> None:
@@ -108,62 +48,84 @@ def test_second_run_makes_only_what_is_missing(tmp_path: Path) -> None:
     assert write(tmp_path, range(5), runtime=runtime) == 0
     assert runtime.batches == 0
     (tmp_path / "seed00000002.png").unlink()
-    assert write(tmp_path, range(7)) == 3
+    assert write(tmp_path, range(5, 12)) == 7  # further seeds; the missing one is not among them
+    assert write(tmp_path, range(7)) == 1
     for name, modified in before.items():
         if name != "seed00000002.png":
             assert (tmp_path / name).stat().st_mtime_ns == modified
-    assert sorted(line["seed"] for line in manifest(tmp_path)) == list(range(7))
-    assert write(tmp_path, range(3), image_format="webp") == 3
+    assert [line["seed"] for line in lines(tmp_path)] == list(range(12))
+    assert json.loads((tmp_path / "fastgan.json").read_text())["set"]["seeds"] == "0-11"
 
 
 @pytest.mark.parametrize("killed_after", [0, 1, 6, 9])
 def test_killed_run_is_finished_right(
     killed_after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = pipeline.replace_bytes, 0
+    real, calls = os.replace, 0
 
-    def dies(path: Path, data: bytes) -> None:
+    def dies(source: Path, target: Path) -> None:
         nonlocal calls
-        calls += 1
+        calls += str(target).endswith(".png")
         if calls > killed_after:
-            path.with_name(f".{path.name}.part").write_bytes(data[:10])
             raise KeyboardInterrupt
-        real(path, data)
+        real(source, target)
 
-    monkeypatch.setattr(pipeline, "replace_bytes", dies)
+    monkeypatch.setattr(writers.os, "replace", dies)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "out", range(10))
     monkeypatch.undo()
-    with open(tmp_path / "out" / MANIFEST, "a") as file:
-        file.write('{"seed": 4, "fi')  # a line cut by the kill
+    assert len(lines(tmp_path / "out")) >= killed_after  # a line goes before its image
+    with open(tmp_path / "out" / "manifest.jsonl", "a") as file:
+        file.write('{"seed": 4, "fi')  # cut by the kill
     there = len(list((tmp_path / "out").glob("seed*.png")))
-    assert there <= killed_after
+    assert there == killed_after
     assert write(tmp_path / "out", range(10)) == 10 - there
     write(tmp_path / "straight", range(10))
-    for file in (tmp_path / "straight").glob("*.png"):
-        assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes()
-    key = "seed"
-    assert sorted(manifest(tmp_path / "out"), key=lambda e: e[key]) == manifest(tmp_path / "straight")
-    assert not list((tmp_path / "out").glob(".*"))
+    assert contents(tmp_path / "out") == contents(tmp_path / "straight")
+    assert lines(tmp_path / "out") == lines(tmp_path / "straight")
+    assert names(tmp_path / "out") == names(tmp_path / "straight")
 
 
-def test_full_disk_while_writing_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, data: bytes) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+def test_images_that_a_power_cut_emptied_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only of the newest lines may the images be unwritten: those are held against their bytes."""
+    write(tmp_path, range(12))
+    for seed in (2, 11):
+        (tmp_path / f"seed{seed:08d}.png").write_bytes(b"")
+    monkeypatch.setattr(manifest, "SYNC", 4)
+    assert write(tmp_path, range(12)) == 1
+    assert (tmp_path / "seed00000011.png").stat().st_size
+    monkeypatch.undo()
+    assert write(tmp_path, range(12)) == 1
+    assert [line["seed"] for line in lines(tmp_path)] == list(range(12))
 
-    monkeypatch.setattr(pipeline, "replace_bytes", full)
+
+def test_images_are_synced_before_more_lines_than_a_restart_looks_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[list[str]] = []
+    monkeypatch.setattr(writers, "SYNC", 6)
+    monkeypatch.setattr(writers, "sync_files", lambda _, files: synced.append([f.name for f in files]))
+    write(tmp_path, range(16), runtime=FakeRuntime(batch=8))
+    assert [len(some) for some in synced] == [6, 2, 6, 2]
+    assert len({name for some in synced for name in some}) == 16
+
+
+def full(*_: Any, **__: Any) -> Any:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("where", ["open", "os.replace", "Journal.add"])
+def test_full_disk_while_writing_images(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, range(4))
+    monkeypatch.setattr(f"fastgan.inference.writers.{where}", full, raising=where != "open")
     with pytest.raises(OutputError, match=r"No space left on device.*same command again"):
         write(tmp_path, range(10))
-
-
-def test_full_disk_while_writing_npz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Any, images: np.ndarray) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("fastgan.inference.writers.NpzStream.append", full)
-    with pytest.raises(OutputError, match="No space left on device"):
-        pipeline.write_npz(FakeRuntime(), range(3), OutputFolder(tmp_path, SETTINGS), advance=lambda n: None)
-    assert [file.name for file in tmp_path.iterdir()] == ["fastgan.json"]
+    monkeypatch.undo()
+    assert len(contents(tmp_path)) == 4
+    assert not [name for name in names(tmp_path) if name.endswith(".part")]
+    assert write(tmp_path, range(10)) == 6
 
 
 def test_folder_in_use(tmp_path: Path) -> None:
@@ -186,9 +148,20 @@ def test_other_settings_are_refused_or_replace(tmp_path: Path) -> None:
     other = SETTINGS | {"truncation": 0.5}
     with pytest.raises(OutputError, match=r"truncation 1\.0, now 0\.5"):
         OutputFolder(tmp_path, other)
+    with pytest.raises(OutputError, match=r"batch 4, now 8"):
+        write(tmp_path, range(3), runtime=FakeRuntime(batch=8))
+    with pytest.raises(OutputError, match=r"format png, now webp, encoder zlib .*now libwebp"):
+        write(tmp_path, range(3), image_format="webp")
     assert len(list(tmp_path.glob("*.png"))) == 3
     OutputFolder(tmp_path, other, overwrite=True)
-    assert {file.name for file in tmp_path.iterdir()} == {"fastgan.json", "notes.txt"}
+    assert names(tmp_path) == {"fastgan.json", "notes.txt"}
+
+
+def test_an_encoder_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, range(3))
+    monkeypatch.setattr("zlib.ZLIB_RUNTIME_VERSION", "9.9.zlib-ng")
+    with pytest.raises(OutputError, match=r"encoder zlib.*now zlib"):
+        write(tmp_path, range(5))
 
 
 def test_unreadable_settings_are_refused(tmp_path: Path) -> None:
@@ -201,36 +174,62 @@ def test_manifest_names_no_file_elsewhere(tmp_path: Path) -> None:
     write(tmp_path / "out", range(1))
     victim = tmp_path / "victim.png"
     victim.write_text("x")
-    with open(tmp_path / "out" / MANIFEST, "a") as file:
+    with open(tmp_path / "out" / "manifest.jsonl", "a") as file:
         file.write(json.dumps({"seed": 1, "file": "../victim.png", "sha256": "0"}) + "\n[1]\n")
-    OutputFolder(tmp_path / "out", SETTINGS)
-    assert len(manifest(tmp_path / "out")) == 1
+    assert write(tmp_path / "out", range(2)) == 1
+    assert len(lines(tmp_path / "out")) == 2
     OutputFolder(tmp_path / "out", SETTINGS, overwrite=True)
     assert victim.exists()
 
 
+def test_two_processes_do_not_write_the_same(tmp_path: Path) -> None:
+    out = OutputFolder(tmp_path, SETTINGS)
+    settings = {"format": "png"}
+
+    def held(shard: Shard) -> Any:
+        return out.writing(settings, range(9), shard, may_grow=True)
+
+    with held(Shard(0, 2, "--shard")), held(Shard(1, 2, "--shard")):
+        for other in (Shard(1, 2, "--shard"), Shard(1, 3, "--shard"), Shard()):
+            with pytest.raises(
+                OutputError, match=r"another fastgan generate is writing manifest-0000\d-of-00002"
+            ):
+                held(other).__enter__()
+        with pytest.raises(OutputError, match="another fastgan generate"):
+            OutputFolder(tmp_path, SETTINGS, overwrite=True)
+    with held(Shard()):
+        pass
+
+
 def test_npz(tmp_path: Path) -> None:
-    folder = OutputFolder(tmp_path, SETTINGS)
     seeds = [5, 2, 2**64 - 1, 9, 11]
-    assert pipeline.write_npz(FakeRuntime(), seeds, folder, advance=lambda n: None) == 5
+    assert write(tmp_path, seeds, image_format="npz") == 5
     with np.load(tmp_path / "images.npz", allow_pickle=False) as archive:
         assert archive["images"].shape == (5, 8, 8, 3)
         np.testing.assert_array_equal(archive["seeds"], np.array(seeds, np.uint64))
         for image, seed in zip(archive["images"], seeds, strict=True):
             np.testing.assert_array_equal(image, expected(seed))
-    assert pipeline.write_npz(FakeRuntime(), seeds, folder, advance=lambda n: None) == 0
-    with pytest.raises(OutputError, match="other seeds"):
-        pipeline.write_npz(FakeRuntime(), seeds[:3], folder, advance=lambda n: None)
+    assert write(tmp_path, seeds, image_format="npz") == 0
+    with pytest.raises(OutputError, match="seeds 5,2,"):
+        write(tmp_path, seeds[:3], image_format="npz")
     assert zipfile.ZipFile(tmp_path / "images.npz").testzip() is None
+    line = next(line for line in lines(tmp_path) if line["seed"] == 9)
+    assert line["sha256"] == hashlib.sha256(expected(9).tobytes()).hexdigest()
 
 
-def test_npz_is_whole_or_absent(tmp_path: Path) -> None:
-    path = tmp_path / "images.npz"
-    with pytest.raises(RuntimeError, match="announced"), open_npz(path, [1, 2], (8, 8, 3)) as stream:
-        stream.append(np.zeros((1, 8, 8, 3), np.uint8))
-    assert list(tmp_path.iterdir()) == []
-    path.write_bytes(b"PK")
-    assert not npz_holds(path, [1])
+@pytest.mark.parametrize(
+    ("layout", "said"),
+    [
+        ({"image_format": "gif"}, "choose one of png, jpg, webp, webp-lossless, webdataset, parquet, npz"),
+        ({"image_format": "png", "encoding": "jpg"}, "--encoding says what is inside"),
+        ({"image_format": "parquet", "encoding": "bmp"}, "--encoding 'bmp' is unknown"),
+        ({"image_format": "jpg", "per_file": 3}, "a jpg is one"),
+        ({"image_format": "npz", "per_file": 0}, "at least 1"),
+    ],
+)
+def test_layouts_that_cannot_be(layout: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Layout(**layout)
 
 
 def test_contact_sheet() -> None:
@@ -261,31 +260,3 @@ def test_grid_of_all_channels(tmp_path: Path) -> None:
             assert (sheet.mode, sheet.size) == (mode, (24, 16))
             first = sheet.crop((0, 0, 8, 8))
         np.testing.assert_array_equal(np.asarray(first), np.asarray(to_pil(expected(0, channels))))
-
-
-def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the disk, only a few batches wait."""
-    seen: list[int] = []
-    submitted = 0
-    real = pipeline._write_one
-
-    class Counting(FakeRuntime):
-        def _begin(self, inputs: Inputs) -> Fetch:
-            nonlocal submitted
-            submitted += len(inputs)
-            seen.append(submitted - len(done))
-            return super()._begin(inputs)
-
-    done: list[int] = []
-
-    def slow(*arguments: Any) -> str:
-        import time
-
-        time.sleep(0.001)
-        digest = real(*arguments)
-        done.append(1)
-        return digest
-
-    monkeypatch.setattr(pipeline, "_write_one", slow)
-    write(tmp_path, range(100), runtime=Counting(batch=4))
-    assert max(seen) <= (pipeline._IN_FLIGHT + 2) * 4

@@ -1,0 +1,106 @@
+"""The manifest of a set: one line of JSON an image, in one file a process.
+
+    {"seed": 7, "file": "seed00000007.png", "sha256": "...", "class": "truck", "attributes": {"smiling": 1.0}}
+    {"seed": 7, "file": "images-00000-of-00063.tar", "key": "seed00000007", "sha256": "...", "file_sha256": "...", ...}
+
+"sha256" is that of the encoded image, or of its pixels in an .npz; "file_sha256" that of the file with many images.
+A process that makes one shard of many writes manifest-00003-of-00016.jsonl; readers take the union of all.
+
+A line is written before its image takes its name, so that no image on disk is unknown, and what a kill leaves is
+lines without images: they are dropped when the run goes on. Against power loss, images are put on the platter at
+least every SYNC lines; the newest SYNC lines of a manifest are therefore held against their images' bytes.
+"""
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from fastgan.files import sync_folder
+from fastgan.inference.shards import Shard
+
+NAME = "manifest"
+SYNC = 4096
+Entry = dict[str, Any]
+
+
+def manifest_name(shard: Shard) -> str:
+    """The file in which this shard's process writes its lines."""
+    return f"{NAME}{shard.name}.jsonl"
+
+
+def manifests(folder: Path) -> list[Path]:
+    """Those of all processes that ever wrote into a folder."""
+    return sorted(path for path in folder.glob(f"{NAME}*.jsonl") if path.is_file())
+
+
+def read_entries(path: Path) -> Iterator[Entry]:
+    """The whole lines of a manifest; what a kill cut off and what is no line of ours is left out."""
+    with open(path, "rb") as file:
+        for line in file:
+            entry = parse(line)
+            if entry is not None:
+                yield entry
+
+
+def newest(path: Path) -> list[Entry]:
+    """The last SYNC lines: those whose images may not have reached the platter."""
+    return list(deque(read_entries(path), maxlen=SYNC))
+
+
+def parse(line: bytes) -> Entry | None:
+    """One line; None if it is not whole."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict) or not {"seed", "file", "sha256"} <= entry.keys():
+        return None
+    if not isinstance(entry["seed"], int) or not isinstance(entry["file"], str):
+        return None
+    return entry if os.path.basename(entry["file"]) == entry["file"] else None  # nothing outside the folder
+
+
+def rewrite(path: Path, keep: Callable[[Entry], bool]) -> None:
+    """Drop the lines that are broken or not to `keep`; a manifest with nothing to drop is left alone."""
+    if not path.exists() or all((e := parse(line)) is not None and keep(e) for line in _lines(path)):
+        return
+    temporary = path.with_name(f".{path.name}.part")
+    with open(temporary, "wb") as file:
+        for line in _lines(path):
+            entry = parse(line)
+            if entry is not None and keep(entry):
+                file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        yield from file
+
+
+class Journal:
+    """A manifest that is appended to."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: TextIO = open(path, "a", encoding="utf-8", newline="\n")  # noqa: SIM115  see close
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Hand lines to the operating system, which keeps them if this process is killed."""
+        self._file.write("".join(json.dumps(entry) + "\n" for entry in entries))
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Wait until they are on the platter."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """No more lines."""
+        self._file.close()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgan.inference.latents import MAX_SEED
 from fastgan.inference.shards import Shard
 
 
@@ -79,6 +80,8 @@ class Places:
         if self._range is not None:
             place = seed - self._range.start
             return place if 0 <= place < len(self._range) else None
+        if not 0 <= seed <= MAX_SEED:
+            return None
         at = int(np.searchsorted(self._sorted, np.uint64(seed)))
         return int(self._order[at]) if at < len(self._sorted) and int(self._sorted[at]) == seed else None
 
@@ -88,8 +91,8 @@ def seeds_text(seeds: Sequence[int]) -> str:
     if isinstance(seeds, range) and seeds.step == 1:
         return _run(seeds[0], seeds[-1])
     array = np.asarray(seeds, np.uint64)
-    # A run ends where the next seed is not one more; unsigned differences wrap, which is never 1 by chance.
-    ends = np.flatnonzero(np.diff(array) != 1)
+    # A run ends where the next seed is not one more; from the last seed to 0, the unsigned difference is 1 too.
+    ends = np.flatnonzero((np.diff(array) != 1) | (array[1:] == 0))
     starts, stops = np.concatenate([[0], ends + 1]), np.concatenate([ends, [len(array) - 1]])
     return ",".join(_run(int(array[a]), int(array[b])) for a, b in zip(starts, stops, strict=True))
 

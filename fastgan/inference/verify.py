@@ -47,7 +47,9 @@ class Findings:
     def lines(self) -> list[str]:
         """A line a kind, with the first few names."""
         if self.whole:
-            return [f"{self.folder} is whole: {self.images} images in {self.files} files."]
+            return [
+                f"{self.folder} is whole: {self.images} images in {self.files} file{'s' * (self.files != 1)}."
+            ]
         kinds = {
             "missing": self.missing,
             "damaged": self.damaged,

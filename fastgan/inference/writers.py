@@ -10,6 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -278,5 +279,9 @@ class _OpenFile:
 
     def drop(self) -> None:
         """Remove what there is of it."""
-        self._file.close()
+        self._stream.muted = True
+        with suppress(Exception):  # whatever it was that went wrong, its writer may not close either
+            self._archive.close()
+        with suppress(OSError):  # what is still buffered may find the disk full again
+            self._file.close()
         _part(self._path).unlink(missing_ok=True)

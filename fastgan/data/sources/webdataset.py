@@ -1,13 +1,15 @@
 """WebDataset shards: tar files in which the files of one sample share a name up to its first dot.
 
 `000.jpg` is the image, `000.cls` its class (a number or a name), `000.json` may hold {"label": 3} and {"attributes":
-{"smiling": 1, "age": null}}, `000.txt` is a class name when the texts repeat, and else a caption, which is not used.
+{"smiling": 1, "age": null}}, and {"class": "truck"} to name what `000.cls` numbers. `000.txt` is a class name when
+the texts repeat, and else a caption, which is not used.
 """
 
 import io
 import json
 import math
 import re
+import sys
 import tarfile
 from array import array
 from collections.abc import Iterator
@@ -76,6 +78,8 @@ class _Index:
     classes: list[str | None] = field(default_factory=list)
     texts: list[str | None] = field(default_factory=list)
     attributes: dict[int, dict[str, float]] = field(default_factory=dict)
+    named: dict[int, str] = field(default_factory=dict)
+    """What a .json calls the class of a row."""
 
 
 def _in_folder(path: Path) -> list[Path]:
@@ -192,6 +196,8 @@ def _json(where: str, text: str, index: _Index, row: int) -> None:
     label, attributes = found.get("label"), found.get("attributes")
     if isinstance(label, int | str) and not isinstance(label, bool) and index.classes[row] is None:
         index.classes[row] = str(label)
+    if isinstance(found.get("class"), str):
+        index.named[row] = sys.intern(found["class"])
     if isinstance(attributes, dict):
         index.attributes[row] = {name: _number(where, name, value) for name, value in attributes.items()}
 
@@ -206,6 +212,9 @@ def _number(where: str, name: str, value: Any) -> float:
 
 def _classes(index: _Index) -> tuple[np.ndarray | None, tuple[str, ...], tuple[str, ...]]:
     """Labels, class names and notes: from .cls and .json, else from .txt when its texts repeat."""
+    for row, name in index.named.items():
+        if (index.classes[row] or "").isdecimal():
+            index.classes[row] = name
     if any(name is not None for name in index.classes):
         return *index_classes(index.classes), ()
     texts = {text for text in index.texts if text is not None}

@@ -66,6 +66,35 @@ def _memory_gib() -> float | None:
     return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
 
 
+def peak_memory() -> int | None:
+    """The most bytes that this process has had in memory; None where the system does not say.
+
+    Not `getrusage`: what that counts begins with the parent's.
+    """
+    return _kilobytes(Path("/proc/self/status"), "VmHWM:")
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may still take without swapping, its control group's limit minded; None: unknown."""
+    free = _kilobytes(Path("/proc/meminfo"), "MemAvailable:")
+    group = Path("/sys/fs/cgroup")  # inside a container: its own
+    try:
+        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return free
+    left = max(int(limit) - int(used), 0) if limit.isdigit() else None
+    return min((value for value in (free, left) if value is not None), default=None)
+
+
+def _kilobytes(path: Path, name: str) -> int | None:
+    """The number of a line like `MemAvailable:  1024 kB`, in bytes."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), None)
+
+
 def processor() -> Processor:
     """Describe the CPU; on systems without /proc/cpuinfo the instruction sets stay unknown (empty)."""
     info = _cpuinfo()

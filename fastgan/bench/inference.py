@@ -26,7 +26,7 @@ from fastgan.inference import latents
 from fastgan.inference.facts import Facts
 from fastgan.inference.torch_runtime import TorchRuntime, to_uint8
 from fastgan.nn import bake
-from fastgan.training import precision
+from fastgan.nn.precision import has_fast_bf16
 
 if TYPE_CHECKING:
     from fastgan.bench.suite import Request
@@ -102,7 +102,7 @@ def contenders(case: train.Case, device: torch.device, batch: int, *, compiled: 
     """Every way of generating, by name; `plain` first."""
     generator = _generator(case)
     facts = _facts(case, generator)
-    fast = "bf16" if precision.supported(device) else "fp32"
+    fast = "bf16" if has_fast_bf16(device) else "fp32"
     found: dict[str, Generate] = {"plain": _torch(_generator(case).to(device), device, eager.as_ops)}
     exported = _onnxruntime(generator, facts, device, batch)
     if exported is not None:

@@ -17,13 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from fastgan import allocator, config, losses
+from fastgan import allocator, config, losses, machine
 from fastgan.bench import eager
 from fastgan.bench.timing import Contender, Measured, Settings, measure, throughput_row
 from fastgan.config import require
@@ -92,7 +91,7 @@ def peak_memory(case: Case, name: str, device: str, chosen: str, threads: int) -
     """
     allocator.keep_memory()
     torch.set_num_threads(threads)
-    before = _resident()
+    before = machine.peak_memory() or 0
     settings = case.config()
     feed = Feed(_images(32), device=device)
     step = contenders(settings, feed, torch.device(device), chosen)[name]()
@@ -100,17 +99,7 @@ def peak_memory(case: Case, name: str, device: str, chosen: str, threads: int) -
         step(penalise)
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device)
-    return _resident() - before
-
-
-def _resident() -> int:
-    """The most memory that this process has had, in bytes; 0 where the system does not say.
-
-    Not `getrusage`: what that counts begins with the parent's.
-    """
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+    return (machine.peak_memory() or 0) - before
 
 
 def measure_memory(case: Case, row: Mapping[str, Any], device: str) -> dict[str, int]:

@@ -23,3 +23,11 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
 def at_least_float32(x: Tensor) -> Tensor:
     """`x` in float32 if it is bfloat16 or float16, else as it is."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether `device` multiplies bf16 matrices in hardware; elsewhere bf16 is emulated and slow."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, so they may be absent
+    return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in names)

@@ -6,17 +6,10 @@ from collections.abc import Callable
 import torch
 
 from fastgan.errors import ConfigError
+from fastgan.nn.precision import has_fast_bf16
 from fastgan.training.trainer import Trainer
 
 _PATIENCE = 4.0  # seconds that measuring may take, about
-
-
-def supported(device: torch.device) -> bool:
-    """Whether `device` multiplies bf16 matrices in hardware; elsewhere bf16 is emulated and slow."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, so they may be absent
-    return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in names)
 
 
 def choose(
@@ -30,7 +23,7 @@ def choose(
         raise ConfigError(f"train.precision = 'bf16' is not possible on {device.type}: use fp32")
     if asked != "auto":
         return asked
-    if not supported(device):
+    if not has_fast_bf16(device):
         return "fp32"
     if device.type == "cuda":
         return "bf16"

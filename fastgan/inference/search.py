@@ -1,0 +1,299 @@
+"""The fastest way to run a model on this machine, found by a short measured search and remembered.
+
+Which runtime, precision and batch are fastest depends on the model's width and on the processor by factors, and can be
+told by nothing but measuring (DESIGN.md, section 6). So:
+
+1. The ways are torch in fp32 and bf16, and ONNX Runtime on an export of the model, as far as they are allowed.
+   Each first makes a few images; a way whose images are further from torch's in fp32 than `LEAST_SNR` is left out.
+2. Each runs batches of 1, 4, 16, ... images. It goes on to the next size while images a second rise by 5%, memory and
+   time allow; from 4 images on, a way that is three times as slow as the best goes no further.
+3. The three best pairs of a way and a batch take turns until the time is over. The median decides; of those within 3%
+   of the best the most exact is taken, then the smallest batch.
+"""
+
+import math
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgan import machine
+from fastgan.errors import ConfigError, FastganError
+from fastgan.inference.choice import PRECISIONS, Choice, Trial, place, remember, remembered
+from fastgan.inference.conditions import Request
+from fastgan.inference.exported import open_exported
+from fastgan.inference.opening import open_generator
+from fastgan.inference.runtime import Runtime
+
+LEAST_SNR = {"fp32": 45.0, "fp16": 45.0, "bf16": 35.0, "int8": 26.0}
+"""Decibels that the images of a way must be from torch's in fp32 at least, to be taken at all."""
+PATIENCE = 10.0  # seconds of measuring, once every way is loaded
+LADDER = {"cpu": (1, 4, 16, 64), "cuda": (1, 4, 16, 64, 256)}
+
+_HALVING = (
+    4  # images: from this batch on a slow way is dropped; a single image shows overheads rather than work
+)
+_FAR, _RISE, _NEAR = 3.0, 1.05, 0.97
+_ENOUGH, _BLOCK = 0.5, 0.05  # seconds of a reading, which is the best of its blocks
+_CLIMBING = 0.6  # of the time is for step 2
+_FINALISTS, _CLOSE, _ROUNDS = 3, 0.8, 15
+
+Note = Callable[[str], None]
+
+
+def open_fastest(
+    source: Path,
+    *,
+    device: str = "auto",
+    precisions: Sequence[str] = ("fp32",),
+    batch: int | None = None,
+    ema: float | None = None,
+    patience: float = PATIENCE,
+    note: Note = lambda _: None,
+) -> tuple[Runtime, Choice]:
+    """Open `source` with the runtime, precision and batch that are fastest here, of those that `precisions` allow.
+
+    source, device, ema: as in `open_generator`; an exported file has one way, whose batch is searched. batch: only this
+    one. patience: about the seconds to measure for; one batch of the least size in each way may take longer. note: is
+    told what is being done. Raises what `open_generator` does, and ConfigError where no way is left.
+    """
+    for name in precisions:
+        if name not in PRECISIONS:
+            raise ConfigError(f"--precision {name!r} is unknown: choose one of any, {', '.join(PRECISIONS)}.")
+    first = open_generator(source, device=device, batch=batch, ema=ema)
+    path = place(first, precisions, batch)
+    choice = remembered(path)
+    if choice is not None:
+        try:
+            return _opened(source, first, choice.chosen, device, ema), choice
+        except (FastganError, ImportError):
+            pass  # what was fastest is no longer there
+    choice = _Search(source, first, device, ema, note).run(precisions, batch, patience)
+    remember(path, choice)
+    return _opened(source, first, choice.chosen, device, ema), choice
+
+
+def open_way(
+    source: Path,
+    runtime: str,
+    precision: str,
+    *,
+    batch: int | None,
+    device: str = "auto",
+    ema: float | None = None,
+) -> Runtime:
+    """Open `source` as a `Trial` names it: as `open_generator`, but ONNX Runtime for a run, too."""
+    first = open_generator(source, device=device, batch=batch, ema=ema)
+    if (first.name, first.precision) == (runtime, precision):
+        return first
+    if runtime == "onnx" and first.name == "torch":
+        return open_exported(source, first.facts, device=device, precision=precision, batch=batch)
+    return open_generator(source, runtime=runtime, device=device, batch=batch, precision=precision, ema=ema)
+
+
+def _opened(source: Path, first: Runtime, chosen: Trial, device: str, ema: float | None) -> Runtime:
+    """What was chosen; `first` if it is that already."""
+    if (first.name, first.precision) != (chosen.runtime, chosen.precision):
+        return open_way(source, chosen.runtime, chosen.precision, batch=chosen.batch, device=device, ema=ema)
+    first.batch = first.fits = chosen.batch
+    return first
+
+
+def snr(images: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
+    """Decibels between the power of `reference`, as values about [-1, 1], and that of the difference."""
+    signal = reference.astype(np.float64) / 127.5 - 1
+    noise = (images.astype(np.float64) - reference) / 127.5
+    power = float((noise**2).sum())
+    return 10 * math.log10(max(float((signal**2).sum()), 1e-12) / power) if power else math.inf
+
+
+class _Way:
+    """One runtime in one precision, and its readings so far: images a second, by batch."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.rates: dict[int, float] = {}
+        self.growing = True
+
+    @property
+    def best(self) -> float:
+        return max(self.rates.values(), default=0.0)
+
+    def at(self, batch: int) -> Runtime:
+        self.runtime.batch = self.runtime.fits = batch
+        return self.runtime
+
+    def read(self, batch: int, seconds: float) -> None:
+        """Take a reading in at most so many seconds, or of one run, and see whether a larger batch is worth one."""
+        runtime = self.at(batch)
+        before, rate = self.best, _rate(runtime)
+        until = time.monotonic() + min(seconds - batch / rate, _ENOUGH)
+        while time.monotonic() + batch / rate < until:  # where there is no time for it, the first run counts
+            rate = max(rate, _rate(runtime, _in_a_block(batch, rate)))
+        if runtime.fits < batch:  # it was split: memory is full
+            self.growing = False
+            return
+        self.rates[batch] = rate
+        self.growing = rate >= _RISE * before
+
+    def trials(self) -> list[Trial]:
+        name, precision = self.runtime.name, self.runtime.precision
+        return [
+            Trial(runtime=name, precision=precision, batch=batch, images_per_second=float(f"{rate:.4g}"))
+            for batch, rate in self.rates.items()
+        ]
+
+
+def _in_a_block(batch: int, rate: float) -> int:
+    """Runs that take long enough for the clock, and no longer."""
+    return max(1, round(_BLOCK * rate / batch))
+
+
+def _rate(runtime: Runtime, runs: int = 1) -> float:
+    """Images a second of so many full batches, two of them in flight, as the pipeline has them."""
+    inputs = runtime.prepare(range(runtime.batch), Request())
+    began = time.perf_counter()
+    waiting = runtime.launch(inputs)
+    for _ in range(runs - 1):
+        following = runtime.launch(inputs)
+        waiting()
+        waiting = following
+    waiting()
+    return runs * runtime.batch / (time.perf_counter() - began)
+
+
+class _Search:
+    """One search; `run` gives its result."""
+
+    def __init__(self, source: Path, first: Runtime, device: str, ema: float | None, note: Note) -> None:
+        self._source, self._first, self._device, self._ema, self._note = source, first, device, ema, note
+        self._left_out: list[str] = []
+
+    def run(self, precisions: Sequence[str], batch: int | None, patience: float) -> Choice:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a batch that does not fit is not chosen, that is all
+            ways = self._load(precisions)
+            names = ", ".join(f"{way.runtime.name} {way.runtime.precision}" for way in ways)
+            self._note(f"measuring which is fastest: {names}")
+            until = time.monotonic() + patience
+            sizes = (batch,) if batch else LADDER["cuda" if _on_gpu(self._first) else "cpu"]
+            self._climb(ways, sizes, time.monotonic() + _CLIMBING * patience)
+            return self._decide(ways, until)
+
+    def _load(self, precisions: Sequence[str]) -> list[_Way]:
+        """Every allowed way that can be opened and makes the right images."""
+        if self._first.name != "torch":
+            return [_Way(self._first)]
+        seeds = range(4 if self._first.resolution <= 256 else 1)
+        reference = _Way(self._first).at(len(seeds)).images(seeds, Request())
+        ways = []
+        for runtime, precision in _candidates(self._first, precisions):
+            try:
+                way = _Way(self._candidate(runtime, precision))
+                apart = snr(way.at(len(seeds)).images(seeds, Request()), reference)
+                if apart < LEAST_SNR[precision]:
+                    least = LEAST_SNR[precision]
+                    raise ConfigError(f"its images are {apart:.1f} dB from fp32's, less than {least:.0f}")
+            except (FastganError, ImportError) as error:
+                self._left_out.append(f"{runtime} {precision} left out: {error}")
+                continue
+            ways.append(way)
+        if not ways:
+            why = "; ".join(self._left_out) or f"nothing runs {' or '.join(precisions)} well here"
+            raise ConfigError(f"{self._source} cannot be run as asked: {why}.")
+        return ways
+
+    def _candidate(self, runtime: str, precision: str) -> Runtime:
+        if (runtime, precision) == ("torch", "fp32"):
+            return self._first
+        if runtime == "torch":
+            return open_generator(self._source, device=self._device, precision=precision, ema=self._ema)
+        if self._ema is not None:
+            raise ConfigError("an export is of the first average")
+        self._note(f"ONNX Runtime in {precision}: an export is made once, and kept")
+        return open_exported(
+            self._source, self._first.facts, device=self._device, precision=precision, batch=None
+        )
+
+    def _climb(self, ways: list[_Way], sizes: Sequence[int], until: float) -> None:
+        """Step 2. Every way has a reading of the first size, whatever it takes."""
+        room = _Room()
+        for size in sizes:
+            climbing = [way for way in ways if way.growing]
+            for k, way in enumerate(climbing):
+                share = (until - time.monotonic()) / (len(climbing) - k)
+                if way.rates and (size / way.best > share or not room.takes(size, way)):
+                    way.growing = False
+                else:
+                    way.read(size, share)
+            best = max(way.best for way in ways)
+            for way in ways:
+                if size >= _HALVING and way.best * _FAR < best:
+                    way.growing = False
+
+    def _decide(self, ways: list[_Way], until: float) -> Choice:
+        """Step 3."""
+        tried = [(way, trial) for way in ways for trial in way.trials()]
+        if not tried:
+            raise ConfigError(
+                f"{self._source}: a batch of that size does not fit into memory: leave --batch away."
+            )
+        tried.sort(key=lambda pair: -pair[1].images_per_second)
+        near = [pair for pair in tried if pair[1].images_per_second >= _CLOSE * tried[0][1].images_per_second]
+        found = [(way, trial, [trial.images_per_second]) for way, trial in near[:_FINALISTS]]
+        round_takes = sum(max(_BLOCK, trial.batch / trial.images_per_second) for _, trial, _ in found)
+        for _ in range(_ROUNDS if len(found) > 1 else 0):
+            if time.monotonic() + round_takes > until:
+                break
+            for way, trial, rates in found:
+                runs = _in_a_block(trial.batch, trial.images_per_second)
+                rates.append(_rate(way.at(trial.batch), runs))
+        final = [
+            replace(trial, images_per_second=float(f"{statistics.median(rates):.4g}"))
+            for _, trial, rates in found
+        ]
+        best = max(trial.images_per_second for trial in final)
+        chosen = min(
+            (trial for trial in final if trial.images_per_second >= _NEAR * best),
+            key=lambda trial: (PRECISIONS.index(trial.precision), trial.batch),
+        )
+        left_out = tuple(self._left_out)
+        return Choice(chosen=chosen, tried=tuple(trial for _, trial in tried), left_out=left_out)
+
+
+class _Room:
+    """Whether a larger batch would fit into memory, told from how far the process has grown so far."""
+
+    def __init__(self) -> None:
+        self._before = machine.peak_memory()
+
+    def takes(self, size: int, way: _Way) -> bool:
+        """A GPU is asked by trying: what does not fit is split there, and seen."""
+        available, peak = machine.available_memory(), machine.peak_memory()
+        if _on_gpu(way.runtime) or available is None or peak is None or self._before is None:
+            return True
+        return (peak - self._before) * size / max(way.rates) <= available / 2
+
+
+def _candidates(first: Runtime, precisions: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of a runtime and a precision that are worth a try on the device of `first`, which is torch's."""
+    import torch
+
+    from fastgan.nn.precision import has_fast_bf16
+
+    for precision in PRECISIONS:
+        if precision not in precisions:
+            continue
+        if precision == "fp32" or (precision == "bf16" and has_fast_bf16(torch.device(first.device))):
+            yield "torch", precision
+        if precision == "fp32":
+            yield "onnx", precision
+
+
+def _on_gpu(runtime: Runtime) -> bool:
+    return runtime.device != "cpu"

@@ -57,7 +57,7 @@ class Choice:
     def __str__(self) -> str:
         """A line: the choice, the best batch of each other way, and what was left out."""
         best: dict[tuple[str, str], Trial] = {}
-        for trial in sorted(self.tried, key=lambda trial: trial.images_per_second):
+        for trial in sorted(self.tried, key=lambda trial: (trial.images_per_second, -trial.batch)):
             best[trial.runtime, trial.precision] = trial
         best.pop((self.chosen.runtime, self.chosen.precision), None)
         others = sorted(best.values(), key=lambda trial: -trial.images_per_second)

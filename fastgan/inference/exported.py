@@ -33,8 +33,7 @@ def open_exported(source: Path, facts: Facts, *, device: str, precision: str, ba
     try:
         runtime = opened()
     except CheckpointError:  # not there yet, or not whole
-        path.unlink(missing_ok=True)
-        export_onnx(source, path, uint8=True)
+        export_onnx(source, path, uint8=True, overwrite=True)
         runtime = opened()
     runtime.facts = replace(facts, source=str(source))
     return runtime

@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "training": CORE
     | {"inference.latents"},  # a metric while training sees the images that generate would make
     "export": TRAINED,
-    "inference": TRAINED,
+    "inference": TRAINED | {"machine"},
     "study": CORE | TRAINED | {"training", "metrics"},
     "report": BASE,
     "bench": EVERYTHING,

@@ -24,5 +24,6 @@ def publish(request: suite.Request, name: str, folder: Path = RESULTS) -> Path:
     write_json(path, document)
     print(f"{path.name}: {report.describe(document)}\n")
     for section, content in document["sections"].items():
-        print(report.markdown(report.table(section, content["rows"])), end="\n\n")
+        for title, table in report.tables(section, content["rows"]):
+            print(f"{title}\n\n{report.markdown(table)}\n")
     return path

@@ -21,7 +21,8 @@ def tables(paths: list[Path]) -> str:
                 continue
             quick = " (quick)" if content["quick"] else ""
             parts.append(f"## {section}: {document['device']}{quick}\n\n{report.describe(document)}")
-            parts.append(report.markdown(report.table(section, content["rows"])))
+            for title, table in report.tables(section, content["rows"]):
+                parts += [f"### {title}"] * (title != section) + [report.markdown(table)]
     return "\n\n".join(parts)
 
 

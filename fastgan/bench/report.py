@@ -111,21 +111,60 @@ def ops_table(rows: Sequence[Row]) -> Table:
 def throughput_table(rows: Sequence[Row]) -> Table:
     """Training and inference: one line a contender, images a second, the speed-up over the baseline, peak memory."""
     memory = any("peak_bytes" in row for row in rows)
-    baseline = next((row["baseline"] for row in rows if "baseline" in row), "plain")
-    head = ["model", "batch", "contender", "images/s", f"vs {baseline}", *["peak memory"] * memory]
+    formats = any("format" in row for row in rows)
+    busy = any(row.get("busy") for row in rows)
+    baselines = list(dict.fromkeys(row.get("baseline", "plain") for row in rows))
+    against = f"vs {baselines[0]}" if len(baselines) == 1 else "vs the first"
+    head = ["model", *["format"] * formats, "batch", "contender", "images/s", against]
+    head += ["peak memory"] * memory + ["busy"] * busy
     lines = []
     for row in rows:
         for name, rate in row["images_per_second"].items():
-            line = [row["model"], str(row["batch"]), name, f"{rate['median']:.4g}"]
-            line.append(_times(row["speedup"].get(name)))
+            line = [row["model"], *[row.get("format", "")] * formats, str(row["batch"]), name]
+            line += [f"{rate['median']:.4g}", _times(row["speedup"].get(name))]
             peak = row.get("peak_bytes", {}).get(name)
-            lines.append([*line, *[f"{peak / 2**30:.3g} GiB" if peak else ""] * memory])
+            line += [f"{peak / 2**30:.3g} GiB" if peak else ""] * memory
+            shares = row.get("busy", {}).get(name, {})
+            lines.append([*line, *[", ".join(f"{k} {v:.0%}" for k, v in shares.items())] * busy])
     return head, lines
 
 
-def table(kind: str, rows: Sequence[Row]) -> Table:
-    """The table of a section: `ops`, `train` or `inference`."""
-    return ops_table(rows) if kind == "ops" else throughput_table(rows)
+def latency_table(rows: Sequence[Row]) -> Table:
+    """One line a contender: from a seed to its image."""
+    head = ["model", "contender", "median", "99th percentile", "images"]
+    return head, [
+        [row["model"], name, *(seconds(found[key] / 1e3) for key in ("p50", "p99")), str(found["runs"])]
+        for row in rows
+        for name, found in row["milliseconds"].items()
+    ]
+
+
+def start_table(rows: Sequence[Row]) -> Table:
+    """One line a process: from its start to its end, the first image on the disk."""
+    return ["model", "process", "time to first image"], [
+        [row["model"], name, seconds(spread["median"])]
+        for row in rows
+        for name, spread in row["seconds"].items()
+    ]
+
+
+_INFERENCE = {
+    "nowhere": ("inference: seeds to pixels", throughput_table),
+    "latency": ("inference: one image at a time", latency_table),
+    "disk": ("inference: seeds to files", throughput_table),
+    "start": ("inference: cold start", start_table),
+}
+
+
+def tables(section: str, rows: Sequence[Row]) -> list[tuple[str, Table]]:
+    """The tables of a section, `ops`, `train` or `inference`, each with its title."""
+    if section != "inference":
+        return [(section, ops_table(rows) if section == "ops" else throughput_table(rows))]
+    found = [
+        (title, [row for row in rows if row.get("ask", "nowhere") == ask], draw)
+        for ask, (title, draw) in _INFERENCE.items()
+    ]
+    return [(title, draw(some)) for title, some, draw in found if some]
 
 
 def markdown(table_: Table) -> str:

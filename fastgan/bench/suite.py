@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,6 +37,12 @@ class Request:
     layouts: Sequence[str] = ()
     passes: Sequence[str] = ()
     models: Sequence[str] = ()
+    sources: Sequence[Path] = ()
+    """Inference: these models instead of ours."""
+    batches: Sequence[int] = ()
+    """Inference: these batch sizes instead of the usual ones."""
+    questions: Sequence[str] = ()
+    """Inference: only these of `inference.QUESTIONS`."""
     baseline: str = "plain"
     """Training: the contender that the others are compared with."""
     budget_s: float | None = None
@@ -71,9 +78,13 @@ def timing(request: Request, device: str, *, section: str) -> Settings:
     if cuda and section == "ops":
         clock = "device"
     budget = request.budget_s or (0.3 if request.quick else 1.0) * (1 if section == "ops" else 8)
-    rounds = 5 if request.quick else 7 if section == "ops" else 11
+    # Two of its contenders may be ten times apart: the budget, not a number of rounds, says how long to go on.
+    rounds = 3 if section == "inference" else 5 if request.quick else 7 if section == "ops" else 11
     block = 0.002 if cuda and section == "ops" else 0.02
-    return Settings(clock=clock, device=device, budget_s=budget, min_rounds=rounds, block_s=block)
+    warmup = 2 if section == "inference" else 3
+    return Settings(
+        clock=clock, device=device, warmup=warmup, budget_s=budget, min_rounds=rounds, block_s=block
+    )
 
 
 def ops_plan(request: Request, device: str) -> questions.Plan:

@@ -126,11 +126,11 @@ def command(
         write_json(json_path, document)
     click.echo(report.describe(document))
     for section, content in document["sections"].items():
-        table = report.table(section, content["rows"])
-        if markdown or not console.is_terminal:
-            click.echo(f"\n{report.markdown(table)}")
-        else:
-            Console().print(report.rich_table(section, table))
+        for title, table in report.tables(section, content["rows"]):
+            if markdown or not console.is_terminal:
+                click.echo(f"\n{title}\n\n{report.markdown(table)}")
+            else:
+                Console().print(report.rich_table(title, table))
 
 
 def _check_target(path: Path) -> None:

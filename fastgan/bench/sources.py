@@ -12,6 +12,7 @@ import torch
 from fastgan import models
 from fastgan.bench import train
 from fastgan.config import build, require
+from fastgan.inference import open_generator
 from fastgan.training import checkpoint
 
 FULL = train.Case(name="stylegan-64 full width", preset="stylegan", batch=16, model={})
@@ -45,12 +46,19 @@ def write_random(case: train.Case, folder: Path) -> Path:
     return folder
 
 
+def check(device: str, names: Sequence[str], given: Sequence[Path]) -> None:
+    """Raise ConfigError or CheckpointError for what could not be measured, before anything is."""
+    require(not (names and given), "--model names one of ours and --source is yours: give one of the two.")
+    train.cases(device, names)
+    for path in given:
+        open_generator(path, device=device, batch=1)
+
+
 @contextmanager
 def sources(
     device: str, names: Sequence[str], given: Sequence[Path], *, quick: bool
 ) -> Iterator[Iterator[Source]]:
     """The models one after the other: those `given`, or the usual ones, narrowed to the presets `names`."""
-    require(not (names and given), "--model names one of ours and --source is yours: give one of the two.")
     chosen = [] if given else cases(device, names, quick=quick)
     with tempfile.TemporaryDirectory(prefix="fastgan-bench-") as folder:
         yield (

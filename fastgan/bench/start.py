@@ -21,7 +21,8 @@ import torch
 from fastgan.bench.contenders import Contenders
 from fastgan.bench.timing import Spread
 
-_SCRIPT = """
+FLOOR, SCRIPT = "import torch", "script"
+_CODE = """
 import sys
 import torch
 from PIL import Image
@@ -52,9 +53,9 @@ def _commands(model: Contenders, folder: Path) -> dict[str, Sequence[str]]:
     found: dict[str, Sequence[str]] = {}
     sources = model.exported
     if model.path not in model.exported.values():
-        found["import torch"] = [python, "-c", "import torch"]
+        found[FLOOR] = [python, "-c", "import torch"]
         if not model.facts.condition_dim:
-            found["script"] = [python, "-c", _SCRIPT, str(model.path), str(folder / "script.png"), device]
+            found[SCRIPT] = [python, "-c", _CODE, str(model.path), str(folder / "script.png"), device]
         sources = {"torch fp32": model.path, **sources}
     for k, (name, source) in enumerate(sources.items()):
         arguments = [str(source), "-n", "1", "--device", device, "-o", str(folder / f"{k}"), "--overwrite"]

@@ -11,7 +11,7 @@ import torch
 
 from fastgan import allocator, ops
 from fastgan.bench import ops as bench_ops
-from fastgan.bench import questions, report
+from fastgan.bench import questions, report, sources
 from fastgan.bench.timing import Settings
 from fastgan.errors import ConfigError
 
@@ -119,6 +119,8 @@ def run(
     # Large results would be mapped anew at each call, and both sides of every ratio drown in the page faults.
     kept_memory = "tuned" if allocator.keep_memory() else "default"
     device = resolve_device(request.device)
+    if not {"train", "inference"}.isdisjoint(request.sections):
+        sources.check(device, request.models, request.sources)
     document: dict[str, Any] = {"sections": {}}
     with threads(request.threads):
         document = {**report.header(device), "allocator": kept_memory, "sections": {}}

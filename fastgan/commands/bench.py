@@ -2,10 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastgan.errors import OutputError
+
+if TYPE_CHECKING:
+    from fastgan.bench.report import Table
 
 SECTIONS = ("ops", "train", "inference")
 
@@ -67,6 +71,21 @@ def _shapes(
     "--model", "models", multiple=True, metavar="NAME", help="train, inference: only this model (repeatable)."
 )
 @click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="inference: this run, release or .onnx in place of ours (repeatable).",
+)
+@click.option(
+    "--batch",
+    "batches",
+    multiple=True,
+    type=click.IntRange(1),
+    help="inference: this batch size in place of the usual ones (repeatable).",
+)
+@click.option(
     "--baseline",
     type=click.Choice(["plain", "eager"]),
     default="plain",
@@ -75,6 +94,12 @@ def _shapes(
 )
 @click.option(
     "--json", "json_path", type=click.Path(dir_okay=False), help="Write results, machine and versions here."
+)
+@click.option(
+    "--html",
+    "html_path",
+    type=click.Path(dir_okay=False),
+    help="Write one page here, which opens without a network.  [default: bench.html with all]",
 )
 @click.option("--markdown", is_flag=True, help="Print plain Markdown tables.")
 def command(
@@ -89,19 +114,25 @@ def command(
     layouts: tuple[str, ...],
     passes: tuple[str, ...],
     models: tuple[str, ...],
+    sources: tuple[Path, ...],
+    batches: tuple[int, ...],
     baseline: str,
     json_path: str | None,
+    html_path: str | None,
     markdown: bool,
 ) -> None:
-    """Measure kernels, a training step and inference against their baselines.
+    """Measure kernels, a training step and inference against their baselines; all of them, as one table and one page.
 
     Contenders take turns within one process; times are medians, ratios are taken round by round and shown with
     their quartiles. On a CPU with one thread the clock is CPU time, so that other programs disturb little.
     """
     from rich.console import Console
 
-    from fastgan.bench import report, suite
-    from fastgan.files import write_json
+    from fastgan.bench import page, report, suite
+    from fastgan.files import atomic_write, write_json
+
+    if what == "all":
+        html_path = html_path or "bench.html"
 
     request = suite.Request(
         sections=SECTIONS if what == "all" else (what,),
@@ -115,31 +146,47 @@ def command(
         layouts=layouts,
         passes=passes,
         models=models,
+        sources=sources,
+        batches=batches,
         baseline=baseline,
     )
-    if json_path:
-        _check_target(Path(json_path))
+    for option, target in (("--json", json_path), ("--html", html_path)):
+        if target:
+            _check_target(option, Path(target))
     console = Console(stderr=True)
     with console.status("starting") as status:
         document = suite.run(request, progress=status.update)
     if json_path:
         write_json(json_path, document)
+    if html_path:
+        with atomic_write(html_path) as temporary:
+            temporary.write_text(page.render(document), encoding="utf-8")
     click.echo(report.describe(document))
-    for section, content in document["sections"].items():
-        for title, table in report.tables(section, content["rows"]):
-            if markdown or not console.is_terminal:
-                click.echo(f"\n{title}\n\n{report.markdown(table)}")
-            else:
-                Console().print(report.rich_table(title, table))
+    for title, table in _tables(what, document):
+        if markdown or not console.is_terminal:
+            click.echo(f"\n{title}\n\n{report.markdown(table)}")
+        else:
+            Console().print(report.rich_table(title, table))
+    for target in filter(None, (json_path, html_path)):
+        click.echo(f"every row: {target}")
 
 
-def _check_target(path: Path) -> None:
+def _tables(what: str, document: dict[str, Any]) -> "list[tuple[str, Table]]":
+    """One of everything, or those of the section that was asked for."""
+    from fastgan.bench import report, summary
+
+    if what == "all":
+        return [("in short", summary.summary(document))]
+    return report.tables(what, document["sections"][what]["rows"])
+
+
+def _check_target(option: str, path: Path) -> None:
     """Fail before the measuring rather than after it."""
     folder = path.absolute().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = f"{folder} cannot be made ({error.strerror})"
-        raise OutputError(f"--json {path}: {reason}; choose another place.") from error
+        raise OutputError(f"{option} {path}: {reason}; choose another place.") from error
     if not os.access(folder, os.W_OK):
-        raise OutputError(f"--json {path}: {folder} is not writable; choose another place.")
+        raise OutputError(f"{option} {path}: {folder} is not writable; choose another place.")

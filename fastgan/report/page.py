@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from fastgan.report.cards import table
 from fastgan.report.curves import Series, collect, label, plot
+from fastgan.report.document import asset, document
 from fastgan.report.read import Run, embed, pick
 
 _FRAMES = 60
@@ -49,27 +49,7 @@ def render(run: Run) -> str:
         _settings(run),
         _machine(run),
     ]
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)} · fastgan report</title>
-<style>
-{_asset("page.css")}</style>
-</head>
-<body>
-<main>
-{"".join(filter(None, sections))}</main>
-<script>
-{_asset("page.js")}</script>
-</body>
-</html>
-"""
-
-
-def _asset(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return document(f"{title} · fastgan report", "".join(filter(None, sections)), asset("page.js"))
 
 
 def _header(run: Run, title: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows of the op benchmark that were measured in several runs, in one file: a new row replaces the old one."""
+"""Rows that were measured in several runs, in one file: a new row replaces the old one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +14,14 @@ def key(row: Row) -> Key:
     return (row["op"], tuple(row["shape"]), row["dtype"], row["layout"], row["pass"], row["threads"])
 
 
-def rows_of(document: Row | None) -> list[dict[str, Any]]:
-    """The rows of the ops section, none where there is no document."""
-    return list(document["sections"]["ops"]["rows"]) if document else []
+def inference_key(row: Row) -> Key:
+    """The same, of a row about inference."""
+    return (row["model"], row["ask"], row.get("format"), row["batch"], row["threads"])
+
+
+def rows_of(document: Row | None, section: str = "ops") -> list[dict[str, Any]]:
+    """The rows of a section, none where there is no document."""
+    return list(document["sections"][section]["rows"]) if document else []
 
 
 def merged(before: Row | None, document: Row) -> dict[str, Any]:
@@ -25,13 +30,27 @@ def merged(before: Row | None, document: Row) -> dict[str, Any]:
     The header is that of `document`; every row names the commit, the build of the kernels, the date and the
     allocator that it was measured with, and `threads` of the header becomes the list of what there is.
     """
-    stamp = {name: document[name] for name in ("commit", "kernels", "date", "allocator")}
     found = {key(row): row for row in rows_of(before)}
-    found |= {key(row): {**stamp, **row} for row in rows_of(document)}
+    found |= {key(row): {**_stamp(document), **row} for row in rows_of(document)}
     rows = sorted(found.values(), key=_order)
     section = {**document["sections"]["ops"], "rows": rows}
     section["clock"] = "cpu with one thread, wall with more" if len(_threads(rows)) > 1 else section["clock"]
     return {**document, "threads": _threads(rows), "sections": {"ops": section}}
+
+
+def merged_inference(before: Row | None, document: Row) -> dict[str, Any]:
+    """The same for the section of inference, whose rows stay in the order in which they were first measured."""
+    stamp = {**_stamp(document), "threads": document["threads"]}
+    found = {inference_key(row): row for row in rows_of(before, "inference")}
+    found |= {inference_key(row): row for row in ({**stamp, **row} for row in rows_of(document, "inference"))}
+    rows = list(found.values())
+    section = {**document["sections"]["inference"], "rows": rows}
+    section["clock"] = "cpu with one thread and no files, wall else"
+    return {**document, "threads": _threads(rows), "sections": {"inference": section}}
+
+
+def _stamp(document: Row) -> dict[str, Any]:
+    return {name: document[name] for name in ("commit", "kernels", "date", "allocator")}
 
 
 def _threads(rows: list[dict[str, Any]]) -> list[int]:

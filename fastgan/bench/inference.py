@@ -96,7 +96,8 @@ def _rows(
         progress(f"inference, {name}: latency")
         yield {"ask": "latency", **latency(model, timing.budget_s)}
     if "disk" in wanted:
-        for image_format in disk.formats(model.facts.img_channels, quick=request.quick):
+        usual = disk.formats(model.facts.img_channels, quick=request.quick)
+        for image_format in request.formats or usual:
             progress(f"inference, {name}: from seeds to {image_format}")
             yield {"ask": "disk", **disk.ask(model, image_format, _DISK_BATCH, timing.budget_s)}
     if "start" in wanted:
@@ -111,5 +112,7 @@ def run(
     rows: list[dict[str, Any]] = []
     with sources(device, request.models, request.sources, quick=request.quick) as models:
         for source in models:
+            if request.cases and not any(part in source.name for part in request.cases):
+                continue
             rows += ask(source, device, timing, request, progress)
     return rows

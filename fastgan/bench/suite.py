@@ -41,8 +41,12 @@ class Request:
     """Inference: these models instead of ours."""
     batches: Sequence[int] = ()
     """Inference: these batch sizes instead of the usual ones."""
+    cases: Sequence[str] = ()
+    """Inference: only models whose name has one of these in it."""
     questions: Sequence[str] = ()
     """Inference: only these of `inference.QUESTIONS`."""
+    formats: Sequence[str] = ()
+    """Inference: only files of these formats."""
     baseline: str = "plain"
     """Training: the contender that the others are compared with."""
     budget_s: float | None = None

@@ -33,7 +33,7 @@ def row(op: str = "adain", *, threads: int = 1, floor: float = 1.5, **speedup: f
 
 
 def document(*rows: dict[str, Any], commit: str = "new") -> dict[str, Any]:
-    header = {**report.header("cpu"), "commit": commit, "allocator": "tuned"}
+    header = {**report.header("cpu"), "commit": commit, "date": "2026-01-01", "allocator": "tuned"}
     return {**header, "sections": {"ops": {"clock": "cpu", "quick": False, "rows": list(rows)}}}
 
 

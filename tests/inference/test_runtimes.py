@@ -16,7 +16,7 @@ from scipy import stats
 
 import fastgan
 from fastgan.errors import CheckpointError, ConfigError
-from fastgan.inference import Inputs, latents, open_generator
+from fastgan.inference import Inputs, latents, open_generator, torch_runtime
 from fastgan.inference.conditions import Request
 from fastgan.inference.runtime import default_batch, to_uint8
 from fastgan.inference.torch_runtime import to_uint8 as torch_to_uint8
@@ -397,3 +397,13 @@ def test_opset_that_is_not_known(tmp_path: Path, exported: Exported) -> None:
     onnx.save(model, tmp_path / "new.onnx")
     with pytest.raises(CheckpointError, match="operator set that ONNX Runtime"):
         open_generator(tmp_path / "new.onnx")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_that_are_rounded_once_change_no_bit(
+    name: str, runs: dict[str, Path], device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = open_generator(runs[name], device=str(device), precision="bf16").sample(3)
+    monkeypatch.setattr(torch_runtime, "round_weights", lambda generator: None)
+    each_time = open_generator(runs[name], device=str(device), precision="bf16").sample(3)
+    assert np.array_equal(once, each_time)

@@ -97,7 +97,13 @@ def benchmarks(folder: Path) -> list[tuple[str, Callable[[], Path]]]:
         ask_ops("style_epilogue planes", 25, names=epilogue, shapes=PLANES, budget_s=0.1),
         ask_ops("upsample2x planes", 25, names=resampling, shapes=PLANES, budget_s=0.1),
         ask("train", sections=["train"], budget_s=6),
-        ask("inference", sections=["inference"], budget_s=2),
+        ask(
+            "inference",
+            sections=["inference"],
+            questions=("nowhere", "latency", "disk"),
+            formats=("png",),
+            budget_s=2,
+        ),
         ask_ops(
             "torch.compile",
             20,

@@ -65,16 +65,21 @@ class Contenders:
     def _export(self, folder: Path) -> None:
         """Add ONNX Runtime, where it and the exporter are installed and it runs on the device."""
         try:
+            import onnxruntime
+
             from fastgan.export import export_onnx
             from fastgan.inference.onnx_runtime import OnnxRuntime
             from fastgan.inference.onnx_session import Session, open_session
         except ImportError:
             return
+        provider = "CUDAExecutionProvider" if self.device.type == "cuda" else "CPUExecutionProvider"
+        if provider not in onnxruntime.get_available_providers():  # there is nothing to compare with
+            return
         file = folder / "model.onnx"
         export_onnx(self.path, file, uint8=True)
         try:
             session = Session(open_session(file, str(self.device), threads=torch.get_num_threads()))
-        except ConfigError:  # no CUDA in this ONNX Runtime: there is nothing to compare with
+        except ConfigError:  # it was compiled with CUDA, and cannot use it here
             return
         sample = load_sample(self.path) if self.facts.condition_dim else None
         self._add(OnnxRuntime(session, self.facts, batch=1, sample=sample), file)

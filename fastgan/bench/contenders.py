@@ -21,7 +21,7 @@ from torch import Tensor
 
 from fastgan import ops
 from fastgan.bench import eager
-from fastgan.errors import ConfigError
+from fastgan.errors import FastganError
 from fastgan.inference import Runtime, latents, open_generator
 from fastgan.inference.conditions import Request
 from fastgan.inference.torch_runtime import load_model, load_sample, to_uint8
@@ -75,14 +75,16 @@ class Contenders:
         provider = "CUDAExecutionProvider" if self.device.type == "cuda" else "CPUExecutionProvider"
         if provider not in onnxruntime.get_available_providers():  # there is nothing to compare with
             return
-        file = folder / "model.onnx"
-        export_onnx(self.path, file, uint8=True)
-        try:
-            session = Session(open_session(file, str(self.device), threads=torch.get_num_threads()))
-        except ConfigError:  # it was compiled with CUDA, and cannot use it here
-            return
         sample = load_sample(self.path) if self.facts.condition_dim else None
-        self._add(OnnxRuntime(session, self.facts, batch=1, sample=sample), file)
+        for precision in ("fp32", "fp16" if self.device.type == "cuda" else "int8"):
+            file = folder / f"model-{precision}.onnx"
+            try:
+                # Random weights are coarser in 8 bits than trained ones, and just as fast.
+                export_onnx(self.path, file, uint8=True, precision=precision, min_snr_db=0)
+                session = Session(open_session(file, str(self.device), threads=torch.get_num_threads()))
+            except FastganError:  # it cannot be had in this precision, or not on this device
+                continue
+            self._add(OnnxRuntime(session, self.facts, batch=1, sample=sample), file)
 
     def eager(self) -> Generate | None:
         """The baseline; None for an exported file, of which there is none."""

@@ -56,7 +56,7 @@ def _commands(model: Contenders, folder: Path) -> dict[str, Sequence[str]]:
         found[FLOOR] = [python, "-c", "import torch"]
         if not model.facts.condition_dim:
             found[SCRIPT] = [python, "-c", _CODE, str(model.path), str(folder / "script.png"), device]
-        sources = {"torch fp32": model.path, **sources}
+        sources = {"torch fp32": model.path, **dict(list(model.exported.items())[:1])}
     for k, (name, source) in enumerate(sources.items()):
         arguments = [str(source), "-n", "1", "--device", device, "-o", str(folder / f"{k}"), "--overwrite"]
         found[name] = [python, "-m", "fastgan", "generate", *arguments]

@@ -33,7 +33,7 @@ def open_exported(source: Path, facts: Facts, *, device: str, precision: str, ba
     try:
         runtime = opened()
     except CheckpointError:  # not there yet, or not whole
-        export_onnx(source, path, uint8=True, overwrite=True)
+        export_onnx(source, path, uint8=True, precision=precision, overwrite=True)
         runtime = opened()
     runtime.facts = replace(facts, source=str(source))
     return runtime

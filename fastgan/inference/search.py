@@ -30,7 +30,7 @@ from fastgan.inference.exported import open_exported
 from fastgan.inference.opening import open_generator
 from fastgan.inference.runtime import Runtime
 
-LEAST_SNR = {"fp32": 45.0, "fp16": 45.0, "bf16": 35.0, "int8": 26.0}
+LEAST_SNR = {"fp32": 45.0, "fp16": 40.0, "bf16": 35.0, "int8": 26.0}
 """Decibels that the images of a way must be from torch's in fp32 at least, to be taken at all."""
 PATIENCE = 10.0  # seconds of measuring, once every way is loaded
 LADDER = {"cpu": (1, 4, 16, 64), "cuda": (1, 4, 16, 64, 256)}
@@ -286,12 +286,12 @@ def _candidates(first: Runtime, precisions: Sequence[str]) -> Iterator[tuple[str
 
     from fastgan.nn.precision import has_fast_bf16
 
-    for precision in PRECISIONS:
-        if precision not in precisions:
-            continue
-        if precision == "fp32" or (precision == "bf16" and has_fast_bf16(torch.device(first.device))):
+    fast_bf16 = has_fast_bf16(torch.device(first.device))
+    for_onnx = ("fp32", "fp16") if _on_gpu(first) else ("fp32", "int8")  # the others gain nothing there
+    for precision in (name for name in PRECISIONS if name in precisions):
+        if precision == "fp32" or (precision == "bf16" and fast_bf16):
             yield "torch", precision
-        if precision == "fp32":
+        if precision in for_onnx:
             yield "onnx", precision
 
 

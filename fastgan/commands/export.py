@@ -87,12 +87,8 @@ def command(
     z must be given; truncation_psi and the noise_<k> have defaults. With --triton also, or alone, as a model that is
     named like the file, else like SOURCE, which may then be an exported .onnx too.
     """
-<<<<<<< HEAD
-    _check_options(source, target, repository, fp16=fp16, int8=int8, split=split)
+    _check_options(source, target, repository, fp16=fp16, int8=int8, split=split, check_fid=check_fid)
     _check_scoring(check_fid, data, count, fid_limit)
-=======
-    _check_options(source, target, repository, check_fid=check_fid, others=(data, count, fid_limit))
->>>>>>> 8ffe01e (export --check-fid: one limit for both references, and the user's to set)
     from fastgan.export import export_onnx, triton
 
     accept: Callable[[Path], None] = lambda path: None  # noqa: E731
@@ -137,35 +133,25 @@ def command(
 
 
 def _check_options(
-<<<<<<< HEAD
-    source: Path, target: Path | None, repository: Path | None, *, fp16: bool, int8: bool, split: bool
-=======
     source: Path,
     target: Path | None,
     repository: Path | None,
     *,
+    fp16: bool,
+    int8: bool,
+    split: bool,
     check_fid: bool,
-    others: tuple[Path | float | None, ...],
->>>>>>> 8ffe01e (export --check-fid: one limit for both references, and the user's to set)
 ) -> None:
     """ConfigError for options that do not go together."""
     from fastgan.errors import ConfigError
 
     if target is None and repository is None:
         raise ConfigError("there is nothing to write: give --onnx FILE, --triton DIR, or both.")
-<<<<<<< HEAD
     if fp16 and int8:
         raise ConfigError("--fp16 and --int8 are two precisions of one file: give one, or export twice.")
     if split and repository is not None:
         raise ConfigError("--triton serves a whole model: leave --split away, or export twice.")
-    if source.suffix.lower() == ".onnx" and (target is not None or fp16 or int8):
-=======
-    if not check_fid and any(other is not None for other in others):
-        raise ConfigError(
-            "--data, -n and --fid-limit are for --check-fid: give that too, or leave them away."
-        )
-    if source.suffix.lower() == ".onnx" and (target is not None or check_fid):
->>>>>>> 8ffe01e (export --check-fid: one limit for both references, and the user's to set)
+    if source.suffix.lower() == ".onnx" and (target is not None or fp16 or int8 or check_fid):
         raise ConfigError(
             f"{source} is exported already: it can be written for --triton alone; give the run for anything else."
         )

@@ -18,9 +18,13 @@ from fastgan.bench.contenders import Contenders, Generate
 from fastgan.bench.timing import Measured, throughput_row
 from fastgan.errors import ConfigError
 from fastgan.inference.conditions import Request
+from fastgan.inference.encoders import to_pil
 from fastgan.inference.folder import OutputFolder
-from fastgan.inference.pipeline import write_images, write_npz
-from fastgan.inference.writers import FORMATS, check_format, to_pil
+from fastgan.inference.image_sets import Layout, open_set
+from fastgan.inference.pipeline import write_set
+from fastgan.inference.runtime import Runtime
+from fastgan.inference.shards import Shard
+from fastgan.inference.writers import FORMATS
 
 NOWHERE = "nowhere"
 SCRIPT, BATCHED = "script, one at a time", "script, batched"
@@ -60,12 +64,12 @@ class _Turns:
             return (time.perf_counter() - began) / count, busy
 
 
-def formats(img_channels: int, *, quick: bool) -> list[str]:
-    """PNG first, then the others that can hold so many channels, and `nowhere`."""
+def formats(runtime: Runtime, *, quick: bool) -> list[str]:
+    """PNG first, then the others that can hold the model's images, and `nowhere`."""
     found = []
     for name in FORMATS:
         try:
-            check_format(name, img_channels)
+            Layout(image_format=name).check(runtime, 1, Shard())
         except ConfigError:
             continue
         found.append(name)
@@ -116,12 +120,9 @@ def _ours(
     if image_format == NOWHERE:
         runtime.images(seeds, Request())
         return {}
-    out = OutputFolder(folder / "out", {})
-    if image_format == "npz":
-        write_npz(runtime, seeds, out, advance=lambda _: None)
-    else:
-        write_images(runtime, seeds, out, image_format, advance=lambda _: None)
-    return {}
+    layout = Layout(image_format=image_format)
+    with open_set(runtime, seeds, Request(), OutputFolder(folder / "out", {}), layout) as (plan, writer):
+        return write_set(runtime, plan, writer).busy
 
 
 def _mean(shares: list[Mapping[str, float]]) -> dict[str, float]:

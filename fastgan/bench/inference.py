@@ -96,7 +96,7 @@ def _rows(
         progress(f"inference, {name}: latency")
         yield {"ask": "latency", **latency(model, timing.budget_s)}
     if "disk" in wanted:
-        usual = disk.formats(model.facts.img_channels, quick=request.quick)
+        usual = disk.formats(next(iter(model.runtimes.values())), quick=request.quick)
         for image_format in request.formats or usual:
             progress(f"inference, {name}: from seeds to {image_format}")
             yield {"ask": "disk", **disk.ask(model, image_format, _DISK_BATCH, timing.budget_s)}

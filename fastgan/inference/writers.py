@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastgan.files import atomic_write, sha256_file, sync_files, sync_folder
 from fastgan.inference.archives import ARCHIVES, KINDS, Archive, Contents, HashingFile, Made
-from fastgan.inference.encoders import ENCODERS, Encoder, encode_png
+from fastgan.inference.encoders import ENCODERS, Encoder
 from fastgan.inference.folder import disk_errors
 from fastgan.inference.manifest import (
     SYNC,
@@ -57,7 +57,7 @@ def archive_name(name: str, unit: int, units: int) -> str:
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:
     """Write one uint8 [H, W, C] as a PNG, durably."""
     with atomic_write(path) as temporary:
-        temporary.write_bytes(encode_png(image))
+        temporary.write_bytes(ENCODERS["png"].encode(image))
 
 
 def _part(path: Path) -> Path:

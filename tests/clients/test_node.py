@@ -142,4 +142,5 @@ def test_one_sentence_for_a_mistake(exported: Callable[..., Path], tmp_path: Pat
         assert done.stderr.startswith("error: ")
         assert done.stderr.count("\n") == 1
         assert said in done.stderr
+    assert "cannot be read" in node(CLIENT / "generate.mjs", tmp_path / "nowhere.onnx").stderr
     assert not (tmp_path / "out").exists()

@@ -96,7 +96,9 @@ async function main() {
     },
   });
   if (positionals.length !== 1) throw new UserError('usage: node generate.mjs MODEL.onnx [--seeds 0-7] [-o OUT]');
-  const model = await readFile(positionals[0]);
+  const model = await readFile(positionals[0]).catch((error) => {
+    throw new UserError(`${positionals[0]} cannot be read (${error.code}).`);
+  });
   const known = metadata(model);
   if (!('fastgan.version' in known)) throw new UserError(`${positionals[0]} is no model that fastgan exported.`);
   const facts = {

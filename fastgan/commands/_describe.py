@@ -149,7 +149,7 @@ def _of_onnx(path: Path) -> dict[str, Any]:
             "model": said["model"],
             "part": said.get("part", "whole"),
             "precision": said.get("precision", "fp32"),
-            "snr_db": float(said["snr_db"]) if "snr_db" in said else None,
+            "snr_db": _finite(said.get("snr_db", "inf")),
             "opset": next(opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")),
             "resolution": int(said["resolution"]),
             "img_channels": int(said["img_channels"]),
@@ -172,6 +172,12 @@ def _of_onnx(path: Path) -> dict[str, Any]:
             f"{path}: its metadata lacks or garbles {error}; it was written by fastgan {said['version']}: export it "
             "again with this one."
         ) from error
+
+
+def _finite(text: str) -> float | None:
+    """A number; None for an infinite one, which JSON does not know: a file without any difference from torch."""
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _data_files(path: Path, model: ModelProto) -> list[dict[str, Any]]:

@@ -60,14 +60,18 @@ def quantise(
     kept = names[-1:]
     candidate, reached = attempt(kept)
     if reached < floor_db:
-        loudness = {name: attempt(set(names) - {name})[1] for name in names[:-1]}
-        for name in sorted(loudness, key=lambda name: loudness[name]):
+        # Of each layer alone in 8 bits: its noise as a share of the signal. Together they add up, about.
+        noise = {name: 10 ** (-attempt(set(names) - {name})[1] / 10) for name in names[:-1]}
+        for name in sorted(noise, key=lambda name: -noise[name]):
             kept.append(name)
             if len(kept) == len(names):
                 raise OutputError(
                     f"8 bits reach {reached:.1f} dB on this model, and {floor_db:g} are asked for: "
                     "export it with --fp16, or give a lower --min-snr."
                 )
+            expected = sum(noise[left] for left in names if left not in kept)
+            if expected > 10 ** (-floor_db / 10):
+                continue
             candidate, reached = attempt(kept)
             if reached >= floor_db:
                 break

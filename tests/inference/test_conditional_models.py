@@ -30,8 +30,8 @@ def conditional(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_every_model_in_every_form(name: str, conditional: dict[str, Path], tmp_path: Path) -> None:
     run, release = conditional[name], tmp_path / "model.safetensors"
     checkpoint.save_release(release, checkpoint.load(run))
-    checks = export_onnx(run, tmp_path / "m.onnx")
-    assert checks[0].difference < 1e-4
+    done = export_onnx(run, tmp_path / "m.onnx")
+    assert done.checks[0].difference < 1e-4
     expected = open_generator(run).sample(40)
     np.testing.assert_array_equal(open_generator(release).sample(40), expected)
     difference = np.abs(open_generator(tmp_path / "m.onnx", batch=7).sample(40).astype(int) - expected)

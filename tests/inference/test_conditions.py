@@ -14,7 +14,7 @@ import torch
 
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.export import export_onnx, verify
-from fastgan.export import onnx as exporting
+from fastgan.export import graph
 from fastgan.inference import Runtime, open_generator
 from fastgan.inference.conditions import (
     Conditions,
@@ -274,13 +274,13 @@ def test_export_that_ignores_a_condition_is_refused(
     def wrong(labels: torch.Tensor, attributes: torch.Tensor, classes: int) -> torch.Tensor:
         return encode(labels * (broken != "labels"), attributes * float(broken != "attributes"), classes)
 
-    monkeypatch.setattr(exporting, "encode", wrong)
+    monkeypatch.setattr(graph, "encode", wrong)
     with pytest.raises(Exception, match="differs from torch"):
         export_onnx(runs["both"], tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_export_is_verified_with_every_class_and_with_unknowns(runs: dict[str, Path]) -> None:
-    asked = verify._asked(open_generator(runs["both"]).facts, 7)
+    asked = verify._conditions(open_generator(runs["both"]).facts, 7)
     assert asked.labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert 0.2 < np.isnan(asked.attributes).mean() < 0.5

@@ -160,7 +160,7 @@ def test_other_settings_are_refused_or_replace(tmp_path: Path) -> None:
 def test_an_encoder_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, range(3))
     monkeypatch.setattr("PIL.__version__", "99.0")
-    with pytest.raises(OutputError, match=r"encoder Pillow.*now Pillow 99"):
+    with pytest.raises(OutputError, match=r"encoder Pillow.*now Pillow 9"):
         write(tmp_path, range(5))
 
 

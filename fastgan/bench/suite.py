@@ -87,7 +87,13 @@ def timing(request: Request, device: str, *, section: str) -> Settings:
     block = 0.002 if cuda and section == "ops" else 0.02
     warmup = 2 if section == "inference" else 3
     return Settings(
-        clock=clock, device=device, warmup=warmup, budget_s=budget, min_rounds=rounds, block_s=block
+        clock=clock,
+        device=device,
+        warmup=warmup,
+        budget_s=budget,
+        min_rounds=rounds,
+        block_s=block,
+        settle_s=0.02 if section == "inference" else 0.0,
     )
 
 

@@ -40,6 +40,8 @@ class Settings:
     min_rounds: int = 11
     max_rounds: int = 101
     budget_s: float = 3.0
+    settle_s: float = 0.0
+    """Rest before each block, not counted: the threads of another library go on spinning after its turn."""
 
     def __post_init__(self) -> None:
         if self.clock not in CLOCKS:
@@ -98,6 +100,8 @@ class Measured:
 def _block(contender: Contender, repeats: int, settings: Settings) -> float:
     """Seconds that `repeats` calls take, by the settings' clock."""
     cuda = settings.device.startswith("cuda")
+    if settings.settle_s:
+        time.sleep(settings.settle_s)
     if settings.clock == "device":
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()

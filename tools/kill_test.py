@@ -3,10 +3,11 @@
     python tools/kill_test.py runs/0007                           20,000 PNGs, killed 10 times
     python tools/kill_test.py runs/0007 -n 5000 --kills 30 --format webdataset --shards 2
 
-Every kill is SIGKILL, at a moment drawn evenly from the time that the straight run took, divided by the number of
-kills. After the last one the same command runs to its end. Then: the image files are those of the straight run, byte
-by byte; the manifests list each image once; nothing else is there; `--verify` finds the set whole; and no image that
-was whole and listed when the process died was written again (its inode is the one it had). Exits 1 where one fails.
+Every kill is SIGKILL. Every other one comes while images are written: after as many new ones as drawn evenly from
+twice the even share; the rest come at any moment, also while the model loads. After the last one the same command
+runs to its end. Then: the image files are those of the straight run, byte by byte; the manifests list each image
+once; nothing else is there; `--verify` finds the set whole; and no image that was whole and listed when the process
+died was written again (its inode is the one it had). Exits 1 where one fails.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 IMAGES = (".png", ".jpg", ".webp", ".tar", ".parquet", ".npz")
@@ -33,14 +35,13 @@ def command(options: argparse.Namespace, out: Path, shard: int) -> list[str]:
     return [*line, "--shard", f"{shard}/{options.shards}"] if options.shards > 1 else line
 
 
-def run(options: argparse.Namespace, out: Path, seconds: float | None = None) -> bool:
-    """Run all shards at once, and kill them after some seconds; whether they ended by themselves."""
+def run(options: argparse.Namespace, out: Path, when: Callable[[], bool] | None = None) -> bool:
+    """Run all shards at once, and kill them when `when` says so; whether they ended by themselves."""
     lines = [command(options, out, shard) for shard in range(options.shards)]
     processes = [subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for line in lines]
-    end = time.monotonic() + seconds if seconds is not None else None
-    while end is not None and time.monotonic() < end and any(p.poll() is None for p in processes):
-        time.sleep(0.005)
-    if end is not None:
+    if when is not None:
+        while not when() and any(process.poll() is None for process in processes):
+            time.sleep(0.002)
         for process in processes:
             process.send_signal(signal.SIGKILL)
     said = [process.communicate()[1].decode() for process in processes]
@@ -48,6 +49,19 @@ def run(options: argparse.Namespace, out: Path, seconds: float | None = None) ->
     if any(code not in (0, -signal.SIGKILL) for code in codes):
         raise SystemExit(f"a run ended with {codes}: {said}")
     return all(code == 0 for code in codes)
+
+
+def moment(out: Path, more: int | None, seconds: float) -> Callable[[], bool]:
+    """When to kill: once the manifests are `more` lines longer than now, or (None) after some seconds."""
+    end, before = time.monotonic() + seconds, count(out)
+    if more is None:
+        return lambda: time.monotonic() >= end
+    return lambda: count(out) >= before + more
+
+
+def count(out: Path) -> int:
+    """Lines of all manifests."""
+    return sum(path.read_bytes().count(b"\n") for path in out.glob("manifest*.jsonl"))
 
 
 def entries(out: Path) -> list[dict]:
@@ -117,17 +131,23 @@ def main() -> int:
     seconds = time.monotonic() - begun
     print(f"{options.n} images at one go: {seconds:.1f} s")
     kept: dict[str, tuple[int, int]] = {}
+    while_writing = 0
     for number in range(1, options.kills + 1):
-        # Each begins by loading the model, so that the mean is somewhat above an even share of the whole.
-        moment = random.uniform(0.5, 2 * (seconds / options.kills + 2))
-        done = run(options, out, moment)
+        before = count(out)
+        share = 2 * (options.n - before) // (options.kills - number + 2)
+        more = random.randint(1, max(1, share)) if number % 2 else None
+        done = run(options, out, moment(out, more, random.uniform(0.2, 4 + seconds * share / options.n)))
+        lines = count(out)
+        while_writing += before < lines < options.n
         listed = {entry["file"] for entry in entries(out)} if out.exists() else set()
         there = inodes(out) if out.exists() else {}
         kept |= {name: inode for name, inode in there.items() if name in listed and name not in kept}
+        how = "at any moment" if more is None else f"after {more} images"
         print(
-            f"kill {number} after {moment:.2f} s: {len(there)} files there" + " (it was done)" * done,
+            f"kill {number}, {how}: {lines - before} made, {lines} in all" + " (it was done)" * done,
             flush=True,
         )
+    print(f"{while_writing} of {options.kills} kills while it wrote")
     if not run(options, out):
         raise SystemExit("the last run did not end by itself")
     wrong = check(options, out, straight, kept)

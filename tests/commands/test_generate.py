@@ -124,3 +124,59 @@ def test_full_disk_is_one_sentence(run: Path, fastgan: Fastgan, tmp_path: Path) 
     (tmp_path / "out" / ".seed00000001.png.part").symlink_to("/dev/full")
     assert "No space left on device" in refused(fastgan("generate", run, "-n", 2, "-o", "out"))
     assert [file.name for file in (tmp_path / "out").glob("seed*.png")] == ["seed00000000.png"]
+
+
+def test_shards_of_a_set_and_its_verification(run: Path, fastgan: Fastgan, tmp_path: Path) -> None:
+    """torchrun's variables are minded without being asked; a set that is not whole does not end with 0."""
+    asked = ("-n", 10, "--batch", 4, "--format", "webdataset", "--per-file", 3, "--noise", "random")
+    done = fastgan("generate", run, *asked, "--shard", "1/2", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    assert "shard 1/2 (--shard)" in done.stderr
+    assert "busy: prepare" in done.stdout
+    assert "not made yet: 6 (seeds 0-5)" in (told := fastgan("generate", "--verify", "-o", "out")).stdout
+    assert "give the command again" in refused(told)
+    done = fastgan("generate", run, *asked[:2], *asked[4:], "-o", "out")  # the batch is the folder's
+    assert "6 images written (4 were there already)" in done.stdout, done.stderr
+    told = fastgan("generate", "--verify", "-o", "out")
+    assert (told.returncode, told.stdout) == (0, "out is whole: 10 images in 4 files.\n")
+    assert "noise random, now not given" in refused(fastgan("generate", run, "-n", 3, "-o", "out"))
+
+
+def test_one_run_of_the_model_for_images_and_their_sheet(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    from fastgan.commands.generate import command
+    from fastgan.inference import Runtime
+
+    ran: list[int] = []
+    real = Runtime.launch
+    monkeypatch.setattr(Runtime, "launch", lambda self, inputs: ran.append(len(inputs)) or real(self, inputs))
+    asked = [str(run), "-n", "6", "--batch", "4", "--grid", "--format", "png", "-o", str(tmp_path / "o")]
+    assert CliRunner().invoke(command, asked, catch_exceptions=False).exit_code == 0
+    assert ran == [4, 2]
+    assert Image.open(tmp_path / "o" / "grid.png").size == (48, 32)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--shard", "2/2"], "shards are counted from 0, 0/2 to 1/2"),
+        (["--shard", "0/2", "--overwrite"], "would remove what the other shards wrote"),
+        (["--shard", "0/2", "--grid", "--format", "png"], "--grid is one sheet of all images"),
+        (["--shard", "0/2", "--format", "npz"], "npz is one file"),
+        (["--style-mix", "--shard", "0/2"], "--shard is for sets of images"),
+        (["--workers", 0], "--workers 0 is impossible"),
+        (["--noise", "loud"], "choose one of const, random, none"),
+    ],
+)
+def test_bad_shards(arguments: list[object], said: str, run: Path, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from fastgan.commands.generate import command
+
+    asked = [str(run), "-o", str(tmp_path / "o"), *map(str, arguments)]
+    with pytest.raises(ConfigError, match=said):
+        CliRunner().invoke(command, asked, catch_exceptions=False)
+    assert not (tmp_path / "o").exists()

@@ -52,6 +52,11 @@ Examples:
     metavar="POLICY",
     help='What the discriminator sees: "ada", "color,translation,cutout", "none".',
 )
+@click.option(
+    "--discriminator",
+    type=click.Choice(["own", "projected"]),
+    help="The model's own, or one on pretrained features (needs fastgan[pretrained]).  [default: own]",
+)
 @click.option("--spectral-norm", is_flag=True, help="Normalise the discriminator's weights by spectral norm.")
 @click.option(
     "--conditional",
@@ -143,6 +148,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
         "data.max_bad": options["max_bad"],
         "data.split": options["split"],
         "model.resolution": options["resolution"],
+        "discriminator.name": options["discriminator"],
         "loss.spectral_norm": options["spectral_norm"] or None,
         "train.accumulate": options["accumulate"],
         "train.augment": options["augment"],
@@ -185,6 +191,7 @@ def _run_to_resume(resume: str, options: dict[str, Any]) -> Path:
         "config_file",
         "seed",
         "resolution",
+        "discriminator",
         "spectral_norm",
         "conditional",
         "init_from",

@@ -6,6 +6,7 @@ from fastgan.nn.conv import Conv2d, conv2d
 from fastgan.nn.discriminator import ConvAct, DownBlock, MinibatchStddev
 from fastgan.nn.equalized import EqualizedConv2d, EqualizedLinear
 from fastgan.nn.precision import at_least_float32, compute_dtype, full_precision
+from fastgan.nn.projected import ProjectedDiscriminator
 from fastgan.nn.recompute import recompute_blocks
 from fastgan.nn.spectral import spectral_norm
 from fastgan.nn.styled import StyledConv, StyleEpilogue
@@ -20,6 +21,7 @@ __all__ = [
     "EqualizedConv2d",
     "EqualizedLinear",
     "MinibatchStddev",
+    "ProjectedDiscriminator",
     "StyleEpilogue",
     "StyledConv",
     "at_least_float32",

@@ -74,6 +74,8 @@ class ConditionalDiscriminator(nn.Module):
     """
 
     logit: nn.Module
+    judges_alone = False
+    """Whether real and fake images may be judged as one batch, none of which depends on another."""
 
     def __init__(self, classes: int, attributes: int) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ import copy
 import inspect
 from dataclasses import replace
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -14,8 +15,8 @@ from fastgan.config import build, require, to_mapping
 from fastgan.data import Dataset, Feed
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
-from fastgan.nn import recompute_blocks, spectral_norm
-from fastgan.training import augmentation, conditions, graphs, growing, transfer
+from fastgan.nn import ProjectedDiscriminator, projected, recompute_blocks, spectral_norm
+from fastgan.training import augmentation, conditions, graphs, growing, pretrained, transfer
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.objective import Penalty
 from fastgan.training.settings import LossConfig, RunConfig
@@ -105,14 +106,14 @@ def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
     model = build(module.Config, options, "model")
     torch.manual_seed(config.train.seed)
     generator = module.Generator(model)
-    discriminator = module.Discriminator(model)
+    discriminator = _discriminator(config, module, model, device)
     normalised = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in discriminator.modules())
     if config.loss.penalty != "none" and normalised:
         raise ConfigError(
             f"loss.penalty = {config.loss.penalty!r} needs a discriminator without batch norm, in which each image "
             "is judged alone: add --set model.norm=none, or --set loss.penalty=none"
         )
-    if config.loss.spectral_norm:
+    if config.loss.spectral_norm and config.discriminator.name == "own":  # a projected one has it always
         spectral_norm(discriminator)
     if config.train.freeze_d:
         image = torch.zeros(1, model.img_channels, model.resolution, model.resolution)
@@ -124,6 +125,23 @@ def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
     built = {"generator": generator.train(), "discriminator": discriminator.train(), "average": average}
     # Convolutions and our fused ops run fastest on channels_last, which is also how images come from the feed.
     return {key: net.to(device, memory_format=torch.channels_last) for key, net in built.items()}
+
+
+def _discriminator(config: RunConfig, module: ModuleType, model: Any, device: torch.device) -> nn.Module:
+    """The model's own, or a projected one."""
+    asked = config.discriminator
+    if asked.name == "own":
+        own: nn.Module = module.Discriminator(model)
+        return own
+    network = pretrained.open_features(asked.features, device)
+    multiple = network.reductions[-1]
+    size = asked.size or projected.input_size(model.resolution, multiple)
+    require(
+        size % multiple == 0,
+        f"discriminator.size = {size} must be a multiple of {multiple} for {network.name}",
+    )
+    shared = {key: getattr(model, key) for key in ("img_channels", "classes", "attributes", "conditioning")}
+    return ProjectedDiscriminator(network, size=size, width=asked.width, **shared)
 
 
 def make_trainer(

@@ -1,7 +1,9 @@
 """What the two networks minimise: the adversarial loss, its penalties, and nothing about how it is minimised.
 
-Real and fake images go through the discriminator one after the other, never as one batch: batch norm (Radford
-et al. 2016) and minibatch stddev (Karras et al. 2018) must not mix their statistics.
+Real and fake images go through the discriminator one after the other: batch norm (Radford et al. 2016) and minibatch
+stddev (Karras et al. 2018) must not mix their statistics. One that judges every image alone sees them as one batch.
+
+A discriminator has one logit an image [N], or one a patch [N, P]: losses are means over all of them.
 """
 
 from collections.abc import Callable
@@ -24,6 +26,8 @@ Losses = dict[str, Tensor]
 """Scalars by name, for the log."""
 Term = tuple[Tensor, Losses]
 """What to minimise, and what the log should show of it."""
+_Verdict = tuple[Tensor, Tensor | None]
+"""Logits, and the loss of the auxiliary classifier, if there is one."""
 
 
 class Objective:
@@ -73,7 +77,7 @@ class Objective:
     def discriminate(self, real: Tensor, fake: Tensor, c: Tensor | None = None, *, penalise: bool) -> Term:
         """The discriminator's loss on `real` and `fake` [N, C, R, R], with its penalty where `penalise`."""
         with self.autocast():
-            (real_logits, real_error), (fake_logits, fake_error) = self._judge(real, c), self._judge(fake, c)
+            (real_logits, real_error), (fake_logits, fake_error) = self._judge_both(real, fake, c)
             loss = self.loss.discriminator(real_logits, fake_logits)
             losses = {"loss_d": loss, "real": real_logits.mean(), "fake": fake_logits.mean()}
             losses |= self.augmentation.observe(self.loss.realness(real_logits, fake_logits))
@@ -89,7 +93,7 @@ class Objective:
         """The penalty on the discriminator alone."""
         assert self.penalty is not None
         with self.autocast():
-            penalty = self.penalty(partial(self._logits, c=c), real, fake)
+            penalty = self.penalty(lambda images: _of_images(self._logits(images, c)), real, fake)
         if self.strength is not None:
             penalty = penalty * self.strength
         return penalty, {"penalty": penalty}
@@ -141,10 +145,23 @@ class Objective:
         logits: Tensor = discriminator.judge(self._features(images), c)
         return logits.float()
 
-    def _judge(self, images: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _judge(self, images: Tensor, c: Tensor | None) -> _Verdict:
         """Logits [N], float32, of `images` [N, C, R, R], and the loss of the auxiliary classifier, if there is one."""
+        return self._verdict(self._features(images), c)
+
+    def _judge_both(self, real: Tensor, fake: Tensor, c: Tensor | None) -> tuple[_Verdict, _Verdict]:
+        """`_judge` of both; in one pass where the discriminator permits it."""
         discriminator: Any = self.discriminator
-        phi = self._features(images)
+        if not discriminator.judges_alone:
+            return self._judge(real, c), self._judge(fake, c)
+        shown = torch.cat(
+            [self.augmentation(real), self.augmentation(fake)]
+        )  # random numbers are those of two passes
+        of_real, of_fake = discriminator.features(shown, **self.size).chunk(2)
+        return self._verdict(of_real, c), self._verdict(of_fake, c)
+
+    def _verdict(self, phi: Tensor, c: Tensor | None) -> _Verdict:
+        discriminator: Any = self.discriminator
         error = None
         if c is not None and discriminator.auxiliary is not None:
             error = auxiliary(discriminator.guess(phi), c, discriminator.classes, self.binary)
@@ -152,3 +169,8 @@ class Objective:
 
     def _latents(self, n: int) -> Tensor:
         return draws.normal(n, self.z_dim, device=self.device)  # [N, Z]
+
+
+def _of_images(logits: Tensor) -> Tensor:
+    """[N], or of patches [N, P] their mean: what a penalty asks the gradient of."""
+    return logits if logits.ndim == 1 else logits.mean(1)

@@ -17,6 +17,7 @@ from fastgan.training import (
     conditions,
     folder,
     precision,
+    pretrained,
     schedule,
     shares,
     stopping,
@@ -151,6 +152,7 @@ def _prepare(
             note(text)
     seconds = 0.0
     if loaded is not None:
+        pretrained.check_same(trainer.discriminator, loaded.state, loaded.path)
         trainer.load_state_dict(loaded)
         seconds = loaded.state["seconds"]
         changed = [

@@ -64,6 +64,31 @@ class LossConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DiscriminatorConfig:
+    """Who judges the images."""
+
+    name: Literal["own", "projected"] = "own"
+    """The model's own discriminator, or one on frozen pretrained features (Projected GAN), for any model."""
+    features: str = "effnet-lite0"
+    """projected: the pretrained network, effnet-lite0 of the extra fastgan[pretrained]."""
+    size: int | None = None
+    """projected: the side that images are resized to, a multiple of 32 pixels; or none: theirs, within 64 to 256."""
+    width: int = 64
+    """projected: channels of the finest mixed features; its discriminators end with four times as many."""
+
+    def __post_init__(self) -> None:
+        size = self.size
+        require(
+            size is None or (32 <= size <= 1024 and size % 32 == 0),
+            f'discriminator.size = {size} must be a multiple of 32 from 32 to 1024, or "none"',
+        )
+        require(
+            1 <= self.width <= 1024,
+            f"discriminator.width = {self.width} must be a whole number from 1 to 1024",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Where the images come from and how they are shown."""
 
@@ -251,6 +276,8 @@ class RunConfig:
 
     model: Mapping[str, Any] = field(default_factory=lambda: {"name": "dcgan"})
     """`name`, a file of fastgan/models/, and that model's own settings (its Config)."""
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    """See DiscriminatorConfig."""
     loss: LossConfig = LossConfig()
     """See LossConfig."""
     data: DataConfig = DataConfig()
@@ -267,3 +294,13 @@ class RunConfig:
             self.loss.penalty_weight_end is None or self.train.decay_kimg is not None,
             "loss.penalty_weight_end needs the length of the way: set train.decay_kimg, thousands of images",
         )
+        if self.discriminator.name == "projected":
+            require(
+                self.train.freeze_d == 0,
+                "train.freeze_d means nothing with a projected discriminator, whose features are frozen: leave it out",
+            )
+            require(
+                not self.train.checkpoint_activations,
+                "train.checkpoint_activations cannot go with a projected discriminator, whose weights move with every "
+                "pass (spectral normalisation): leave it out (--accumulate saves memory too)",
+            )

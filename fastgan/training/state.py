@@ -7,6 +7,7 @@ import torch
 
 from fastgan import __version__
 from fastgan.config import to_mapping
+from fastgan.training import pretrained
 
 if TYPE_CHECKING:
     from fastgan.training.session import Session
@@ -27,6 +28,7 @@ def describe(session: "Session") -> dict[str, Any]:
             "class_names": list(data.class_names),
             "attribute_names": list(data.attribute_names),
         },
+        "features": pretrained.identity(session.trainer.discriminator),
         "rng": "reseeded before every iteration from train.seed, cur_nimg and the number of rollbacks",
         "rollbacks": session.rollbacks,
         "best": session.best,

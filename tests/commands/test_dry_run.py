@@ -21,6 +21,12 @@ style_mixing_prob = 0.9
 w_avg_decay = 0.995
 minibatch_stddev_group = 4
 
+[discriminator]
+name = "own"
+features = "effnet-lite0"
+size = "none"
+width = 64
+
 [loss]
 name = "nonsaturating"
 penalty = "r1"

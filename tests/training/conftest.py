@@ -26,6 +26,7 @@ SMALL = {
 }
 GROWING = "growing"
 """16 px from 8: three iterations of 8 images at 8 px, four of 4 that fade 16 in, then 16 px. It has its own tests."""
+PROJECTED = {"name": "projected", "features": "random", "size": 32, "width": 4}
 EXTRAS = {
     "rpgan": ("dcgan", {"model": {"norm": "none"}, "loss": {"name": "rpgan", "penalty": "r1+r2"}}),
     "rpgan, lazy": ("stylegan", {"loss": {"name": "rpgan", "penalty": "r1+r2"}}),
@@ -37,6 +38,11 @@ EXTRAS = {
         {"train": {"augment": "ada,cutout", "ada_kimg": 0.05, "ada_target": -0.9}},
     ),
     "diffaug": ("wgan-gp", {"train": {"augment": "color,translation,cutout"}}),
+    "projected": (
+        "dcgan",
+        {"discriminator": PROJECTED, "loss": {"name": "hinge"}, "train": {"augment": "color"}},
+    ),
+    "projected, penalised": ("stylegan", {"discriminator": PROJECTED, "train": {"augment": "ada"}}),
     "path length": ("stylegan", {"loss": {"path_length": 1.0, "path_length_interval": 2}}),
     "scheduled": (
         "stylegan",

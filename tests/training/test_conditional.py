@@ -10,7 +10,7 @@ from fastgan.data.feed import Feed
 from fastgan.errors import ConfigError
 from fastgan.training import assemble, checkpoint, conditions, transfer
 from fastgan.training.log import Grid
-from tests.training.conftest import small
+from tests.training.conftest import PROJECTED, small
 from tests.training.test_graphs import with_stand_in
 from tests.training.test_trainer import assert_same_bits, run, through_disk
 
@@ -28,6 +28,12 @@ CASES = {
     ),
     "auxiliary, relativistic": ("r3gan", "attributes", {"model": {"conditioning": "auxiliary"}}),
     "spectral": ("dcgan", "both", {"loss": {"name": "hinge", "spectral_norm": True}}),
+    "projected": ("stylegan", "both", {"discriminator": PROJECTED}),
+    "projected, auxiliary, relativistic": (
+        "r3gan",
+        "both",
+        {"discriminator": PROJECTED, "model": {"conditioning": "auxiliary"}},
+    ),
     "path length, frozen": ("stylegan", "labels", {"loss": {"path_length": 1.0}, "train": {"freeze_d": 1}}),
     "in parts": ("wgan-gp", "both", {"train": {"accumulate": 2}}),
 }

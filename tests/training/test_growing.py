@@ -6,7 +6,7 @@ import torch
 from fastgan.errors import ConfigError
 from fastgan.training import assemble, checkpoint, growing
 from fastgan.training.settings import TrainConfig
-from tests.training.conftest import GROWING, small
+from tests.training.conftest import GROWING, PROJECTED, small
 from tests.training.test_graphs import with_stand_in
 from tests.training.test_trainer import assert_same_bits, run, through_disk
 
@@ -181,3 +181,18 @@ def test_an_unfinished_run_generates_at_the_size_that_it_has_reached(make, itera
 def test_what_cannot_grow_is_refused_in_one_sentence(preset, tables, sentence):
     with pytest.raises(ConfigError, match=sentence):
         assemble.resolve(small(preset, **tables))
+
+
+def test_a_projected_discriminator_judges_every_resolution(make, tmp_path, device):
+    """A StyleGAN that grows under it, saved while fading, goes on to the same bits."""
+    projected = {"discriminator": PROJECTED}
+    unbroken = make(GROWING, **projected)
+    run(unbroken, 6)
+    first = make(GROWING, **projected)
+    run(first, 4)
+    assert first.phase.resolution == 16
+    second = make(GROWING, **projected)
+    second.load_state_dict(through_disk(first, tmp_path))
+    run(second, 2)
+    if device.type == "cpu":
+        assert_same_bits(second, unbroken)

@@ -13,6 +13,7 @@ DATA_HASH = "ab" * 32
 OPTIONS = {
     "dcgan": {"width": 4, "z_dim": 7},
     "r3gan": {"channel_multiplier": 1 / 48, "z_dim": 12},
+    "sle": {"width": 1, "z_dim": 12},
     "stylegan": {"channel_multiplier": 1 / 64, "z_dim": 16, "w_dim": 16, "mapping_layers": 2},
 }
 

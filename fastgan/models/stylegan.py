@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastgan import draws
-from fastgan.models import _checks
+from fastgan.models import _checks, _noise
 from fastgan.models._images import Images
 from fastgan.nn import (
     Condition,
@@ -156,8 +156,7 @@ class Generator(nn.Module):
             EqualizedConv2d(c, config.img_channels, 1, bias=True, gain=1.0) for c in channels
         )
         self.register_buffer("w_avg", torch.zeros(config.w_dim))
-        for k, shape in enumerate(self.noise_shapes):
-            self.register_buffer(f"noise_const_{k}", torch.randn(shape))
+        _noise.add_constants(self, self.noise_shapes)
 
     def forward(
         self,
@@ -216,14 +215,7 @@ class Generator(nn.Module):
 
     def _noise(self, w: Tensor, layers: int) -> list[Tensor]:
         """Fresh noise for `layers` layers from one draw in train mode, the constant buffers in eval mode."""
-        dtype = compute_dtype(w)
-        if not self.training:
-            return [self.get_buffer(f"noise_const_{k}").to(dtype) for k in range(layers)]
-        n, shapes = w.shape[0], self.noise_shapes[:layers]
-        whole = draws.whole(n)
-        counts = [whole * height * width for _, _, height, width in shapes]
-        drawn = torch.randn(sum(counts), device=w.device).to(dtype).split(counts)
-        return [draws.mine(part.view(whole, *shape[1:])) for part, shape in zip(drawn, shapes, strict=True)]
+        return _noise.planes(self, self.noise_shapes[:layers], w, compute_dtype(w))
 
     def _training_styles(self, z: Tensor, c: Tensor | None, layers: int) -> Tensor:
         """Styles [N, L, w_dim] with mixing regularisation (section 3.1); updates w_avg. Waits for nothing.

@@ -109,6 +109,10 @@ class ConditionalDiscriminator(nn.Module):
                 logits = logits + (self.projection(c.to(phi.dtype)) * phi).sum(1)
         return logits
 
+    def own_error(self, phi: Tensor, images: Tensor) -> Tensor | None:
+        """A scalar to minimise beside the loss on real `images`, of which `phi` was made; None: nothing of its own."""
+        return None
+
     def guess(self, phi: Tensor) -> Tensor:
         """What the images show [N, classes + attributes]: logits of the classes, then one number an attribute."""
         if self.auxiliary is None:

@@ -76,17 +76,24 @@ class Objective:
 
     def discriminate(self, real: Tensor, fake: Tensor, c: Tensor | None = None, *, penalise: bool) -> Term:
         """The discriminator's loss on `real` and `fake` [N, C, R, R], with its penalty where `penalise`."""
+        discriminator: Any = self.discriminator
         with self.autocast():
-            (real_logits, real_error), (fake_logits, fake_error) = self._judge_both(real, fake, c)
+            shown, shown_fake = self.augmentation(real), self.augmentation(fake)
+            phi, phi_fake = self._see_both(shown, shown_fake)
+            real_logits, real_error = self._verdict(phi, c)
+            fake_logits, fake_error = self._verdict(phi_fake, c)
+            own: Tensor | None = discriminator.own_error(phi, shown)
             loss = self.loss.discriminator(real_logits, fake_logits)
             losses = {"loss_d": loss, "real": real_logits.mean(), "fake": fake_logits.mean()}
             losses |= self.augmentation.observe(self.loss.realness(real_logits, fake_logits))
         if real_error is not None and fake_error is not None:
             loss = loss + self.config.loss.auxiliary_weight * (real_error + fake_error)
             losses |= {"auxiliary_real": real_error, "auxiliary_fake": fake_error}
+        if own is not None:
+            loss, losses = loss + own, losses | {"own_error": own}
         if penalise:
-            penalty, shown = self.penalise(real, fake, c)
-            loss, losses = loss + penalty, losses | shown
+            penalty, more = self.penalise(real, fake, c)
+            loss, losses = loss + penalty, losses | more
         return loss, losses
 
     def penalise(self, real: Tensor, fake: Tensor, c: Tensor | None = None) -> Term:
@@ -149,16 +156,12 @@ class Objective:
         """Logits [N], float32, of `images` [N, C, R, R], and the loss of the auxiliary classifier, if there is one."""
         return self._verdict(self._features(images), c)
 
-    def _judge_both(self, real: Tensor, fake: Tensor, c: Tensor | None) -> tuple[_Verdict, _Verdict]:
-        """`_judge` of both; in one pass where the discriminator permits it."""
+    def _see_both(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """What the discriminator sees in both, as they are shown; in one pass where it permits that."""
         discriminator: Any = self.discriminator
-        if not discriminator.judges_alone:
-            return self._judge(real, c), self._judge(fake, c)
-        shown = torch.cat(
-            [self.augmentation(real), self.augmentation(fake)]
-        )  # random numbers are those of two passes
-        of_real, of_fake = discriminator.features(shown, **self.size).chunk(2)
-        return self._verdict(of_real, c), self._verdict(of_fake, c)
+        if discriminator.judges_alone:
+            return discriminator.features(torch.cat([real, fake]), **self.size).chunk(2)
+        return discriminator.features(real, **self.size), discriminator.features(fake, **self.size)
 
     def _verdict(self, phi: Tensor, c: Tensor | None) -> _Verdict:
         discriminator: Any = self.discriminator

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fastgan import models
 from tests.tiny import tiny_run
 
 
@@ -11,4 +12,4 @@ from tests.tiny import tiny_run
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A run folder for each model."""
     root = tmp_path_factory.mktemp("runs")
-    return {name: tiny_run(root / name, name) for name in ("dcgan", "r3gan", "stylegan")}
+    return {name: tiny_run(root / name, name) for name in models.names()}

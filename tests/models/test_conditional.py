@@ -14,7 +14,7 @@ KINDS = {"labels": (3, 0), "attributes": (0, 2), "both": (3, 2)}
 def build(name, kind, conditioning="projection", resolution=8):
     classes, attributes = KINDS[kind]
     module = models.load(name)
-    options = OPTIONS[name] | ({"norm": "none"} if name == "dcgan" else {})
+    options = OPTIONS[name] | ({"norm": "none"} if name in ("dcgan", "sle") else {})
     config = module.Config(
         resolution=resolution, classes=classes, attributes=attributes, conditioning=conditioning, **options
     )

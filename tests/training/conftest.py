@@ -18,6 +18,7 @@ SMALL = {
     "wgan": {"model": {"width": 4, "z_dim": 8}, "train": {"batch": 4, "d_steps": 2}},
     "wgan-gp": {"model": {"width": 4, "z_dim": 8}, "train": {"batch": 4, "d_steps": 2}},
     "r3gan": {"model": {"z_dim": 8, "channel_multiplier": 0.01, "blocks": 1}, "train": {"batch": 4}},
+    "sle": {"model": {"width": 1, "z_dim": 8}, "train": {"batch": 4}},
     "stylegan": {
         "model": {"z_dim": 16, "w_dim": 16, "channel_multiplier": 0.03},
         "loss": {"penalty_interval": 3},

@@ -73,6 +73,10 @@ Examples:
     "--freeze-d", type=int, metavar="N", help="Keep the discriminator's first N blocks as they are."
 )
 @click.option(
+    "--tune-g", metavar="PARTS", help='Train no more of the generator than "mapping", "styles", "norms".'
+)
+@click.option("--thaw-kimg", type=float, metavar="K", help="Thaw what is frozen, a block every K kimg.")
+@click.option(
     "--accumulate", type=int, metavar="K", help="Go through each batch in K parts: less memory, same result."
 )
 @click.option("--eval-every", metavar="LENGTH", help="Compute metrics this often, and keep RUN/best: 50kimg.")
@@ -157,6 +161,8 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
         "train.freeze_d": options["freeze_d"],
         "train.init_from": str(Path(options["init_from"]).absolute()) if options["init_from"] else None,
         "train.seed": options["seed"],
+        "train.thaw_kimg": options["thaw_kimg"],
+        "train.tune_g": options["tune_g"],
         "train.stop_when": options["stop_when"],
     }
     tables = overrides(options["sets"])
@@ -196,6 +202,8 @@ def _run_to_resume(resume: str, options: dict[str, Any]) -> Path:
         "conditional",
         "init_from",
         "freeze_d",
+        "tune_g",
+        "thaw_kimg",
         "fit",
         "split",
         "kind",

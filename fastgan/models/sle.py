@@ -22,7 +22,7 @@ from fastgan.nn import Condition, ConditionalDiscriminator, Conv2d, at_least_flo
 SLOPE = 0.1
 _FACTOR = 16  # how much larger the excited maps are
 _EXCITED = 512  # and how large at most
-_REBUILT = 64  # pixels that the discriminator's decoder makes at most
+_REBUILT = 32  # pixels that the discriminator's decoder makes at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Config(Images):
     z_dim: int = 256
     """Length of the latent vector."""
     width: int = 32
-    """Channels at 128 px; twice as many at half the size, up to 16 times, in both networks."""
+    """Channels at 64 px; twice as many at half the size, in both networks."""
     norm: str = "batch"
     """"batch" or "none", in the discriminator. Gradient penalties (gp, r1) need "none"."""
     reconstruction: float = 1.0
@@ -47,7 +47,7 @@ class Config(Images):
 
     def channels(self, size: int) -> int:
         """Channels of the feature maps of `size` x `size` pixels."""
-        return max(min(16 * self.width, 128 * self.width // size), 4)
+        return max(64 * self.width // size, 4)
 
     @property
     def sizes(self) -> list[int]:
@@ -214,8 +214,8 @@ class Discriminator(ConditionalDiscriminator):
     def __init__(self, config: Config) -> None:
         super().__init__(config.classes, config.attributes)
         self.config = config
-        norm, sizes = config.norm == "batch", config.sizes[::-1]
-        self.from_image = Conv2d(config.img_channels, config.channels(sizes[0]), 3, padding=1, bias=False)
+        norm, sizes = config.norm == "batch", config.sizes[-2::-1]
+        self.from_image = Conv2d(config.img_channels, config.channels(sizes[0]), 4, 2, padding=1, bias=False)
         self.from_image_norm = _Norm(config.channels(sizes[0]), norm=False)
         nn.init.kaiming_normal_(self.from_image.weight, SLOPE)
         self.blocks = nn.ModuleList(
@@ -233,7 +233,7 @@ class Discriminator(ConditionalDiscriminator):
         return at_least_float32(x.permute(0, 2, 3, 1).flatten(1))  # no copy if channels_last
 
     def own_error(self, phi: Tensor, images: Tensor) -> Tensor | None:
-        """E[|decoder(phi) - x|^2], x the real `images` as they were shown, at most 64 px (eq. 4, in pixels)."""
+        """E[|decoder(phi) - x|^2], x the real `images` as they were shown, at most 32 px (eq. 4, in pixels)."""
         if self.decoder is None:
             return None
         rebuilt = at_least_float32(self.decoder(phi))
@@ -246,7 +246,7 @@ class Discriminator(ConditionalDiscriminator):
 
 
 class _Decoder(nn.Module):
-    """phi [N, 16 C] -> images [N, img_channels, r, r], small: r is 64 or that of the images."""
+    """phi [N, 16 C] -> images [N, img_channels, r, r], small: r is 32 or that of the images."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from fastgan.data import Dataset, Feed
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
 from fastgan.nn import ProjectedDiscriminator, projected, recompute_blocks, spectral_norm
-from fastgan.training import augmentation, conditions, graphs, growing, pretrained, transfer
+from fastgan.training import augmentation, conditions, graphs, growing, pretrained, thawing
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.objective import Penalty
 from fastgan.training.settings import LossConfig, RunConfig
@@ -33,6 +33,7 @@ def resolve(config: RunConfig, dataset: Dataset | None = None) -> RunConfig:
     losses.load(config.loss.name)
     make_penalty(config.loss)
     diffaug.load(config.train.augment)
+    thawing.parse(config.train.tune_g)
     module = models.load(name)
     if config.loss.spectral_norm and config.train.checkpoint_activations:
         raise ConfigError(
@@ -115,9 +116,6 @@ def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
         )
     if config.loss.spectral_norm and config.discriminator.name == "own":  # a projected one has it always
         spectral_norm(discriminator)
-    if config.train.freeze_d:
-        image = torch.zeros(1, model.img_channels, model.resolution, model.resolution)
-        transfer.freeze(discriminator, config.train.freeze_d, image, *conditions.zero(model))
     average = copy.deepcopy(generator).eval().requires_grad_(False)
     if config.train.checkpoint_activations:
         recompute_blocks(generator)
@@ -148,8 +146,13 @@ def make_trainer(
     config: RunConfig, feed: Feed, device: torch.device, precision: str, processes: Processes = ALONE
 ) -> Trainer:
     """A trainer at cur_nimg 0 for a `config` that `resolve` has completed."""
+    built = networks(config, device)
+    model = config.model
+    image = torch.zeros(1, model["img_channels"], model["resolution"], model["resolution"], device=device)
+    c = conditions.zero(config, device)
     trainer = Trainer(
-        **networks(config, device),
+        **built,
+        frozen=thawing.plan(config.train, built["generator"], built["discriminator"], image, *c),
         feed=feed,
         loss=losses.load(config.loss.name),
         penalty=make_penalty(config.loss),

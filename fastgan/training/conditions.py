@@ -1,7 +1,5 @@
 """What a run is conditioned on: which of the data's labels and attributes, as settings, vectors, samples and rows."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -111,6 +109,7 @@ def grid_rows(config: RunConfig, feed: Feed, count: int) -> Conditions | None:
     return Conditions(shown, attributes)
 
 
-def zero(config: Any) -> tuple[Tensor, ...]:
-    """A c [1, condition_dim] of zeros for a discriminator of the model settings `config`; () if it takes none."""
-    return (torch.zeros(1, config.condition_dim),) if getattr(config, "condition_dim", 0) else ()
+def zero(config: RunConfig, device: torch.device) -> tuple[Tensor, ...]:
+    """A c [1, condition_dim] of zeros for the networks of `config`; () if they take none."""
+    count = Encoder(config).condition_dim
+    return (torch.zeros(1, count, device=device),) if count else ()

@@ -158,6 +158,11 @@ class TrainConfig:
     """Run, checkpoint or release whose networks a new run starts from, where name and shape of a tensor match."""
     freeze_d: int = 0
     """How many of the discriminator's blocks, from the image on, stay as they are (FreezeD)."""
+    tune_g: str = "all"
+    """What of the generator is trained: all, or some of its mapping, styles and norms, as in "mapping,styles"."""
+    thaw_kimg: float | None = None
+    """Thousands of images after which all of the generator is trained, and one more of the freeze_d blocks each time,
+    the last first; none keeps frozen what is frozen."""
     augment: str = "none"
     """What the discriminator sees of all images: none, transforms such as "color,translation,cutout", or "ada"."""
     ada_target: float = 0.6
@@ -234,6 +239,15 @@ class TrainConfig:
         for key in ("beta1", "beta2"):
             require(0 <= getattr(self, key) < 1, f"train.{key} = {getattr(self, key)} must lie in [0, 1)")
         require(self.freeze_d >= 0, f"train.freeze_d = {self.freeze_d} must not be negative")
+        thaw = self.thaw_kimg
+        require(
+            thaw is None or 0 < thaw < math.inf,
+            f'train.thaw_kimg = {thaw} must be above 0 and finite, or "none"',
+        )
+        require(
+            thaw is None or self.freeze_d > 0 or self.tune_g != "all",
+            "train.thaw_kimg needs something that is frozen: set train.freeze_d or train.tune_g too",
+        )
         require(-1 < self.ada_target < 1, f"train.ada_target = {self.ada_target} must lie between -1 and 1")
         require(0 < self.ada_kimg < math.inf, f"train.ada_kimg = {self.ada_kimg} must be above 0 and finite")
         kimg = self.half_lives

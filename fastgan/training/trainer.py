@@ -6,7 +6,7 @@ give the same bits as N + M steps (same machine and number of threads). The batc
 micro-batches (`shares`): then the sums of the shares are the batch's, to rounding.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fastgan.data import Feed
 from fastgan.losses.wasserstein import clip_weights
-from fastgan.training import adam, checkpoint, conditions, ema, growing, schedule
+from fastgan.training import adam, checkpoint, conditions, ema, growing, schedule, thawing
 from fastgan.training.augmentation import Augmentation
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.graphs import StepGraphs, Steps
@@ -53,6 +53,7 @@ class Trainer:
         device: torch.device,
         precision: str,
         processes: Processes = ALONE,
+        frozen: Sequence[thawing.Frozen] = (),
     ) -> None:
         self.objective = Objective(
             generator=generator,
@@ -84,6 +85,10 @@ class Trainer:
         """Runs the steps of `step` as graphs, where there is one."""
         self.g_named = {f"g.{name}": p for name, p in generator.named_parameters() if p.requires_grad}
         self.d_named = {f"d.{name}": p for name, p in discriminator.named_parameters() if p.requires_grad}
+        self.frozen = [part for part in frozen if part.until < float("inf")]
+        """What is to thaw."""
+        self._held: set[nn.Parameter] = set()  # of these, what still stays as it is
+        self._hold()
         g_interval = config.loss.path_length_interval if self.objective.path_length is not None else 1
         d_interval = config.loss.penalty_interval if penalty is not None else 1
         train = config.train
@@ -116,6 +121,16 @@ class Trainer:
         self.objective.size = phase.arguments(self._alpha)
         return alpha
 
+    def _hold(self) -> None:
+        """Train all but what is still frozen. Of the discriminator, `d_trained` is what a step changes."""
+        held = thawing.held(self.frozen, self.cur_nimg)
+        for parameter in held ^ self._held:
+            parameter.requires_grad_(parameter not in held)
+        if self.graphs is not None and held != self._held:
+            self.graphs.forget()
+        self._held = held
+        self.d_trained = [p for p in self.d_named.values() if p not in held]
+
     @property
     def growing(self) -> tuple[int, float] | None:
         """The resolution being trained, and how far it has faded in; None where nothing grows."""
@@ -124,7 +139,10 @@ class Trainer:
 
     def scheduled(self) -> dict[str, float]:
         """What changes by plan, as it is for the next iteration, for the log. Waits for nothing."""
-        return self.phase.facts(self.cur_nimg) | schedule.facts(self.config, self.cur_nimg)
+        facts = self.phase.facts(self.cur_nimg) | schedule.facts(self.config, self.cur_nimg)
+        if self.frozen:
+            facts["frozen"] = sum(self.cur_nimg < part.until for part in self.frozen)
+        return facts
 
     def step(self) -> None:
         """One iteration: d_steps discriminator steps, one generator step, the average."""
@@ -132,6 +150,8 @@ class Trainer:
         iteration, batch = phase.iteration(self.cur_nimg), phase.batch
         self.processes.lead("step")
         alpha = self._grow(phase)
+        if self.frozen:
+            self._hold()
         for optimizer in (self.g_optimizer, self.d_optimizer):
             adam.follow(optimizer, train, self.cur_nimg, 0.5**self.rollbacks)
         if objective.strength is not None:
@@ -178,7 +198,7 @@ class Trainer:
     def _update_d(self, term: _Terms, batch: tuple[Tensor | None, ...], interval: int = 1) -> Losses:
         losses = self._minimise(self.d_optimizer, self.d_guard, term, batch, interval)
         if self.config.loss.clip is not None:
-            clip_weights(self.d_named.values(), self.config.loss.clip)
+            clip_weights(self.d_trained, self.config.loss.clip)
         return losses
 
     def _minimise(
@@ -218,14 +238,14 @@ class Trainer:
         """
         interval = self.config.loss.path_length_interval
         lazily = smooth and interval > 1
-        for parameter in self.d_named.values():
+        for parameter in self.d_trained:
             parameter.requires_grad_(False)  # their gradients would be computed and thrown away
         self.g_guard.hold()
         n //= self.shares.accumulate
         losses = self._update_g(
             lambda *share: self.objective.generate(n, *share, smooth=smooth and not lazily), (real, c)
         )
-        for parameter in self.d_named.values():
+        for parameter in self.d_trained:
             parameter.requires_grad_(True)
         if lazily:
             losses |= self._update_g(lambda c: self.objective.smooth(n, c), (c,), interval)

@@ -1,11 +1,11 @@
-"""Start from networks that were trained on something else, and keep the discriminator's first blocks as they are."""
+"""Start from networks that were trained on something else."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from fastgan.errors import CheckpointError, ConfigError
+from fastgan.errors import CheckpointError
 from fastgan.training.trainer import Trainer
 
 _NAMED = 3  # tensors that are named one by one
@@ -59,36 +59,3 @@ def _left(left: list[str]) -> str:
         return ""
     more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
     return f"; as initialised stay {', '.join(left[:_NAMED])}{more}"
-
-
-@torch.no_grad()
-def freeze(discriminator: nn.Module, count: int, image: Tensor, *c: Tensor) -> None:
-    """FreezeD (Mo et al. 2020): all that `image` [1, C, R, R] meets up to the end of the `count`-th block stays.
-
-    c: [1, condition_dim], where the discriminator takes conditions.
-
-    The blocks are those of `discriminator.blocks` or `.stages`, in the order in which an image passes them, which is
-    seen by sending one through: some models count them from the image, others from the logit.
-    """
-    blocks = list(getattr(discriminator, "blocks", getattr(discriminator, "stages", ())))
-    if count > len(blocks):
-        raise ConfigError(
-            f"train.freeze_d = {count} is too much: this discriminator has {len(blocks)} blocks"
-        )
-    met: list[nn.Module] = []
-    passed: list[nn.Module] = []
-
-    def meet(module: nn.Module, _: object) -> None:
-        if len(passed) < count and module is not discriminator:
-            met.append(module)
-
-    handles = [module.register_forward_pre_hook(meet) for module in discriminator.modules()]
-    handles += [block.register_forward_hook(lambda module, *_: passed.append(module)) for block in blocks]
-    was_training = discriminator.training
-    discriminator.eval()(image, *c)  # so that batch norm and spectral normalisation stay as they are
-    discriminator.train(was_training)
-    for handle in handles:
-        handle.remove()
-    for module in met:
-        for parameter in module.parameters(recurse=False):
-            parameter.requires_grad_(False)

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from fastgan.errors import CheckpointError, ConfigError
-from fastgan.training import checkpoint, transfer
-from tests.training.test_trainer import run
+from fastgan.training import checkpoint, thawing, transfer
+from fastgan.training.settings import TrainConfig
+from tests.training.test_trainer import assert_same_bits, run, through_disk
 
 
 def networks(trainer):
@@ -106,10 +107,80 @@ def test_blocks_may_be_called_stages():
     discriminator = nn.Module()
     discriminator.stages = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 5, 1))
     discriminator.forward = discriminator.stages.forward
-    transfer.freeze(discriminator, 1, torch.zeros(1, 3, 8, 8))
+    thawing.plan(TrainConfig(freeze_d=1), nn.Module(), discriminator, torch.zeros(1, 3, 8, 8))
     assert [p.requires_grad for p in discriminator.parameters()] == [False, False, True, True]
 
 
 def test_more_blocks_than_there_are(make):
     with pytest.raises(ConfigError, match="freeze_d = 3 is too much: this discriminator has 2 blocks"):
         make("stylegan", train={"freeze_d": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "trained"),
+    [
+        ("stylegan", "mapping", ["mapping."]),
+        ("stylegan", "mapping, styles", ["mapping.", "affine."]),
+        ("dcgan", "mapping", ["project."]),
+        ("dcgan", "norms", ["norm."]),
+        ("r3gan", "mapping", ["basis."]),
+        ("sle", "mapping,norms", ["project.", "norm."]),
+    ],
+)
+def test_a_part_of_the_generator_is_trained_and_the_rest_stays(make, name, parts, trained):
+    trainer = make(name, train={"tune_g": parts})
+    before = {key: p.detach().clone() for key, p in trainer.generator.named_parameters()}
+    run(trainer, 3)
+    moved = {key for key, p in trainer.generator.named_parameters() if not torch.equal(p, before[key])}
+    assert moved
+    assert all(any(part in key for part in trained) for key in moved)
+    assert all(any(part in key for key in moved) for part in trained)
+    held = {key for key in before if not any(part in key for part in trained)}
+    average = dict(trainer.average.named_parameters())
+    assert all(torch.equal(average[key], before[key]) for key in held)
+
+
+THAWING = {"freeze_d": 2, "tune_g": "mapping", "thaw_kimg": 0.008}
+
+
+def test_frozen_layers_thaw_from_the_logit_to_the_image(make):
+    trainer = make("stylegan", train=THAWING)
+    seen = []
+    for _ in range(6):
+        before = {key: tensor.clone() for key, tensor in trainer.state_dict()[0].items()}
+        facts = trainer.scheduled()
+        run(trainer, 1)
+        after = trainer.state_dict()[0]
+        moved = {key for key in after if not torch.equal(after[key], before[key])}
+        blocks = [any(key.startswith(f"d.blocks.{k}.") for key in moved) for k in (0, 1)]
+        seen.append((*blocks, "g.const" in moved, facts["frozen"]))
+    closed, half, opened = (False, False, False, 3), (True, False, True, 1), (True, True, True, 0)
+    assert seen == [closed, closed, half, half, opened, opened]
+
+
+@pytest.mark.parametrize("saved", [1, 2, 3, 4])
+def test_resumption_while_it_thaws_changes_no_bit(make, tmp_path, device, saved):
+    if device.type != "cpu":
+        pytest.skip("bitwise only where every kernel is deterministic")
+    unbroken, first, second = (make("stylegan", train=THAWING) for _ in range(3))
+    run(unbroken, 6)
+    run(first, saved)
+    second.load_state_dict(through_disk(first, tmp_path))
+    run(second, 6 - saved)
+    assert_same_bits(second, unbroken)
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "sentence"),
+    [
+        ("dcgan", {"tune_g": "styles"}, "this generator has no styles, only mapping, norms"),
+        ("r3gan", {"tune_g": "norms"}, "this generator has no norms, only mapping"),
+        ("dcgan", {"tune_g": "head"}, "must be all, or some of mapping, styles, norms"),
+        ("dcgan", {"tune_g": "all,norms"}, "must be all, or some of mapping, styles, norms"),
+        ("dcgan", {"thaw_kimg": 1.0}, "thaw_kimg needs something that is frozen"),
+        ("dcgan", {"freeze_d": 1, "thaw_kimg": 0.0}, "thaw_kimg = 0.0 must be above 0"),
+    ],
+)
+def test_parts_that_are_not_there_are_refused(make, name, train, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        make(name, train=train)

@@ -1,0 +1,271 @@
+"""What helps when images are few: plain training, augmentation, pretrained features, transfer, each at the same budget.
+
+python tools/few_shot_study.py OUT --set avatars=avatars.fgd --set emoji=emoji.fgd --budget 5m --write docs/few-shot.md
+
+For every set, number of training images, arm and seed one run of `fastgan train`, saved at several moments, each scored
+by KID and Frechet distance against images of the set that no run was trained on; the last one is audited for copies of
+its training images. The smaller training sets lie within the larger. "transfer" starts from the networks of a run on
+another set's largest training set, whose cost is a row of its own.
+
+OUT/results.json gains a record with every finished run, and a run that is there is not repeated: stop it when you like
+(a run that was cut off goes on exactly), start it again, add seeds or sets. --write puts the table of all records
+between the two marks of a Markdown file. A run takes its budget and about half a minute; there are as many as sets times
+sizes times arms times seeds, and a few to transfer from.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+
+from fastgan.config import Duration
+from fastgan.data import Dataset, open_dataset
+from fastgan.data.dataset import content_hash
+from fastgan.files import write_json
+
+SIZES = (100, 500, 2000)
+HELD_OUT = 1000
+MARKS = ("<!-- table of tools/few_shot_study.py -->", "<!-- end of table -->")
+DIFFAUG = ["--augment", "color,translation,cutout"]
+PROJECTED = [
+    *("--discriminator", "projected", "--set", "discriminator.width=32"),
+    *("--set", "loss.name=hinge", "--set", "loss.penalty=none"),
+    *("--set", "train.batch=16", "--set", "train.lr_g=2e-3", "--set", "train.lr_d=2e-3"),
+]
+ARMS = {
+    "plain": ["--preset", "demo"],
+    "diffaug": ["--preset", "demo", *DIFFAUG],
+    "ada": ["--preset", "small"],
+    "projected": ["--preset", "demo", *PROJECTED, *DIFFAUG],
+    "transfer": ["--preset", "demo", *DIFFAUG],
+}
+"""Options of `fastgan train`. All have the same generator; each has the settings that are known to suit it."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run."""
+
+    data: str
+    images: int
+    arm: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Its name in results.json, and its folder's."""
+        return f"{self.data}-{self.images}-{self.arm}-{self.seed}"
+
+
+class Study:
+    """The folder OUT: sets/, runs/, results.json."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.out: Path = arguments.out
+        self.budget, self.points, self.samples = arguments.budget, arguments.points, arguments.count
+        self.pretrain = arguments.pretrain or arguments.budget
+        self.sources = dict(name.split("=", 1) for name in arguments.set)
+        self.sizes: list[int] = arguments.sizes
+        self.file = self.out / "results.json"
+        self.records: dict[str, Any] = json.loads(self.file.read_text()) if self.file.exists() else {}
+
+    def split(self) -> None:
+        """Write each set's training sets and its held-out images, once."""
+        largest = max(self.sizes)
+        for name, path in self.sources.items():
+            if (self.out / "sets" / f"{name}-held.fgd").exists():
+                continue
+            dataset = open_dataset(path)
+            if len(dataset) < largest + HELD_OUT // 2:
+                raise SystemExit(
+                    f"{name} has {len(dataset)} images: {largest} to train on and {HELD_OUT // 2} more are needed"
+                )
+            order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+            for size in sorted({*self.sizes, largest}):
+                self._part(dataset, order[:size], f"{name}-{size}")
+            self._part(dataset, order[largest:][:HELD_OUT], f"{name}-held")
+
+    def _part(self, dataset: Dataset, rows: torch.Tensor, name: str) -> None:
+        images = dataset.images[rows.sort().values].clone()
+        (self.out / "sets").mkdir(parents=True, exist_ok=True)
+        Dataset(images=images, content_hash=content_hash(images)).save(self.out / "sets" / f"{name}.fgd")
+
+    def run(self, cell: Cell) -> None:
+        """Train and score `cell`, unless it has been."""
+        if cell.key in self.records:
+            return
+        options = list(ARMS.get(cell.arm, ARMS["diffaug"]))
+        budget = self.budget
+        if cell.arm == "transfer":
+            source = self._source(cell)
+            self.run(source)
+            options += ["--init-from", str(self.out / "runs" / source.key)]
+        if cell.arm == "source":
+            budget = self.pretrain
+        folder = self.out / "runs" / cell.key
+        train = self.out / "sets" / f"{cell.data}-{cell.images}.fgd"
+        if (folder / "latest").exists():
+            begin = ["--resume", str(folder), "--budget", budget]
+        else:
+            begin = [str(train), "--out", str(folder), "--budget", budget, "--seed", str(cell.seed), *options]
+            begin += ["--set", f"train.checkpoint_every={self._part_of(budget)}"]
+            begin += ["--set", f"train.keep_checkpoints={self.points + 2}", "--set", "train.grid_every=60s"]
+        if not self._whole(folder, budget):
+            _fastgan("train", *begin)
+        scores = [self._score(point, cell, folder) for point in _moments(folder, self.points)]
+        audit = self._card(folder, cell, "--data", train, "--audit", "--holdout", self._held(cell))["audit"]
+        copies = {"copies": len(audit["copies"]), "of": audit["audited"], "p_value": audit["p_value"]}
+        self.records[cell.key] = {**vars(cell), "budget": budget, "scores": scores, "audit": copies}
+        write_json(self.file, self.records)
+        last = scores[-1]
+        print(
+            f"{cell.key}: {last['kimg']:g} kimg, {last['seconds']:.0f} s, KID {last['kid']:.4f}", flush=True
+        )
+
+    def _source(self, cell: Cell) -> Cell:
+        others = [name for name in self.sources if name != cell.data]
+        if not others:
+            raise SystemExit("transfer needs a second --set to come from: give one, or leave the arm out")
+        return Cell(others[0], max(self.sizes), "source", cell.seed)
+
+    def _part_of(self, budget: str) -> str:
+        length = Duration.parse(budget)
+        if length.images is not None:
+            return str(Duration(images=length.images // self.points))
+        return str(Duration(seconds=(length.seconds or 0) / self.points))
+
+    def _whole(self, folder: Path, budget: str) -> bool:
+        """Whether a run has used up its budget, and was cut off while it was scored."""
+        if not (folder / "generator.safetensors").exists():
+            return False
+        state, length = _state(_latest(folder)), Duration.parse(budget)
+        done = (
+            state["cur_nimg"] / length.images if length.images else state["seconds"] / (length.seconds or 1)
+        )
+        return done >= 1
+
+    def _held(self, cell: Cell) -> Path:
+        return self.out / "sets" / f"{cell.data}-held.fgd"
+
+    def _score(self, point: Path, cell: Cell, folder: Path) -> dict[str, float]:
+        state = _state(point)
+        found = self._card(point, cell, "--data", self._held(cell), "--metrics", "kid,fid")["scores"]
+        kid = next(value for name, value in found.items() if name.startswith("kid["))
+        distance = next(value for name, value in found.items() if name.startswith("fid["))
+        return {"kimg": state["cur_nimg"] / 1000, "seconds": state["seconds"], "kid": kid, "fd": distance}
+
+    def _card(self, source: Path, cell: Cell, *options: object) -> dict[str, Any]:
+        target = self.out / "cards" / f"{cell.key}-{source.name}.json"
+        target.parent.mkdir(exist_ok=True)
+        _fastgan("eval", source, *options, "-n", self.samples, "--out", target)
+        card: dict[str, Any] = json.loads(target.read_text())
+        return card
+
+
+def _latest(folder: Path) -> Path:
+    return folder / (folder / "latest").read_text().strip()
+
+
+def _state(point: Path) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads((point / "state.json").read_text())
+    return state
+
+
+def _moments(folder: Path, points: int) -> list[Path]:
+    """The checkpoints to score: the last, and those next to the parts of the way before it."""
+    saved = sorted((folder / "checkpoints").glob("[0-9]*"))
+    seconds = {point: _state(point)["seconds"] for point in saved}
+    wanted = [seconds[saved[-1]] * k / points for k in range(1, points + 1)]
+    return sorted({min(saved, key=lambda p: abs(seconds[p] - at)) for at in wanted})
+
+
+def _fastgan(*arguments: object) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fastgan", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"fastgan {' '.join(map(str, arguments))}\n{done.stderr[-2000:]}")
+
+
+def table(records: dict[str, Any]) -> str:
+    """Markdown: a row for each set, number of images and arm, means over seeds, from the first moment to the last."""
+    rows = ["| data | images | arm | seeds | kimg | minutes | KID by time | FD | copies |", "|" + "---|" * 9]
+    groups: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+    for record in records.values():
+        groups.setdefault((record["data"], record["images"], record["arm"]), []).append(record)
+    order = [*ARMS, "source"]
+    for (data, images, arm), group in sorted(groups.items(), key=lambda g: (g[0][:2], order.index(g[0][2]))):
+        last = [record["scores"][-1] for record in group]
+        moments = min(len(record["scores"]) for record in group)
+        kid = " · ".join(
+            f"{mean(r['scores'][k - moments]['kid'] for r in group):.2f}" for k in range(moments)
+        )
+        spread = (
+            f" ± {(max(s['kid'] for s in last) - min(s['kid'] for s in last)) / 2:.2f}"
+            if len(last) > 1
+            else ""
+        )
+        copies = mean(record["audit"]["copies"] / record["audit"]["of"] for record in group)
+        rows.append(
+            f"| {data} | {images:,} | {arm} | {len(group)} | {mean(s['kimg'] for s in last):.0f} | "
+            f"{mean(s['seconds'] for s in last) / 60:.1f} | {kid}{spread} | {mean(s['fd'] for s in last):.0f} | "
+            f"{copies:.1%} |"
+        )
+    return "\n".join(rows)
+
+
+def write_table(path: Path, records: dict[str, Any]) -> None:
+    """Replace what stands between the MARKS in `path`."""
+    text = path.read_text(encoding="utf-8")
+    before, _, rest = text.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    path.write_text(f"{before}{MARKS[0]}\n{table(records)}\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+def cells(names: Sequence[str], sizes: Sequence[int], arms: Sequence[str], seeds: int) -> Iterator[Cell]:
+    """All runs, a whole seed after the other, the smallest sets first."""
+    for seed, size, name, arm in product(range(seeds), sorted(sizes), names, arms):
+        yield Cell(name, size, arm, seed)
+
+
+def main() -> None:
+    """Run what is missing, and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=SOURCE", help="a set of 64 px, RGB"
+    )
+    parser.add_argument("--sizes", type=lambda t: [int(s) for s in t.split(",")], default=list(SIZES))
+    parser.add_argument("--arms", type=lambda t: t.split(","), default=list(ARMS))
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--budget", default="5m", help="of each run: 5m, 20kimg  [5m]")
+    parser.add_argument("--pretrain", help="budget of the runs to transfer from  [that of the others]")
+    parser.add_argument("--points", type=int, default=4, help="moments at which a run is scored  [4]")
+    parser.add_argument("-n", "--count", type=int, default=1000, help="images made for each score  [1000]")
+    parser.add_argument("--write", type=Path, help="the Markdown file that has the table")
+    arguments = parser.parse_args()
+    study = Study(arguments)
+    if arguments.set:
+        study.split()
+    for cell in cells(list(study.sources), study.sizes, arguments.arms, arguments.seeds):
+        study.run(cell)
+        if arguments.write:
+            write_table(arguments.write, study.records)
+    if arguments.write:
+        write_table(arguments.write, study.records)
+    else:
+        print(table(study.records))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ another set's largest training set, whose cost is a row of its own.
 
 OUT/results.json gains a record with every finished run, and a run that is there is not repeated: stop it when you like
 (a run that was cut off goes on exactly), start it again, add seeds or sets. --write puts the table of all records
-between the two marks of a Markdown file. A run takes its budget and about half a minute; there are as many as sets times
+between the two marks of a Markdown file. A run takes its budget and half a minute; there are as many as sets times
 sizes times arms times seeds, and a few to transfer from.
 """
 
@@ -35,16 +35,11 @@ SIZES = (100, 500, 2000)
 HELD_OUT = 1000
 MARKS = ("<!-- table of tools/few_shot_study.py -->", "<!-- end of table -->")
 DIFFAUG = ["--augment", "color,translation,cutout"]
-PROJECTED = [
-    *("--discriminator", "projected", "--set", "discriminator.width=32"),
-    *("--set", "loss.name=hinge", "--set", "loss.penalty=none"),
-    *("--set", "train.batch=16", "--set", "train.lr_g=2e-3", "--set", "train.lr_d=2e-3"),
-]
 ARMS = {
     "plain": ["--preset", "demo"],
     "diffaug": ["--preset", "demo", *DIFFAUG],
     "ada": ["--preset", "small"],
-    "projected": ["--preset", "demo", *PROJECTED, *DIFFAUG],
+    "projected": ["--preset", "projected"],
     "transfer": ["--preset", "demo", *DIFFAUG],
 }
 """Options of `fastgan train`. All have the same generator; each has the settings that are known to suit it."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastgan.training.settings import RunConfig, TrainConfig
 
 DEFAULT_PRESET = "small"
+FEW_SHOT = "few-shot"
 _LAST = "?"  # --resume without a run
 
 
@@ -111,21 +112,23 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
 
     with distributed.joined() as processes:
 
-        def settings() -> "tuple[Path | None, RunConfig]":
+        def settings() -> "tuple[Path | None, RunConfig, list[str]]":
             run = None if resume is None else _run_to_resume(resume, options)
-            return run, _new_config(options) if run is None else _resumed_config(
-                folder.existing(run), options
-            )
+            if run is None:
+                return run, *_new_config(options, device)
+            return run, _resumed_config(folder.existing(run), options), []
 
-        run, config = processes.first(settings)
+        run, config, chosen = processes.first(settings)
         if dry_run:
             from fastgan.training.assemble import resolve
 
             resolved = processes.first(lambda: to_toml(to_mapping(resolve(config))))
             if processes.rank == 0:
-                click.echo(resolved, nl=False)
+                click.echo("".join(f"# {line}\n" for line in chosen) + resolved, nl=False)
             return
         with display(silent=processes.rank > 0) as show:
+            for line in chosen:
+                show.note(line)
             shared: dict[str, Any] = {"device": device, "note": show.note, "progress": show.data}
             shared |= {"processes": processes, "evaluator": _evaluator}
             with (
@@ -173,20 +176,38 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
     return tables
 
 
-def _new_config(options: dict[str, Any]) -> "RunConfig":
+def _new_config(options: dict[str, Any], device: str) -> "tuple[RunConfig, list[str]]":
+    """The settings, and what the preset few-shot has to say of its choices."""
     from fastgan.config import build, merge, preset, read_toml
     from fastgan.training.settings import RunConfig
 
     written = read_toml(options["config_file"]) if options["config_file"] else {}
     # A file that names its model is complete in itself; a preset asked for by name always comes first.
     name = options["preset"] or (None if "name" in written.get("model", {}) else DEFAULT_PRESET)
-    tables = merge(merge(preset(name) if name else {}, written), _overrides(options))
-    config = build(RunConfig, tables)
+    base, given = preset(name) if name else {}, merge(written, _overrides(options))
+    config = build(RunConfig, merge(base, given))
     if not config.data.source:
         raise click.UsageError(
             "Missing argument 'SOURCE': a folder of images, a zip of them, or a packed .fgd file."
         )
-    return config
+    if name != FEW_SHOT:
+        return config, []
+    chosen, said = _few_shot(config, given, device)
+    return build(RunConfig, merge(merge(base, chosen), given)), said
+
+
+def _few_shot(config: "RunConfig", given: dict[str, Any], device: str) -> tuple[dict[str, Any], list[str]]:
+    """The tables that the preset chooses for these images and this budget, and why."""
+    from fastgan.data import survey
+    from fastgan.training import few_shot
+    from fastgan.training.assemble import pick_device
+
+    data = config.data
+    images, side = survey(data.source, fit=data.fit, split=data.split, kind=data.kind)
+    side = given.get("model", {}).get("resolution", side)
+    gpu = pick_device(device).type == "cuda"
+    choices = few_shot.choose(images, side, config.train.budget, gpu=gpu)
+    return few_shot.tables(choices), few_shot.notes(images, choices, given)
 
 
 def _run_to_resume(resume: str, options: dict[str, Any]) -> Path:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastgan.data.dataset import BadImage, Dataset
     from fastgan.data.feed import Batch, Conditions, Feed
-    from fastgan.data.opening import open_dataset, pack
+    from fastgan.data.opening import open_dataset, pack, survey
 
-__all__ = ["BadImage", "Batch", "Conditions", "Dataset", "Feed", "open_dataset", "pack"]
+__all__ = ["BadImage", "Batch", "Conditions", "Dataset", "Feed", "open_dataset", "pack", "survey"]
 
 _HOME = {
     "BadImage": "dataset",
@@ -23,6 +23,7 @@ _HOME = {
     "Feed": "feed",
     "open_dataset": "opening",
     "pack": "opening",
+    "survey": "opening",
 }
 
 

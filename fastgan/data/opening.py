@@ -127,6 +127,22 @@ def pack(
     return packed.read(target)
 
 
+def survey(
+    source: str | PathLike[str], *, fit: str = "crop", split: str | None = None, kind: str | None = None
+) -> tuple[int, int]:
+    """How many images `source` has and the side that they would have, from headers alone; errors as `open_dataset`."""
+    path = Path(source)
+    if packed.matches(path):
+        dataset = open_dataset(path, fit=fit, split=split, kind=kind)
+        return len(dataset), dataset.resolution
+    _, module = sources.find(path, kind)
+    images = sources.choose_split(path, module.read(path), split)
+    found = ingest.survey(images, None, None, fit, None)
+    if not len(found.rows):
+        raise DataError(f"{path} holds no images that can be read: give {sources.known_kinds()}")
+    return len(found.rows), found.resolution
+
+
 Make = Callable[[int, int, int, Callable[[], str]], Spool]
 """make(total, resolution, channels, identity) -> where the images gather; identity() says what they are"""
 

@@ -3,9 +3,9 @@
 python tools/few_shot_study.py OUT --set avatars=avatars.fgd --set emoji=emoji.fgd --budget 5m --write docs/few-shot.md
 
 For every set, number of training images, arm and seed one run of `fastgan train`, saved at several moments, each scored
-by KID and Frechet distance against images of the set that no run was trained on; the last one is audited for copies of
-its training images. The smaller training sets lie within the larger. "transfer" starts from the networks of a run on
-another set's largest training set, whose cost is a row of its own.
+against images of the set that no run was trained on; the last one is audited for copies of its training images. The
+smaller training sets lie within the larger. "transfer" starts from the networks of a run on another set's largest
+training set, whose cost is a row of its own.
 
 OUT/results.json gains a record with every finished run, and a run that is there is not repeated: stop it when you like
 (a run that was cut off goes on exactly), start it again, add seeds or sets. --write puts the table of all records
@@ -33,6 +33,9 @@ from fastgan.files import write_json
 
 SIZES = (100, 500, 2000)
 HELD_OUT = 1000
+EXTRACTORS = ("effnet-lite0", "random-conv")
+"""The second knows nothing of the first, which is what a projected discriminator is trained on: it wins there."""
+KID, OTHER, COVERAGE = "kid[effnet-lite0]", "fid[random-conv]", "coverage[random-conv]"
 MARKS = ("<!-- table of tools/few_shot_study.py -->", "<!-- end of table -->")
 DIFFAUG = ["--augment", "color,translation,cutout"]
 ARMS = {
@@ -115,15 +118,13 @@ class Study:
             begin += ["--set", f"train.keep_checkpoints={self.points + 2}", "--set", "train.grid_every=60s"]
         if not self._whole(folder, budget):
             _fastgan("train", *begin)
-        scores = [self._score(point, cell, folder) for point in _moments(folder, self.points)]
+        scores = [self._score(point, cell) for point in _moments(folder, self.points)]
         audit = self._card(folder, cell, "--data", train, "--audit", "--holdout", self._held(cell))["audit"]
         copies = {"copies": len(audit["copies"]), "of": audit["audited"], "p_value": audit["p_value"]}
         self.records[cell.key] = {**vars(cell), "budget": budget, "scores": scores, "audit": copies}
         write_json(self.file, self.records)
         last = scores[-1]
-        print(
-            f"{cell.key}: {last['kimg']:g} kimg, {last['seconds']:.0f} s, KID {last['kid']:.4f}", flush=True
-        )
+        print(f"{cell.key}: {last['kimg']:g} kimg, {last['seconds']:.0f} s, KID {last[KID]:.4f}", flush=True)
 
     def _source(self, cell: Cell) -> Cell:
         others = [name for name in self.sources if name != cell.data]
@@ -150,15 +151,17 @@ class Study:
     def _held(self, cell: Cell) -> Path:
         return self.out / "sets" / f"{cell.data}-held.fgd"
 
-    def _score(self, point: Path, cell: Cell, folder: Path) -> dict[str, float]:
+    def _score(self, point: Path, cell: Cell) -> dict[str, Any]:
+        """kimg and seconds of a checkpoint, and its scores by their full names."""
         state = _state(point)
-        found = self._card(point, cell, "--data", self._held(cell), "--metrics", "kid,fid")["scores"]
-        kid = next(value for name, value in found.items() if name.startswith("kid["))
-        distance = next(value for name, value in found.items() if name.startswith("fid["))
-        return {"kimg": state["cur_nimg"] / 1000, "seconds": state["seconds"], "kid": kid, "fd": distance}
+        score = {"kimg": state["cur_nimg"] / 1000, "seconds": state["seconds"]}
+        for extractor in EXTRACTORS:
+            options = ("--data", self._held(cell), "--metrics", "kid,fid,prdc", "--extractor", extractor)
+            score |= self._card(point, cell, *options)["scores"]
+        return score
 
     def _card(self, source: Path, cell: Cell, *options: object) -> dict[str, Any]:
-        target = self.out / "cards" / f"{cell.key}-{source.name}.json"
+        target = self.out / "cards" / f"{cell.key}-{source.name}.json"  # the last of them
         target.parent.mkdir(exist_ok=True)
         _fastgan("eval", source, *options, "-n", self.samples, "--out", target)
         card: dict[str, Any] = json.loads(target.read_text())
@@ -192,29 +195,47 @@ def _fastgan(*arguments: object) -> None:
 
 def table(records: dict[str, Any]) -> str:
     """Markdown: a row for each set, number of images and arm, means over seeds, from the first moment to the last."""
-    rows = ["| data | images | arm | seeds | kimg | minutes | KID by time | FD | copies |", "|" + "---|" * 9]
+    titles = (
+        "data",
+        "images",
+        "arm",
+        "seeds",
+        "kimg",
+        "minutes",
+        "KID",
+        "FD, random features",
+        "coverage",
+        "copies",
+    )
+    rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     groups: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
     for record in records.values():
         groups.setdefault((record["data"], record["images"], record["arm"]), []).append(record)
     order = [*ARMS, "source"]
     for (data, images, arm), group in sorted(groups.items(), key=lambda g: (g[0][:2], order.index(g[0][2]))):
         last = [record["scores"][-1] for record in group]
-        moments = min(len(record["scores"]) for record in group)
-        kid = " · ".join(
-            f"{mean(r['scores'][k - moments]['kid'] for r in group):.2f}" for k in range(moments)
-        )
-        spread = (
-            f" ± {(max(s['kid'] for s in last) - min(s['kid'] for s in last)) / 2:.2f}"
-            if len(last) > 1
-            else ""
-        )
-        copies = mean(record["audit"]["copies"] / record["audit"]["of"] for record in group)
-        rows.append(
-            f"| {data} | {images:,} | {arm} | {len(group)} | {mean(s['kimg'] for s in last):.0f} | "
-            f"{mean(s['seconds'] for s in last) / 60:.1f} | {kid}{spread} | {mean(s['fd'] for s in last):.0f} | "
-            f"{copies:.1%} |"
-        )
+        values = [
+            data,
+            f"{images:,}",
+            arm,
+            len(group),
+            f"{mean(s['kimg'] for s in last):.0f}",
+            f"{mean(s['seconds'] for s in last) / 60:.1f}",
+            by_time(group, KID),
+            by_time(group, OTHER),
+            f"{mean(s[COVERAGE] for s in last):.2f}",
+            f"{mean(record['audit']['copies'] / record['audit']['of'] for record in group):.1%}",
+        ]
+        rows.append(f"| {' | '.join(map(str, values))} |")
     return "\n".join(rows)
+
+
+def by_time(group: Sequence[dict[str, Any]], name: str) -> str:
+    """The means of a score over the runs of `group` from moment to moment, and half the spread of the last."""
+    moments = min(len(record["scores"]) for record in group)
+    columns = [[record["scores"][k - moments][name] for record in group] for k in range(moments)]
+    spread = f" ± {(max(columns[-1]) - min(columns[-1])) / 2:.2f}" if len(group) > 1 else ""
+    return " · ".join(f"{mean(column):.2f}" for column in columns) + spread
 
 
 def write_table(path: Path, records: dict[str, Any]) -> None:

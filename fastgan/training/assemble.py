@@ -4,6 +4,7 @@ import copy
 import inspect
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -55,7 +56,11 @@ def resolve(config: RunConfig, dataset: Dataset | None = None) -> RunConfig:
         if "resolution" in options:
             growing.check(config.train, options["resolution"])
     model = build(module.Config, options, "model")
-    return replace(config, model={"name": name, **to_mapping(model)})
+    features = config.discriminator.features
+    if features.endswith(".onnx"):  # found again by a run that is resumed elsewhere
+        features = str(Path(features).absolute())
+    discriminator = replace(config.discriminator, features=features)
+    return replace(config, model={"name": name, **to_mapping(model)}, discriminator=discriminator)
 
 
 def pick_device(name: str, processes: Processes = ALONE) -> torch.device:

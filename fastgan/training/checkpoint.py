@@ -251,7 +251,7 @@ def save_release(path: str | Path, checkpoint: Checkpoint) -> None:
     """
     state = {key: value for key, value in checkpoint.state.items() if key in _RELEASED}
     state["config"] = {
-        name: {k: v for k, v in table.items() if f"{name}.{k}" not in ("data.source", "train.init_from")}
+        name: {k: v for k, v in table.items() if f"{name}.{k}" not in _PATHS}
         for name, table in state["config"].items()
     }
     prefix = "g_ema."
@@ -263,6 +263,7 @@ def save_release(path: str | Path, checkpoint: Checkpoint) -> None:
 
 
 _CONDITIONS = "conditions."
+_PATHS = ("data.source", "train.init_from", "discriminator.features")
 _RELEASED = ("format", "config", "cur_nimg", "resolution", "data", "versions")
 
 

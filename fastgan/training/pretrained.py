@@ -24,9 +24,14 @@ def open_features(spec: str, device: torch.device) -> Features:
     """The network called `spec` on `device`. ConfigError where it is unknown, missing or damaged."""
     if spec == RANDOM:
         return RandomFeatures(device)
+    if Path(spec).suffix.lower() == ".onnx":
+        from fastgan.training.onnx_features import OnnxFeatures
+
+        return OnnxFeatures(Path(spec), device)
     if spec != EffnetLite0.name:
         raise ConfigError(
-            f"discriminator.features = {spec!r} is unknown: choose one of {EffnetLite0.name}, {RANDOM}"
+            f"discriminator.features = {spec!r} is unknown: choose one of {EffnetLite0.name}, {RANDOM}, or give the "
+            "path of an .onnx file"
         )
     state: dict[str, Any] = torch.load(_published(), map_location="cpu", weights_only=True)
     return EffnetLite0(state, SHA256, device)

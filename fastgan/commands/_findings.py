@@ -124,6 +124,23 @@ class Features:
         ).features[self.space]
 
 
+def trained_in(source: Path, extractor: str) -> list[str]:
+    """A warning where the run or checkpoint `source` was trained against the very features that `extractor` gives."""
+    from fastgan.errors import CheckpointError
+    from fastgan.training import checkpoint
+
+    try:
+        features = checkpoint.read_state(checkpoint.locate(source)).get("features")
+    except CheckpointError:  # a release, an .onnx or a folder does not say
+        return []
+    if not features or features["name"] != extractor:
+        return []
+    return [
+        f"the discriminator of {source.name} was trained on {extractor}, whose numbers flatter it: compare it with other "
+        "models by another --extractor."
+    ]
+
+
 def audit(own: Features, held_out: Dataset | None, card: Path) -> dict[str, Any]:
     """The verdict, the copies by number, and a picture of the closest pairs beside `card`."""
     from fastgan.metrics.memorisation import ALPHA, NEIGHBOURS

@@ -159,7 +159,14 @@ def command(
                 more["similarity"] = findings.similarity(
                     own, threshold, images.classes(seed, len(own.images))
                 )
-    made = card.card(scores, scorer.protocol, images.about(seed, n), _versions(), scorer.warnings, **more)
+    made = card.card(
+        scores,
+        scorer.protocol,
+        images.about(seed, n),
+        _versions(),
+        [*scorer.warnings, *findings.trained_in(source, network.name)],
+        **more,
+    )
     card.write(target, made)
     _print(made, earlier, target)
 

@@ -120,6 +120,11 @@ def _prepare(
     if loaded is None:
         for text in conditions.notes(config, dataset):
             note(text)
+    if config.train.eval_every is not None and config.discriminator.name == "projected":
+        note(
+            f"metrics in the features of {config.discriminator.features} flatter who is trained on them: compare this "
+            "run with others by another extractor, as in fastgan eval --extractor random-conv"
+        )
     evaluate = None
     if evaluator is not None and config.train.eval_every is not None:
         evaluate = processes.in_turn(

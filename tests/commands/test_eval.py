@@ -11,6 +11,7 @@ from PIL import Image
 
 from fastgan.commands.eval import command
 from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError, MetricError
+from fastgan.training import checkpoint
 from tests.metrics.sets import dataset, shapes
 from tests.tiny import tiny_run
 
@@ -51,6 +52,17 @@ def test_a_run_gets_numbers_and_a_card(run: Path, data: Path) -> None:
     assert "reference" in done.stdout
     assert "bilinear 32 px" in done.stdout
     assert "biased upwards" in done.stderr
+
+
+def test_features_that_a_discriminator_was_trained_on_are_warned_of(data: Path, tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "run", "dcgan")
+    state = checkpoint.locate(run) / "state.json"
+    content = json.loads(state.read_text())
+    state.write_text(json.dumps(content | {"features": {"name": "random-conv", "sha256": "0"}}))
+    line = (run, "--data", data, "--metrics", "kid", "-n", 10)
+    assert "was trained on random-conv, whose numbers flatter it" in evaluate(*line).output
+    state.write_text(json.dumps(content))
+    assert "flatter" not in evaluate(*line).output
 
 
 def folder_of(path: Path, images) -> Path:

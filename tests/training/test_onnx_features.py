@@ -10,7 +10,6 @@ from fastgan.errors import ConfigError
 from fastgan.nn import ProjectedDiscriminator
 from fastgan.training.onnx_features import OnnxFeatures
 
-
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:torch.*", "ignore:You are using the legacy"
 )

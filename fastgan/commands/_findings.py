@@ -136,8 +136,8 @@ def trained_in(source: Path, extractor: str) -> list[str]:
     if not features or features["name"] != extractor:
         return []
     return [
-        f"the discriminator of {source.name} was trained on {extractor}, whose numbers flatter it: compare it with other "
-        "models by another --extractor."
+        f"the discriminator of {source.name} was trained on {extractor}, whose numbers flatter it: compare it with "
+        "other models by another --extractor."
     ]
 
 

@@ -45,12 +45,8 @@ def choose(images: int, side: int, budget: Duration, *, gpu: bool) -> list[Choic
         ),
         Choice(
             key="train.augment",
-            value="color,translation,cutout" if few else "ada",
-            why=(
-                f"below {_SMALL} images the discriminator overfits before ada has noticed"
-                if few
-                else f"from {_SMALL} images on, only as much as the discriminator overfits"
-            ),
+            value="ada",
+            why="only as much as the discriminator overfits: on 100 images ahead of augmenting every image",
         ),
         Choice(
             key="loss.penalty_weight", value=0.5, why="gamma of R1: held on every set of 32 and 64 px tried"

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     | {"inference.latents"},  # a metric while training sees the images that generate would make
     "export": TRAINED,
     "inference": TRAINED | {"machine"},
-    "study": CORE | TRAINED | {"training", "metrics"},
+    "study": CORE | TRAINED | {"training", "metrics", "report"},
     "report": BASE,
     "bench": EVERYTHING,
     "commands": EVERYTHING | {"bench", "doctor"},

@@ -67,6 +67,11 @@ def open_network(device: torch.device) -> Extractor:
     )
 
 
+def load(device: torch.device) -> Any:
+    """The module itself, batch norms folded into its convolutions, frozen; MetricError as in `open_network`."""
+    return _load(_weights(), device)
+
+
 @cache
 def _weights() -> Path:
     """The weight file in its package, checked."""

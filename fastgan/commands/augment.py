@@ -1,0 +1,144 @@
+"""`fastgan augment`: do synthetic images help this classifier? The whole experiment, and one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+EPILOG = """\b
+Examples:
+  fastgan augment photos/                                  all images, 5 seeds
+  fastgan augment photos.fgd --per-class 20,50,100         a learning curve
+  fastgan augment cells.fgd --imbalance defect=5           fill up a rare class
+  fastgan augment faces.fgd --attributes smiling,glasses   attributes instead of classes
+  fastgan augment photos.fgd --budget 1h --write more/     and the synthetic images, ready to train on
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the study; the same call goes on in it.  [default: DATA-augment]",
+)
+@click.option("--per-class", metavar="N,N", help="Training images a class: a scenario each.  [default: all]")
+@click.option("--imbalance", metavar="CLASS=N", help="A scenario more, with N training images of CLASS.")
+@click.option("--attributes", metavar="NAME,NAME", help="Tell attributes (0 or 1) instead of classes.")
+@click.option("--leave-out", multiple=True, metavar="CLASS", help="A class not to look at.")
+@click.option("--test", type=click.Path(path_type=Path), metavar="DATA", help="Test images of their own.")
+@click.option("--group-by", metavar="REGEX", help="Images whose names share its first group stay together.")
+@click.option("--seeds", default=5, show_default=True, help="Paired repetitions.")
+@click.option("--ratios", default="1,2,5", show_default=True, help="Synthetic images for one real image.")
+@click.option("--arms", metavar="NAME,NAME", help="Only arms that begin so, as in real,transfer.")
+@click.option("--no-transfer", is_flag=True, help="Without the pretrained network.")
+@click.option(
+    "--measure",
+    default="accuracy",
+    type=click.Choice(["accuracy", "macro_f1"]),
+    show_default=True,
+    help="What the verdict is about.",
+)
+@click.option("--budget", metavar="TIME", help="Bounds the whole, GANs and all: 30m, 2h.")
+@click.option("--gan-budget", metavar="LENGTH", help="Of each GAN: 3m, 200kimg.  [default: 2m, or what fits]")
+@click.option("--gan-preset", default="small", show_default=True, help="A preset of fastgan train.")
+@click.option(
+    "--gan-set", "gan_sets", multiple=True, metavar="KEY=VALUE", help="A setting, as in train.batch=16."
+)
+@click.option("--steps", default=300, show_default=True, help="Training steps of the small CNN.")
+@click.option(
+    "--tuned-steps", default=80, show_default=True, help="Training steps of the pretrained network."
+)
+@click.option("--size", type=int, help="Side of the images in pixels.  [default: theirs, at most 64]")
+@click.option("--channels", type=int, help="1: grey, 3: RGB, 4: RGBA.  [default: theirs]")
+@click.option(
+    "--write", type=click.Path(path_type=Path), metavar="DIR", help="Write the recommended synthetic images."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and how long it would take.")
+def command(data: Path, out: Path | None, **options: Any) -> None:
+    """Find out whether synthetic images of DATA, with labels, make a classifier better, and by how much.
+
+    A GAN is trained on the training images alone, classifiers with and without its images are compared on test images
+    that are asked once, and the answer is one sentence, with intervals over paired seeds. Ctrl-C is safe: the same call
+    goes on.
+    """
+    from fastgan import allocator
+
+    allocator.keep_memory()
+
+    from fastgan.commands._study import show
+    from fastgan.study import outcome, plan, write
+    from fastgan.study.begin import begin
+
+    folder = out or Path(f"{data.stem or 'study'}-augment")
+    source, settings, budget = _asked(data, options)
+    if options["write"] is not None:
+        write.check(options["write"])
+    with show() as display:
+        study = begin(source, settings, folder, device=options["device"], note=display.note)
+        study.progress = display.step
+        planned = plan.fit(study, budget, free_gan=options["gan_budget"] is None)
+        display.note(planned.sentence)
+        if options["dry_run"]:
+            return
+        finished = outcome.run(study, planned)
+        written = write.write(study, finished, options["write"]) if options["write"] else None
+    click.echo(outcome.told(study, finished, written))
+
+
+def _asked(data: Path, options: dict[str, Any]) -> tuple[Any, Any, float | None]:
+    """The source, the settings and the budget in seconds; ConfigError for what is none."""
+    from dataclasses import replace
+
+    from fastgan.config import Duration
+    from fastgan.errors import ConfigError
+    from fastgan.study.begin import Source
+    from fastgan.study.settings import Settings
+
+    def names(text: str | None) -> tuple[str, ...]:
+        return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
+
+    def numbers(key: str, kind: type) -> tuple[Any, ...]:
+        try:
+            return tuple(sorted(kind(part) for part in names(options[key])))
+        except ValueError:
+            option = key.replace("_", "-")
+            raise ConfigError(
+                f"--{option} {options[key]} must be numbers with commas between them, as in 20,50"
+            ) from None
+
+    budget = None
+    if options["budget"] is not None:
+        length = Duration.parse(options["budget"], "--budget")
+        if length.seconds is None:
+            raise ConfigError(f"--budget {options['budget']} must be a time, as in 30m or 2h")
+        budget = length.seconds
+    source = Source(
+        data=data,
+        test=options["test"],
+        attributes=names(options["attributes"]),
+        left_out=options["leave_out"],
+        group_by=options["group_by"],
+        size=options["size"],
+        channels=options["channels"],
+    )
+    settings = Settings(
+        per_class=numbers("per_class", int),
+        imbalance=options["imbalance"],
+        seeds=options["seeds"],
+        ratios=numbers("ratios", float),
+        only=names(options["arms"]),
+        transfer=not options["no_transfer"],
+        steps=options["steps"],
+        tuned_steps=options["tuned_steps"],
+        gan_preset=options["gan_preset"],
+        gan_sets=options["gan_sets"],
+        measure=options["measure"],
+    )
+    if options["gan_budget"] is not None:
+        settings = replace(settings, gan_budget=Duration.parse(options["gan_budget"], "--gan-budget"))
+    return source, settings, budget

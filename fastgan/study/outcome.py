@@ -1,0 +1,56 @@
+"""Run a study to its end, or to where its budget or its user ends it, and leave report.json and report.html."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastgan.errors import OutputError
+from fastgan.files import atomic_write, write_json
+from fastgan.study import page, plan, report
+from fastgan.study.study import OutOfTimeError
+
+if TYPE_CHECKING:
+    from fastgan.study.plan import Plan
+    from fastgan.study.study import Study
+
+
+def run(study: "Study", planned: "Plan") -> dict[str, Any]:
+    """Every cell, and the report of what is there; it is written even where time ran out."""
+    begun = time.monotonic()
+    try:
+        study.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder {study.folder} ({error.strerror}): choose another --out"
+        ) from error
+    plan.remember(study, planned)
+    if planned.budget is not None:
+        study.deadline = begun + planned.budget
+    in_time = True
+    try:
+        study.run()
+    except OutOfTimeError:
+        in_time = False
+    except KeyboardInterrupt:
+        study.note(f"stopped; what is done lies in {study.folder}, and the same call goes on")
+        raise
+    finished = report.make(study, time.monotonic() - begun)
+    finished["complete"] = in_time
+    write_json(study.folder / "report.json", finished)
+    with atomic_write(study.folder / "report.html") as temporary:
+        temporary.write_text(page.render(study, finished), encoding="utf-8")
+    return finished
+
+
+def told(study: "Study", finished: dict[str, Any], written: Path | None) -> str:
+    """What the command says at its end."""
+    lines = [f"{found['name']}: {found['verdict']['sentence']}" for found in finished["scenarios"]]
+    if not finished["complete"]:
+        lines.append("the budget ended before all was done: the same call with a larger --budget goes on")
+    if not finished["scenarios"]:
+        lines.append("no scenario has two whole seeds yet, so there is no verdict")
+    lines.append(f"  {study.folder / 'report.html'}   every arm, with pictures")
+    lines.append(f"  {study.folder / 'report.json'}   the same as numbers")
+    if written is not None:
+        lines.append(f"  {written}   the synthetic images, with a manifest")
+    return "\n".join(lines)

@@ -1,0 +1,88 @@
+"""How long it takes: what each kind of work has cost so far, what is left, and whether the next thing still fits."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastgan.study.study import Study
+
+USUAL = {"choices": 25.0, "cnn": 6.0, "head": 2.0, "tuned": 9.0}
+"""Seconds, on two slow cores, until they are measured."""
+_POOLS = 5.0  # to draw and filter the synthetic images of a seed
+
+
+def expected(usual: dict[str, float], kind: str, gan_seconds: float) -> float:
+    """Seconds of one unit of work of a kind."""
+    if kind == "gan":
+        return gan_seconds + _POOLS
+    learner, _, tuned = kind.partition(", ")
+    return usual[learner] * (3 if tuned else 1)
+
+
+class Pace:
+    """The units of work of a study, those done and those to come."""
+
+    def __init__(self, study: "Study", usual: dict[str, float] | None = None) -> None:
+        self._study = study
+        self._usual = dict(usual or USUAL)
+        self._seen: dict[str, list[float]] = {}
+        self.left = units(study)
+        self._total = self._seconds(self.left)
+        self._begun = time.monotonic()
+
+    def total(self) -> float:
+        """Expected seconds of all that is to be done."""
+        return self._seconds(self.left)
+
+    @contextmanager
+    def unit(self, kind: str, what: str) -> Iterator[Callable[[float], None]]:
+        """One unit; what is yielded says how far it is. OutOfTimeError where it would end after the deadline."""
+        from fastgan.study.study import OutOfTimeError, Step
+
+        study = self._study
+        need = self.cost(kind)
+        if study.deadline is not None and time.monotonic() + 0.8 * need > study.deadline:
+            raise OutOfTimeError
+        if kind in self.left:
+            self.left.remove(kind)
+
+        def show(done: float) -> None:
+            rest = self._seconds(self.left) + (1 - done) * need
+            passed = time.monotonic() - self._begun
+            study.progress(Step(what=what, done=passed / max(passed + rest, 1e-9), left=rest))
+
+        show(0.0)
+        begun = time.monotonic()
+        yield show
+        self._seen.setdefault(kind, []).append(time.monotonic() - begun)
+
+    def cost(self, kind: str) -> float:
+        """Expected seconds of a unit of work."""
+        seen = self._seen.get(kind)
+        if seen:
+            return sum(seen) / len(seen)
+        budget = self._study.settings.gan_budget
+        return expected(self._usual, kind, budget.seconds or 120.0)
+
+    def _seconds(self, kinds: list[str]) -> float:
+        return sum(self.cost(kind) for kind in kinds)
+
+
+def units(study: "Study") -> list[str]:
+    """The kinds of all work that is not on disk yet."""
+    found = []
+    for scenario in study.scenarios:
+        if study.cells.get(study.identity(scenario, None, 0)) is None:
+            found.append("choices")
+        for seed in range(study.settings.seeds):
+            missing = [
+                arm
+                for arm in study.arms(scenario)
+                if study.cells.get(study.identity(scenario, arm, seed)) is None
+            ]
+            if any(arm.mix for arm in missing) and study.stand_in is None:
+                found.append("gan")
+            found += [f"{arm.learner}, tuned" if seed == 0 else arm.learner for arm in missing]
+    return found

@@ -1,0 +1,81 @@
+"""The recommended synthetic images as class folders with a manifest, ready for any training script.
+
+    DIR/CLASS/synthetic000000.png   for attributes DIR/images/ and DIR/attributes.csv, which fastgan reads as they are
+    DIR/manifest.json               the verdict, the arm, the GAN, and a line for each image
+
+They are those that the arm named in the verdict trained on, made by the GAN of the first seed.
+"""
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastgan.errors import FastganError, OutputError
+from fastgan.files import atomic_folder, write_json
+from fastgan.inference.writers import encode
+
+if TYPE_CHECKING:
+    from fastgan.study.labelled import Labelled
+    from fastgan.study.study import Study
+    from fastgan.study.task import Task
+
+
+def check(target: Path) -> None:
+    """OutputError where `target` is in use."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise OutputError(f"--write {target} is there already: name a new folder")
+
+
+def write(study: "Study", finished: dict[str, Any], target: Path) -> Path:
+    """Write to `target`, whole or not at all. FastganError where there is no arm with synthetic images to write."""
+    check(target)
+    found = finished["scenarios"][-1] if finished["scenarios"] else None
+    name = found["verdict"]["arm"] if found else None
+    scenario = next((s for s in study.scenarios if found and s.name == found["name"]), None)
+    arm = next((a for a in study.arms(scenario) if a.name == name), None) if scenario else None
+    if scenario is None or arm is None or arm.mix is None:
+        raise FastganError("--write has nothing to write: no arm with synthetic images is whole")
+    desk = study.prepared(scenario, 0)
+    pool, _ = desk.pool(arm.mix)
+    _, run = desk.gan
+    manifest = {
+        "format": "fastgan.synthetic",
+        "verdict": found["verdict"]["sentence"],  # type: ignore[index]
+        "scenario": scenario.name,
+        "arm": name,
+        "gan": None if run is None else str(run),
+        "trained_on": study.content,
+        "filter": desk.filtered.reasons if arm.mix.filtered and desk.filtered else None,
+    }
+    with atomic_folder(target) as folder:
+        manifest["images"] = _files(study.task, pool, folder)
+        write_json(folder / "manifest.json", manifest)
+    return target
+
+
+def _files(task: "Task", pool: "Labelled", folder: Path) -> list[dict[str, Any]]:
+    """Write the images, and tell of each its file and what it shows."""
+    table, told = io.StringIO(newline=""), []
+    lines = csv.writer(table)
+    lines.writerow(["file", *task.names])
+    for k, (image, wanted) in enumerate(zip(pool.images.numpy(), pool.targets.tolist(), strict=True)):
+        where = Path("images" if task.multi else _safe(task.names[wanted]), f"synthetic{k:06d}.png")
+        (folder / where.parent).mkdir(exist_ok=True)
+        (folder / where).write_bytes(encode(image, "png"))
+        if task.multi:
+            values = ["" if math.isnan(value) else int(value) for value in wanted]
+            lines.writerow([where.as_posix(), *values])
+            shown: dict[str, Any] = {"attributes": dict(zip(task.names, values, strict=True))}
+        else:
+            shown = {"class": task.names[wanted]}
+        told.append({"file": where.as_posix(), **shown})
+    if task.multi:
+        (folder / "attributes.csv").write_text(table.getvalue(), encoding="utf-8")
+    return told
+
+
+def _safe(name: str) -> str:
+    """A class name as a folder's."""
+    return "".join(c if c.isalnum() or c in "-_. " else "_" for c in name).strip(". ") or "_"

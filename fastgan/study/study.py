@@ -68,8 +68,6 @@ class Study:
     """A cell each: scenario, arm, seed, and what came out"""
     usual: dict[str, float] | None = None
     """Seconds of each kind of classifier, where they were measured"""
-    gans: list[dict[str, Any]] = field(default_factory=list)
-    """Each GAN: scenario, seed, where it lies, how long it was trained"""
 
     def __post_init__(self) -> None:
         self.cells = Cells(self.folder / "cells")
@@ -86,17 +84,18 @@ class Study:
             self.task, self.pool.targets, self.settings.per_class, self.settings.imbalance
         )
         self.content = fingerprint(self.data, self.split)
+        for scenario in self.scenarios:
+            self.arms(scenario)  # refused now rather than later
 
     def arms(self, scenario: Scenario) -> list[Arm]:
-        """Those of a scenario, as they were asked for."""
+        """Those of a scenario, as they were asked for. ConfigError where that leaves nothing to compare."""
         found = all_arms.arms(
             self.settings.ratios,
             transfer=self.backbone is not None,
             thinned=scenario.minority is not None,
             ceiling=scenario != Scenario(),
         )
-        wanted = self.settings.only
-        return [arm for arm in found if not wanted or any(arm.name.startswith(name) for name in wanted)]
+        return all_arms.chosen(found, self.settings.only)
 
     def desk(self, scenario: Scenario, seed: int) -> Desk:
         """What is trained on for a scenario and a seed."""
@@ -227,11 +226,25 @@ class Study:
                     run = gan.train(
                         self.task, train, recipe, seed, place, report=lambda said: show(said.done)
                     )
-            trained = {"scenario": scenario.name, "seed": seed, "run": str(run.relative_to(self.folder))}
-            self.gans.append(trained | gan.facts(run))
             return synthetic.opened(self.task, run, str(self.device)), run
 
         return open_gan
+
+    def gans(self) -> list[dict[str, Any]]:
+        """Each GAN that is whole: scenario, seed, where it lies, how long it was trained."""
+        told = []
+        for scenario in self.scenarios:
+            for seed in range(self.settings.seeds):
+                train = self.desk(scenario, seed).train
+                run = gan.found(self.task, train, self.gan_recipe(), seed, self.folder / "gans")
+                if run is not None:
+                    where = {
+                        "scenario": scenario.name,
+                        "seed": seed,
+                        "run": str(run.relative_to(self.folder)),
+                    }
+                    told.append(where | gan.facts(run))
+        return told
 
     def gan_recipe(self) -> gan.Recipe:
         """How GANs are trained."""

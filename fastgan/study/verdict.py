@@ -16,8 +16,8 @@ from fastgan.study.arms import Arm
 from fastgan.study.statistics import Estimate, estimate, holm, paired
 
 LEVEL = 0.05
-WORTH = 0.005
-"""What is worth the trouble: half a point."""
+WORTH = 0.01
+"""What is worth the trouble: a point."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,182 @@
+"""A whole study: who trains on what, what is kept, and what comes out."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fastgan.data import open_dataset
+from fastgan.study import cnn, gan, outcome, page, plan, report, write
+from fastgan.study.batches import Course
+from fastgan.study.desk import Desk
+from fastgan.study.labelled import Labelled
+from fastgan.study.scenarios import Scenario
+from fastgan.study.study import OutOfTimeError, Study
+
+Make = Callable[..., Study]
+FEW = ("real", "classical", "synthetic x1")
+
+
+def rows_of(images: torch.Tensor) -> set[bytes]:
+    return {row.numpy().tobytes() for row in images.flatten(1)}
+
+
+def test_neither_gan_nor_classifier_ever_sees_a_test_image(
+    small: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Test and validation images are the canaries: whatever is trained on, or chosen by, is looked through for them."""
+    study = small(only=FEW, seeds=2)
+    trained: set[bytes] = set()
+    judged: set[bytes] = set()
+    batches, validate = Course.batches, Desk.validate
+
+    def spied(self: Course, *a: object) -> object:
+        for batch in batches(self, *a):
+            trained.update(rows_of(batch.images))
+            yield batch
+
+    monkeypatch.setattr(Course, "batches", spied)
+    monkeypatch.setattr(
+        Desk, "validate", lambda self, p: judged.update(rows_of(self.val.images)) or validate(self, p)
+    )
+    study.run()
+    gans = list(study.folder.glob("gans/*/train.fgd"))
+    assert len(gans) == 2
+    for file in gans:
+        trained |= rows_of(load_file(file)["images"])
+    parts = {name: rows_of(study.data.images[rows]) for name, rows in study.split.parts().items()}
+    assert trained & parts["train"]
+    assert not trained & parts["test"]
+    assert not trained & parts["val"]
+    assert judged <= parts["val"]
+
+
+def test_a_gan_is_of_its_training_images_alone(small: Make) -> None:
+    """The exam has the test images, and nothing that a GAN or a classifier is made from refers to it."""
+    study = small()
+    desk = study.desk(study.scenarios[0], 0)
+    held = [value for value in vars(desk).values() if isinstance(value, Labelled)]
+    test = rows_of(study.data.images[study.split.test])
+    assert len(held) == 3
+    assert not any(rows_of(part.images) & test for part in held)
+
+
+def test_pairs_share_images_and_order(small: Make) -> None:
+    study = small()
+    first, again = (study.desk(study.scenarios[0], 1) for _ in range(2))
+    assert torch.equal(first.train.images, again.train.images)
+    real = study.arms(study.scenarios[0])[0]
+    a, b = (next(desk.batches(real, "cnn")) for desk in (first, again))
+    assert torch.equal(a.images, b.images)
+    assert not torch.equal(first.train.images, study.desk(study.scenarios[0], 0).train.images)
+
+
+def test_the_exam_is_taken_once(small: Make) -> None:
+    study = small()
+    constant = lambda images: torch.full((len(images), 3), 1 / 3)  # noqa: E731
+    found = study.exam.grade("x", constant, study.pool)
+    assert found.accuracy == pytest.approx(1 / 3, abs=0.02)
+    with pytest.raises(ValueError, match="asked once"):
+        study.exam.grade("x", constant, study.pool)
+
+
+def test_a_whole_study_with_its_page_and_its_images(small: Make, tmp_path: Path) -> None:
+    study = small(imbalance="square=3")
+    finished = outcome.run(study, plan.fit(study, None, free_gan=False))
+    assert [s["name"] for s in finished["scenarios"]] == ["8 a class", "8 a class, 3 of square"]
+    assert finished == json.loads((study.folder / "report.json").read_text()) | {
+        "data": finished["data"],
+        "settings": finished["settings"],
+    }
+    plain, thinned = finished["scenarios"]
+    names = {arm["name"]: arm for arm in plain["arms"]}
+    assert {"synthetic x1 filtered", "synthetic x1 redrawn wide", "synthetic only"} < {*names}
+    assert names["synthetic x1"]["synthetic_images"] == 24
+    assert {*names["synthetic x1 filtered"]["filter"]} >= {"another class", "least real"}
+    assert names["all real: classical"]["real_images"] > 24
+    fill = next(arm for arm in thinned["arms"] if arm["name"] == "synthetic fill")
+    assert (fill["real_images"], fill["synthetic_images"]) == (19, 5)
+    assert thinned["measure"] == "recall:2"
+    html = (study.folder / "report.html").read_text()
+    assert html.count("<svg") >= 2
+    assert html.count('src="data:image/png;base64,') == 3
+    assert "http://" not in html.replace("http://www.w3.org/2000/svg", "")
+    assert finished["scenarios"][0]["verdict"]["sentence"].split("(")[0] in html
+    written = write.write(study, finished, tmp_path / "more")
+    manifest = json.loads((written / "manifest.json").read_text())
+    assert {Path(image["file"]).parent.name for image in manifest["images"]} <= {"square"}
+    assert len(open_dataset(written)) == len(manifest["images"])
+
+
+def test_a_study_goes_on_where_it_was_stopped(small: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = small(only=FEW)
+    fitted = []
+    fit = Desk.fit
+    monkeypatch.setattr(
+        Desk, "fit", lambda self, arm, hyper: fitted.append(arm.name) or fit(self, arm, hyper)
+    )
+
+    def stop(*a: object, **k: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as once:
+        once.setattr(gan, "train", stop)
+        with pytest.raises(KeyboardInterrupt):
+            study.run()
+    done = list(fitted)
+    again = small(only=FEW)
+    again.run()
+    whole = report.make(again, 0.0)
+    assert len(whole["cells"]) == 3 * 2
+    assert [found["cur_nimg"] for found in whole["gans"]] == [64, 64]
+    assert fitted.count("real") == done.count("real") + 1  # of the second seed: the first was there
+    fitted.clear()
+    small(only=FEW).run()
+    assert not fitted
+
+
+def test_a_gan_that_was_interrupted_is_trained_on(small: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = small()
+    desk = study.desk(study.scenarios[0], 0)
+    reports = []
+
+    def hurry(report: object) -> None:
+        reports.append(report.cur_nimg)  # type: ignore[attr-defined]
+        if len(reports) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    place = study.folder / "gans"
+    with pytest.raises(gan.Stopped):
+        gan.train(study.task, desk.train, study.gan_recipe(), 0, place, report=hurry)
+    assert gan.found(study.task, desk.train, study.gan_recipe(), 0, place) is None
+    run = gan.train(study.task, desk.train, study.gan_recipe(), 0, place, report=lambda r: None)
+    assert gan.found(study.task, desk.train, study.gan_recipe(), 0, place) == run
+    assert gan.facts(run)["cur_nimg"] == 64
+    other = gan.identity(study.task, study.desk(study.scenarios[0], 1).train, study.gan_recipe(), 0)
+    assert other[:16] != run.parent.name
+
+
+def test_time_that_is_up_ends_it_with_what_is_there(small: Make) -> None:
+    study = small(only=FEW)
+    study.deadline = 0.0
+    with pytest.raises(OutOfTimeError):
+        study.run()
+    planned = plan.Plan(seconds=1.0, budget=0.0, sentence="")
+    again = small(only=FEW)
+    finished = outcome.run(again, planned)
+    assert not finished["complete"]
+    assert "the same call with a larger --budget goes on" in outcome.told(again, finished, None)
+    assert page.render(again, finished)
+
+
+def test_everything_is_kept_by_what_decides_over_it(small: Make) -> None:
+    study, other = small(), small(steps=13)
+    arm = study.arms(Scenario(per_class=8))[0]
+    a, b = (s.cells.name(s.identity(Scenario(per_class=8), arm, 0)) for s in (study, other))
+    assert a != b
+    assert cnn.TRIALS[0] != cnn.TRIALS[1]

@@ -1,0 +1,70 @@
+"""What is concluded from numbers that are known."""
+
+import random
+
+import pytest
+
+from fastgan.study.arms import arms as all_arms
+from fastgan.study.verdict import judge
+
+ARMS = all_arms((1.0, 2.0, 5.0), transfer=True)
+SEEDS = 5
+
+
+def scores(**means: float) -> dict[str, list[float]]:
+    """A value a seed for every arm: 0.80 with a spread that seeds share, and one of its own."""
+    rng = random.Random(0)
+    shared = [rng.gauss(0, 0.02) for _ in range(SEEDS)]
+    told = means
+    return {arm.name: [told.get(arm.name, 0.80) + s + rng.gauss(0, 0.004) for s in shared] for arm in ARMS}
+
+
+def verdict(**means: float):
+    found = scores(**({"all real: transfer + classical": 0.95} | means))
+    return judge(ARMS, found, found, grain=0.001)
+
+
+def test_a_lift_is_found_and_named() -> None:
+    found = verdict(**{"classical + synthetic x2": 0.86})
+    assert (found.outcome, found.arm) == ("help", "classical + synthetic x2")
+    assert found.recommended == found.arm
+    assert found.sentence.startswith("Synthetic images help: +5.")
+    assert " over the best arm without them, " in found.sentence
+
+
+def test_a_lift_below_the_best_arm_without_is_none() -> None:
+    """Transfer gives more, so synthetic images that beat the plain CNN are no reason to make any."""
+    found = verdict(**{"synthetic x2": 0.84, "transfer": 0.90})
+    assert found.outcome == "no evidence"
+    assert found.recommended == "transfer"
+    assert "'transfer' gives +10." in found.sentence
+    assert found.sentence.endswith("over 'real': use that.")
+
+
+def test_harm_is_told_of_the_arm_that_validation_would_choose() -> None:
+    mixed = {arm.name: 0.70 for arm in ARMS if arm.mix}
+    assert verdict(**mixed).outcome == "hurt"
+    assert verdict(**{**mixed, "synthetic x1": 0.80}).outcome != "hurt"
+
+
+def test_nothing_to_gain_at_the_ceiling() -> None:
+    found = judge(ARMS, scores(), scores(), grain=0.001)
+    assert found.outcome == "nothing to gain"
+    assert "all real images would give" in found.sentence
+
+
+def test_holms_correction_is_over_all_arms_with_synthetic_images() -> None:
+    found = verdict()
+    assert {r.arm for r in found.against} == {a.name for a in ARMS if a.mix and not a.mix.alone}
+    assert all(r.best_p >= r.best.p_value for r in found.against)
+
+
+@pytest.mark.parametrize("transfer", [True, False])
+@pytest.mark.parametrize("thinned", [True, False])
+def test_every_arm_with_synthetic_images_has_its_like_without(transfer: bool, thinned: bool) -> None:
+    found = all_arms((1.0,), transfer=transfer, thinned=thinned)
+    names = [arm.name for arm in found]
+    assert len(set(names)) == len(names)
+    without = {arm.name for arm in found if arm.mix is None and not arm.ceiling}
+    assert all(arm.beside in without for arm in found if arm.mix)
+    assert transfer == any(arm.learner == "tuned" for arm in found)

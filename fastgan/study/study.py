@@ -24,6 +24,7 @@ from fastgan.study.settings import Settings
 from fastgan.study.split import Split
 from fastgan.study.task import Task
 from fastgan.study.transfer import Backbone
+from fastgan.training import assemble
 from fastgan.training.precision import supported
 
 
@@ -86,6 +87,7 @@ class Study:
         self.content = fingerprint(self.data, self.split)
         for scenario in self.scenarios:
             self.arms(scenario)  # refused now rather than later
+        assemble.resolve(self.gan_recipe().config(self.task, Path("train.fgd"), 0))
 
     def arms(self, scenario: Scenario) -> list[Arm]:
         """Those of a scenario, as they were asked for. ConfigError where that leaves nothing to compare."""

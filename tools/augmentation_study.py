@@ -1,0 +1,116 @@
+"""The study of docs/augmentation.md: `fastgan augment` on five small sets, and the tables of what came out.
+
+    python tools/small_datasets.py SETS mnist animals emoji avatars solar      the images
+    python tools/augmentation_study.py run SETS OUT [--gan-budget 4m]          hours; Ctrl-C, and the same call goes on
+    python tools/augmentation_study.py table OUT > tables.md
+
+Each set: 20 and 50 images a class, 5 seeds, every arm; solar cells also with their defects thinned to 5. What a set
+costs is said by `--dry-run` before anything is trained.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+STUDIES = {
+    "mnist": (),
+    "animals": (),
+    "emoji": ("--leave-out", "Component", "--leave-out", "People_Body"),
+    "avatars": ("--attributes", "smiling,glasses,hat,long_hair"),
+    "solar": (
+        "--leave-out", "defect_0.33", "--leave-out", "defect_0.67", "--imbalance", "defect_1.00=5",
+    ),
+}  # fmt: skip
+"""Options of each set beside those of all."""
+
+
+def run(sets: Path, out: Path, names: list[str], more: list[str]) -> None:
+    """The studies one after the other; what is there already takes no time."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        command = [
+            sys.executable,
+            "-m",
+            "fastgan",
+            "augment",
+            str(sets / f"{name}.fgd"),
+            "-o",
+            str(out / name),
+        ]
+        command += ["--per-class", "20,50", *STUDIES[name], *more]
+        print("$", " ".join(command[1:]), flush=True)
+        done = subprocess.run(command, check=False).returncode
+        if done == 130:  # Ctrl-C is for all of it
+            sys.exit(done)
+
+
+def table(report: Mapping[str, Any]) -> str:
+    """Each scenario of a report: its verdict, and a row an arm, in Markdown."""
+    parts = []
+    for found in report["scenarios"]:
+        parts.append(f"**{found['name']}** ({len(found['seeds'])} seeds): {found['verdict']['sentence']}\n")
+        parts.append(
+            f"| arm | {found['measure_words']} | macro-F1 | gap | ECE | over the best without | p (Holm) |"
+        )
+        parts.append("| --- | --- | --- | --- | --- | --- | --- |")
+        for arm in found["arms"]:
+            over = arm["over_best"]
+            against = f"{span(over, sign='+')} | {over['p_holm']:.2g}" if over else " | "
+            mark = "**" if arm["name"] in (found["verdict"]["arm"], found["verdict"]["best_without"]) else ""
+            values = " | ".join(
+                f"{100 * arm[key]['mean']:.1f}" for key in ("macro_f1", "gap", "calibration_error")
+            )
+            parts.append(f"| {mark}{arm['name']}{mark} | {span(arm['main'])} | {values} | {against} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def span(found: Mapping[str, Any], sign: str = "") -> str:
+    """`91.3 [90.1, 92.5]`, in percent."""
+    low, high = found["interval"]
+    return f"{100 * found['mean']:{sign}.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def tables(out: Path) -> str:
+    """Of every study that is there, with what it took."""
+    parts = []
+    for path in sorted(out.glob("*/report.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        images = " / ".join(f"{n:,}" for n in report["data"]["images"].values())
+        gans = sum(gan["seconds"] for gan in report["gans"]) / 60
+        parts.append(f"### {path.parent.name}\n")
+        parts.append(
+            f"{len(report['data']['names'])} {report['data']['kind']}, {report['data']['side']} px; training pool, "
+            f"validation, test: {images}. {len(report['cells'])} classifiers in "
+            f"{report['classifier_seconds'] / 60:.0f} minutes, {len(report['gans'])} GANs in {gans:.0f}.\n"
+        )
+        parts.append(table(report))
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Run the studies, or print their tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parts = parser.add_subparsers(dest="what", required=True)
+    running = parts.add_parser(
+        "run", help="other options go to fastgan augment, as in --gan-budget 4m --dry-run"
+    )
+    running.add_argument("sets", type=Path)
+    running.add_argument("out", type=Path)
+    running.add_argument("--only", nargs="*", default=list(STUDIES), choices=list(STUDIES))
+    parts.add_parser("table").add_argument("out", type=Path)
+    arguments, more = parser.parse_known_args()
+    if arguments.what == "table":
+        print(tables(arguments.out))
+    else:
+        run(arguments.sets, arguments.out, arguments.only, more)
+
+
+if __name__ == "__main__":
+    main()

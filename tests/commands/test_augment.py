@@ -148,6 +148,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
 
 def test_labels_that_match_no_file_are_refused() -> None:
     bars_folder(Path("photos"), 8)
-    Path("photos/dataset.json").write_text(json.dumps({"labels": [["lying/000.png", 0], ["gone.png", 1]]}))
+    labels = [[path.relative_to("photos").as_posix(), 0] for path in Path("photos").rglob("*.png")]
+    Path("photos/dataset.json").write_text(json.dumps({"labels": [*labels, ["gone.png", 1]]}))
     with pytest.raises(DataError, match=r"gone\.png"):
         augment("photos", *TINY)

@@ -54,7 +54,7 @@ def table(report: Mapping[str, Any]) -> str:
     for found in report["scenarios"]:
         parts.append(f"**{found['name']}** ({len(found['seeds'])} seeds): {found['verdict']['sentence']}\n")
         parts.append(
-            f"| arm | {found['measure_words']} | macro-F1 | gap | ECE | over the best without | p (Holm) |"
+            f"| arm | {found['measure_title']} | macro-F1 | gap | ECE | over the best without | p (Holm) |"
         )
         parts.append("| --- | --- | --- | --- | --- | --- | --- |")
         for arm in found["arms"]:

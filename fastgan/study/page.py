@@ -23,6 +23,7 @@ _STYLE = """
 .wide tr.chosen td { font-weight: 700; }
 .pictures img { image-rendering: pixelated; width: min(100%, 860px); display: block; border-radius: 4px; }
 .confusion td { text-align: center; padding: 3px 5px; min-width: 30px; } .confusion th { padding: 3px 6px; }
+.confusion tr:first-child th { text-align: center; }
 svg .arm { fill: var(--ink); }
 """
 _OF_ARM = (
@@ -67,7 +68,7 @@ def _tiles(report: Mapping[str, Any]) -> str:
         "training, validation, test images": " / ".join(f"{n:,}" for n in data["images"].values()),
         data["kind"]: str(len(data["names"])),
         "pixels": f"{data['side']} x {data['side']} x {data['channels']}",
-        "GANs, each": f"{len(report['gans'])} x {report['settings']['gan_budget']}",
+        "GANs": f"{len(report['gans'])}, each {report['settings']['gan_budget']}",
         "classifiers": f"{len(report['cells'])}",
         "their time": words(report["classifier_seconds"]),
     }
@@ -86,7 +87,7 @@ def _curves(scenarios: Sequence[Mapping[str, Any]]) -> str:
     curves = {name: _points(chain, name) for name in [*names, *tops[-1:]]}
     legend = "".join(f'<li><i class="c{k % 4}"></i>{escape(name)}</li>' for k, name in enumerate(curves))
     return (
-        f"<section><h2>Learning curves</h2><figure><figcaption><h3>{escape(chain[0]['measure_words'])}</h3>"
+        f"<section><h2>Learning curves</h2><figure><figcaption><h3>{escape(chain[0]['measure_title'])}, %</h3>"
         f"<ul>{legend}</ul></figcaption>{figures.learning_curves(curves)}</figure>"
         '<p class="note">Across: training images a class. Bars: 95 % intervals of the mean over seeds.</p></section>\n'
     )
@@ -112,7 +113,7 @@ def _arms(found: Mapping[str, Any]) -> str:
         chosen += f"Pretrained network: stage {choices['tap']} of {', '.join(taps)}, by cross-validation. "
     return (
         f"<section><h2>{escape(found['name'])}: every arm</h2><figure>{figures.arms(colours, best)}</figure>"
-        f'<p class="note">{escape(found["measure_words"])}, means over {len(found["seeds"])} seeds with 95 % '
+        f'<p class="note">{escape(found["measure_title"])}, %: means over {len(found["seeds"])} seeds with 95 % '
         "intervals; blue: without synthetic images, orange: with them, green: all real images.</p>"
         f'<div class="wide"><table><tr><th></th>{head}<th>over the best without</th><th>p (Holm)</th>'
         f"<th>over the same without</th><th>p (Holm)</th><th>validation</th><th>s</th></tr>{rows}</table></div>"

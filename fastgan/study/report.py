@@ -13,7 +13,7 @@ from fastgan.study.study import Study
 from fastgan.study.verdict import Verdict, judge
 
 FORMAT = "fastgan.augment"
-_WORDS = {"accuracy": "points", "macro_f1": "points of macro-F1"}
+_WORDS = {"accuracy": ("Accuracy", "points"), "macro_f1": ("Macro-F1", "points of macro-F1")}
 
 
 def make(study: Study, seconds: float) -> dict[str, Any]:
@@ -43,14 +43,13 @@ def make(study: Study, seconds: float) -> dict[str, Any]:
     }
 
 
-def main_measure(study: Study, scenario: Scenario) -> tuple[str, str]:
-    """What the verdict of a scenario is about, as `Measures.value` takes it, and in words."""
-    if scenario.minority is not None:
-        return (
-            f"recall:{study.task.names.index(scenario.minority)}",
-            f"points of recall of {scenario.minority!r}",
-        )
-    return study.settings.measure, _WORDS[study.settings.measure]
+def main_measure(study: Study, scenario: Scenario) -> tuple[str, str, str]:
+    """What the verdict of a scenario is about: as `value` takes it, its title, and what its differences are called."""
+    name = scenario.minority
+    if name is not None:
+        return f"recall:{study.task.names.index(name)}", f"Recall of {name}", f"points of recall of {name!r}"
+    title, words = _WORDS[study.settings.measure]
+    return study.settings.measure, title, words
 
 
 def _scenario(study: Study, scenario: Scenario) -> dict[str, Any] | None:
@@ -60,7 +59,7 @@ def _scenario(study: Study, scenario: Scenario) -> dict[str, Any] | None:
     seeds = [s for s in range(study.settings.seeds) if all((arm.name, s) in by for arm in arms)]
     if len(seeds) < 2:
         return None
-    measure, words = main_measure(study, scenario)
+    measure, title, words = main_measure(study, scenario)
     test = {a.name: [value(by[a.name, s]["measures"], measure) for s in seeds] for a in arms}
     val = {a.name: [by[a.name, s]["val"] for s in seeds] for a in arms}
     grain = study.exam.grain if scenario.minority is None else 1 / max(_minority(study, scenario), 1)
@@ -74,7 +73,7 @@ def _scenario(study: Study, scenario: Scenario) -> dict[str, Any] | None:
         "few": scenario.few,
         "seeds": seeds,
         "measure": measure,
-        "measure_words": words,
+        "measure_title": title,
         "choices": choices,
         "verdict": _verdict(found),
         "arms": [

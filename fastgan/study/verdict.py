@@ -141,7 +141,10 @@ def _gain(
         return (
             f"{best!r} is the best there is, {100 * estimate(test[best]).mean:.1f}: leave the data as it is"
         )
-    return f"{best!r} gives {_points(paired(test[best], test[plain], grain))} {what} over {plain!r}: use that"
+    gain = paired(test[best], test[plain], grain)
+    if gain.low <= 0:
+        return f"nor does anything else for sure: {best!r} gives {_points(gain)} {what} over {plain!r}"
+    return f"{best!r} gives {_points(gain)} {what} over {plain!r}: use that"
 
 
 def _points(found: Estimate) -> str:

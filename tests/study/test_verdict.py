@@ -41,6 +41,12 @@ def test_a_lift_below_the_best_arm_without_is_none() -> None:
     assert found.sentence.endswith("over 'real': use that.")
 
 
+def test_a_gain_that_is_not_sure_is_not_advised() -> None:
+    found = verdict(**{"classical": 0.801})
+    assert found.outcome == "no evidence"
+    assert "use that" not in found.sentence
+
+
 def test_harm_is_told_of_the_arm_that_validation_would_choose() -> None:
     mixed = {arm.name: 0.70 for arm in ARMS if arm.mix}
     assert verdict(**mixed).outcome == "hurt"

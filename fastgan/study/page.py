@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from fastgan.report.page import document
+from fastgan.report.document import document
 from fastgan.study import figures, pictures, synthetic
 from fastgan.study.plan import words
 
@@ -42,7 +42,8 @@ def render(study: "Study", report: Mapping[str, Any]) -> str:
         sections += [_arms(found), _confusions(found, report["data"]["names"], report["data"]["kind"])]
     sections += [_pictures(study, found) for found in scenarios[-1:]]
     sections.append(_facts(report))
-    return document(study.folder.resolve().name, filter(None, sections), "fastgan augment", _STYLE)
+    body = f"<style>{_STYLE}</style>{''.join(filter(None, sections))}"
+    return document(f"{study.folder.resolve().name} · fastgan augment", body)
 
 
 def _header(study: "Study") -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastgan.inference.writers import encode
+from fastgan.inference.encoders import encode_png
 from fastgan.study.labelled import Labelled
 from fastgan.study.task import Task
 
@@ -54,4 +54,4 @@ def _tiled(rows: list[Tensor]) -> np.ndarray:
 
 
 def _address(image: np.ndarray) -> str:
-    return f"data:image/png;base64,{base64.b64encode(encode(image, 'png')).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(encode_png(image)).decode()}"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fastgan.config import overrides
+from fastgan.nn.precision import has_fast_bf16
 from fastgan.study import arms as all_arms
 from fastgan.study import gan, scenarios, synthetic
 from fastgan.study.arms import Arm
@@ -25,7 +26,6 @@ from fastgan.study.split import Split
 from fastgan.study.task import Task
 from fastgan.study.transfer import Backbone
 from fastgan.training import assemble
-from fastgan.training.precision import supported
 
 
 class OutOfTimeError(Exception):
@@ -75,7 +75,7 @@ class Study:
         self.pool = self.data.take(self.split.train)
         self._val = self.data.take(self.split.val)
         self.exam = Exam(self.task, self.data.take(self.split.test))
-        bf16 = supported(self.device)
+        bf16 = has_fast_bf16(self.device)
         self.training = {
             "cnn": Training(steps=self.settings.steps, batch=32, bf16=bf16, device=self.device),
             "head": Training(steps=1, batch=64, device=self.device),

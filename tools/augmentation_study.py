@@ -72,6 +72,8 @@ def table(report: Mapping[str, Any]) -> str:
 def span(found: Mapping[str, Any], sign: str = "") -> str:
     """`91.3 [90.1, 92.5]`, in percent."""
     low, high = found["interval"]
+    if not sign:  # a share: no interval of it ends below 0 or above 1
+        low, high = max(low, 0.0), min(high, 1.0)
     return f"{100 * found['mean']:{sign}.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 

@@ -48,13 +48,14 @@ class SmallCNN(nn.Sequential):
         stages: list[nn.Module] = []
         side, inside, outside = size, channels, width
         while side > 4 or not stages:
+            stride = 2 if side >= 48 else 1  # most of the time would go into the first, largest map
             stages += [
-                nn.Conv2d(inside, outside, 3, padding=1, bias=False),
+                nn.Conv2d(inside, outside, 3, stride, padding=1, bias=False),
                 nn.BatchNorm2d(outside),
                 nn.ReLU(inplace=True),
                 nn.MaxPool2d(2, ceil_mode=True),
             ]
-            side = -(-side // 2)
+            side = -(-(-(-side // stride)) // 2)
             inside, outside = outside, min(2 * outside, 4 * width)
         super().__init__(*stages, nn.Flatten(), nn.Dropout(0.3), nn.Linear(inside * side * side, outputs))
 

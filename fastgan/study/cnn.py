@@ -55,7 +55,7 @@ class SmallCNN(nn.Sequential):
                 nn.ReLU(inplace=True),
                 nn.MaxPool2d(2, ceil_mode=True),
             ]
-            side = -(-(-(-side // stride)) // 2)
+            side = -(-side // (2 * stride))
             inside, outside = outside, min(2 * outside, 4 * width)
         super().__init__(*stages, nn.Flatten(), nn.Dropout(0.3), nn.Linear(inside * side * side, outputs))
 

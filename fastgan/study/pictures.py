@@ -1,13 +1,14 @@
 """Pictures of what a GAN made, as data: addresses: sheets by class, and the training images that are nearest."""
 
 import base64
+import io
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from fastgan.inference.encoders import encode_png
 from fastgan.study.labelled import Labelled
 from fastgan.study.task import Task
 
@@ -53,5 +54,12 @@ def _tiled(rows: list[Tensor]) -> np.ndarray:
     return out
 
 
+def png(image: np.ndarray) -> bytes:
+    """uint8 [H, W, C] of 1, 3 or 4 channels as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def _address(image: np.ndarray) -> str:
-    return f"data:image/png;base64,{base64.b64encode(encode_png(image)).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(png(image)).decode()}"

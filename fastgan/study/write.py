@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastgan.errors import FastganError, OutputError
 from fastgan.files import atomic_folder, write_json
-from fastgan.inference.encoders import encode_png
+from fastgan.study.pictures import png
 
 if TYPE_CHECKING:
     from fastgan.study.labelled import Labelled
@@ -63,7 +63,7 @@ def _files(task: "Task", pool: "Labelled", folder: Path) -> list[dict[str, Any]]
     for k, (image, wanted) in enumerate(zip(pool.images.numpy(), pool.targets.tolist(), strict=True)):
         where = Path("images" if task.multi else _safe(task.names[wanted]), f"synthetic{k:06d}.png")
         (folder / where.parent).mkdir(exist_ok=True)
-        (folder / where).write_bytes(encode_png(image))
+        (folder / where).write_bytes(png(image))
         if task.multi:
             values = ["" if math.isnan(value) else int(value) for value in wanted]
             lines.writerow([where.as_posix(), *values])

@@ -47,9 +47,7 @@ def noise(targets: Tensor, seed: int) -> Tensor:
     ("stand_in", "outcomes"), [(secretly_real, {"help"}), (noise, {"hurt", "no evidence"})]
 )
 def test_a_cnns_verdict(small: Callable[..., Study], stand_in: Callable, outcomes: set[str]) -> None:
-    study = small(
-        per_class=(3,), seeds=4, steps=40, ratios=(1.0, 8.0), only=("real", "synthetic x1", "synthetic x8")
-    )
+    study = small(per_class=(3,), seeds=4, steps=25, ratios=(8.0,), only=("real", "synthetic x8"))
     study.stand_in = lambda scenario, seed: lambda train: (stand_in, None)
     study.run()
     found = report.make(study, 0.0)["scenarios"][0]

@@ -27,6 +27,7 @@ Examples:
   fastgan generate runs/0007 --attrs smiling=1,black_hair=1
   fastgan generate runs/0007 --seeds 3,14,15 --interpolate
   fastgan generate model.onnx --seeds 0-999,2000 --format webp --truncation 0.7 -o out/
+  fastgan generate runs/0007 -n 1000000 --runtime fastest --precision any -o out/
   fastgan generate runs/0007 -n 1000000 --format webdataset --shard 3/16 -o out/
   fastgan generate --verify -o out/                        is it whole?
 """
@@ -139,9 +140,16 @@ SECTIONS = {
 @click.option("--workers", type=int, help="Threads that encode.  [default: one a core]")
 @click.option("--batch", type=int, help="Images a run of the model.  [default: by device and resolution]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--runtime", default="auto", show_default=True, help="auto, torch or onnx (for .onnx files).")
 @click.option(
-    "--precision", help="fp32, or bf16 (torch only).  [default: fp32; of an .onnx what it was exported in]"
+    "--runtime",
+    default="auto",
+    show_default=True,
+    help="auto, torch or onnx (for .onnx files); fastest measures them, in batches of several sizes, once.",
+)
+@click.option(
+    "--precision",
+    help="fp32, or bf16 (torch only); any: for --runtime fastest, which then may take bf16, fp16 and int8, too.  "
+    "[default: fp32; of an .onnx what it was exported in]",
 )
 @click.option(
     "--ema",
@@ -193,13 +201,13 @@ def command(
 
     from fastgan.commands import _writing
     from fastgan.commands._bars import bars
-    from fastgan.inference import open_generator
+    from fastgan.commands._opening import open_model
     from fastgan.inference.conditions import parse_attributes
     from fastgan.inference.folder import OutputFolder, stored_settings
     from fastgan.inference.image_sets import Layout
     from fastgan.inference.shards import find_shard
 
-    _check_combination(grid, interpolate, frames, style_mix, rows, image_format)
+    _check_combination(grid, interpolate, frames, style_mix, rows, image_format, runtime)
     _check_parts(interpolate or style_mix, shard, workers, overwrite, encoding, per_file)
     part = find_shard(shard)
     named = parse_attributes(attributes)
@@ -207,11 +215,12 @@ def command(
     layout = None
     if kind == "images" and not (grid and image_format is None):
         layout = Layout(image_format=image_format or "png", encoding=encoding, per_file=per_file)
-        if batch is None and not overwrite:  # what is there already was made in batches of the folder's
-            batch = ((stored_settings(out) or {}).get("set") or {}).get("batch")
     seeds = choose_seeds(count, seed, spec, _COUNTS[kind])
     device = _device(device, part.count)
-    model = open_generator(source, runtime=runtime, device=device, batch=batch, precision=precision, ema=ema)
+    model = open_model(
+        source, stored=stored_settings(out) if layout and not overwrite else None, shards=part.count, runtime=runtime,
+        precision=precision, batch=batch, device=device, ema=ema,
+    )  # fmt: skip
     request = model.request(truncation, truncation_cutoff, classes=classes, attributes=named, noise=noise)
     if interpolate:
         write = _writing.interpolation(model, request, seeds, image_format, frames or _FRAMES)
@@ -294,6 +303,7 @@ def _check_combination(
     style_mix: bool,
     rows: str | None,
     image_format: str | None,
+    runtime: str,
 ) -> None:
     """ConfigError for options that mean nothing together."""
     from fastgan.errors import ConfigError
@@ -306,6 +316,8 @@ def _check_combination(
         raise ConfigError(f"--frames {frames} is impossible: give a number of at least 1.")
     if rows is not None and not style_mix:
         raise ConfigError("--rows names the rows of --style-mix: give both, or leave --rows away.")
+    if (interpolate or style_mix) and runtime == "fastest":
+        raise ConfigError("--runtime fastest is for sets of images, and a figure is none: leave it away.")
     if style_mix and image_format not in (None, "png"):
         raise ConfigError(f"--style-mix writes a PNG: leave --format {image_format} away.")
 

@@ -176,7 +176,9 @@ def _say(done: "Exported", *, named: bool) -> None:
         )
     click.echo(f"signal to noise against torch: {_decibels(done.snr_db)}")
     for path in done.paths if named else ():
-        click.echo(f"{path}, {path.stat().st_size / 1e6:.1f} MB")
+        weights = list(path.parent.glob(f"{path.name}.*.data"))  # past 2 GB
+        size = sum(file.stat().st_size for file in (path, *weights)) / 1e6
+        click.echo(f"{path}{' with its weights beside' if weights else ''}, {size:.1f} MB")
     if named:
         click.echo(f"try it: fastgan generate {done.paths[-1]} --grid")
 

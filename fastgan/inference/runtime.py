@@ -170,31 +170,38 @@ class Runtime(ABC):
         n = len(inputs)
         if n > self.batch:
             raise ValueError(f"{n} images were asked for at once; the batch is {self.batch}.")
-        try:
-            begun = [self._begin(part) for part in inputs.parts(self.fits)]
-        except MemoryError as error:
-            self._halve(error)
-            return self.launch(inputs)
+        begun = self._begin_parts(inputs)
 
         def fetch() -> NDArray[np.uint8]:
             try:
                 images = [wait() for wait in begun]
-            except MemoryError as error:
-                self._halve(error)
-                return self.launch(inputs)()
-            return (images[0] if len(images) == 1 else np.concatenate(images))[:n]
+            except MemoryError:
+                begun.clear()
+            else:
+                return (images[0] if len(images) == 1 else np.concatenate(images))[:n]
+            self._halve()
+            return self.launch(inputs)()
 
         return fetch
 
-    def _halve(self, error: MemoryError) -> None:
+    def _begin_parts(self, inputs: Inputs) -> list[Fetch]:
+        """Begin as many images at a time as fit."""
+        while True:
+            try:
+                return [self._begin(part) for part in inputs.parts(self.fits)]
+            except MemoryError:
+                pass  # and out of here before the next try: a caught error keeps what its frames had allocated
+            self._halve()
+
+    def _halve(self) -> None:
         """Run half as many images at a time from now on; ConfigError where it is one already."""
         if self.fits == 1:
             raise ConfigError(
                 f"{self.facts.source}: one image of {self.resolution} px does not fit into the memory of "
                 f"{self.device}: use a machine or a device with more."
-            ) from error
+            )
         said = f"{self.fits} images do not fit into memory at a time: going on with {self.fits // 2}."
-        warnings.warn(said, stacklevel=3)
+        warnings.warn(said, stacklevel=4)
         self.fits //= 2
 
     def images(self, seeds: Sequence[int], request: Request) -> NDArray[np.uint8]:

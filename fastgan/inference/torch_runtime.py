@@ -228,14 +228,12 @@ def _begin_copy(pixels: Tensor) -> Fetch:
 
 @contextmanager
 def _memory_errors() -> Iterator[None]:
-    """Turn torch's ways of saying that there is no memory into MemoryError, and free what its cache holds."""
+    """Turn torch's ways of saying that there is no memory into MemoryError."""
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError is one
         if not isinstance(error, torch.OutOfMemoryError) and not any(t in str(error) for t in _NO_ROOM):
             raise
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
         raise MemoryError(str(error)) from error
 
 

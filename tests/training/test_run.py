@@ -207,11 +207,11 @@ def test_grids_show_the_same_latents_in_reading_order(make, tmp_path):
 def test_precision_is_asked_of_the_processor_then_measured(make, device, monkeypatch):
     notes = []
     assert precision.choose("fp32", device, make, notes.append) == "fp32"
-    monkeypatch.setattr(precision, "supported", lambda device: False)
+    monkeypatch.setattr(precision, "has_fast_bf16", lambda device: False)
     assert precision.choose("auto", device, make, notes.append) == "fp32"
     assert notes == []
     if device.type == "cpu":
-        monkeypatch.setattr(precision, "supported", lambda device: True)
+        monkeypatch.setattr(precision, "has_fast_bf16", lambda device: True)
         for times in ({"fp32": 0.2, "bf16": 0.1}, {"fp32": 0.1, "bf16": 0.2}):
             monkeypatch.setattr(precision, "measure", lambda trainers, times=times: times)
             assert precision.choose("auto", device, lambda kind: None, notes.append) == min(

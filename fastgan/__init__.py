@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from fastgan.allocator import keep_memory
     from fastgan.data import open_dataset
     from fastgan.errors import FastganError
-    from fastgan.inference import latents
-    from fastgan.inference import open_generator as load
+    from fastgan.inference.latents import latents
+    from fastgan.inference.opening import open_generator as load
 
 __version__ = "0.1.0"
 __all__ = ["FastganError", "__version__", "keep_memory", "latents", "load", "open_dataset"]

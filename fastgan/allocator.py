@@ -12,9 +12,15 @@ import os
 import sys
 
 # Options of mallopt(3), from malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 _FOREVER = 2**31 - 1  # mallopt takes an int
-_ASKED = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")
+_ASKED = (
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_MMAP_MAX_",
+    "MALLOC_ARENA_MAX",
+)
 
 
 def keep_memory() -> bool:
@@ -28,7 +34,9 @@ def keep_memory() -> bool:
     import ctypes
 
     mallopt = ctypes.CDLL(None).mallopt
-    return mallopt(_M_MMAP_MAX, 0) == 1 and mallopt(_M_TRIM_THRESHOLD, _FOREVER) == 1
+    # One heap for all threads: those that threads have of their own end at 64 MB, and larger blocks come and go again.
+    options = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _FOREVER, _M_ARENA_MAX: 1}
+    return all(mallopt(option, value) == 1 for option, value in options.items())
 
 
 def _is_glibc() -> bool:

@@ -95,16 +95,26 @@ def _kilobytes(path: Path, name: str) -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), None)
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) or 1
+
+
+def threads_asked() -> int:
+    """OMP_NUM_THREADS, by which several processes share a machine. 0 where it says nothing."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(asked) if asked.isdecimal() else 0
+
+
 def processor() -> Processor:
     """Describe the CPU; on systems without /proc/cpuinfo the instruction sets stay unknown (empty)."""
     info = _cpuinfo()
     flags = set((info.get("flags") or info.get("Features") or "").split())
     name = info.get("model name") or _output("sysctl", "-n", "machdep.cpu.brand_string")
     family = f" (family {info['cpu family']}, model {info['model']})" if "cpu family" in info else ""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Processor(
         name=(name or platform.processor() or platform.machine()) + family,
-        cores=affinity or 1,
+        cores=usable_cores(),
         memory_gib=_memory_gib(),
         isa=tuple(flag for flag in _ISA_FLAGS + _ARM_FLAGS if flag in flags),
     )

@@ -5,6 +5,8 @@
 - `compile`: the generator under torch.compile, channels_last, in the fastest precision (only with `--compile`).
 - `onnx`: what `fastgan export --onnx` writes, on the same device and number of threads.
 - `torch`: what `fastgan generate` runs; bf16 where the device has it in hardware.
+
+The last two run as `generate` has them, a batch on each core side by side; where one image is asked for, on all cores.
 """
 
 import time
@@ -12,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,13 +26,20 @@ from fastgan.bench import eager
 from fastgan.errors import FastganError
 from fastgan.inference import Runtime, latents, open_generator
 from fastgan.inference.conditions import Request
-from fastgan.inference.torch_runtime import load_model, load_sample, to_uint8
+from fastgan.inference.torch_runtime import load_model, to_uint8
 from fastgan.nn import bake
 from fastgan.nn.precision import has_fast_bf16
 
 EAGER = "eager fp32"
 Generate = Callable[[Sequence[int]], NDArray[np.uint8]]
 """Seeds -> images, uint8 [n, H, W, C]."""
+
+
+class Ask(NamedTuple):
+    """A call, and for how many seeds it is."""
+
+    generate: Generate
+    images: int
 
 
 class Contenders:
@@ -41,7 +50,9 @@ class Contenders:
         self.path = path
         self.device = torch.device(device)
         self.runtimes: dict[str, Runtime] = {}
-        """By name, as "torch bf16"."""
+        """By name, as "torch bf16"; side by side."""
+        self.alone: dict[str, Runtime] = {}
+        """The same, a run at a time."""
         self.exported: dict[str, Path] = {}
         """The files of those that have one."""
         self._generator: Any = None
@@ -49,18 +60,21 @@ class Contenders:
         self.facts, self._conditions = first.facts, first.conditions
         if first.name == "torch":
             self._generator = load_model(path)[0]
-            self._add(first)
+            self._add(path)
             if has_fast_bf16(self.device):
-                self._add(open_generator(path, device=device, batch=1, precision="bf16"))
+                self._add(path, "bf16")
             self._export(folder)
         else:
-            self._add(first, path)
+            self._add(path)
 
-    def _add(self, runtime: Runtime, exported: Path | None = None) -> None:
+    def _add(self, path: Path, precision: str | None = None) -> None:
+        opened = partial(open_generator, path, device=str(self.device), batch=1, precision=precision)
+        runtime = opened(lanes=torch.get_num_threads())
         name = f"{runtime.name} {runtime.precision}"
         self.runtimes[name] = runtime
-        if exported is not None:
-            self.exported[name] = exported
+        self.alone[name] = opened() if runtime.lanes > 1 else runtime
+        if runtime.name == "onnx":
+            self.exported[name] = path
 
     def _export(self, folder: Path) -> None:
         """Add ONNX Runtime, where it and the exporter are installed and it runs on the device."""
@@ -68,23 +82,19 @@ class Contenders:
             import onnxruntime
 
             from fastgan.export import export_onnx
-            from fastgan.inference.onnx_runtime import OnnxRuntime
-            from fastgan.inference.onnx_session import Session, open_session
         except ImportError:
             return
         provider = "CUDAExecutionProvider" if self.device.type == "cuda" else "CPUExecutionProvider"
         if provider not in onnxruntime.get_available_providers():  # there is nothing to compare with
             return
-        sample = load_sample(self.path) if self.facts.condition_dim else None
         for precision in ("fp32", "fp16" if self.device.type == "cuda" else "int8"):
             file = folder / f"model-{precision}.onnx"
             try:
                 # Random weights are coarser in 8 bits than trained ones, and just as fast.
                 export_onnx(self.path, file, uint8=True, precision=precision, min_snr_db=0)
-                session = Session(open_session(file, str(self.device), threads=torch.get_num_threads()))
+                self._add(file)
             except FastganError:  # it cannot be had in this precision, or not on this device
                 continue
-            self._add(OnnxRuntime(session, self.facts, batch=1, sample=sample), file)
 
     def eager(self) -> Generate | None:
         """The baseline; None for an exported file, of which there is none."""
@@ -127,14 +137,25 @@ class Contenders:
             runtime, taken = self.runtime(name, batch), []
             for _ in range(3):
                 began = time.perf_counter()
-                runtime.images(range(batch), Request())
+                runtime.images(range(batch * runtime.lanes), Request())
                 taken.append(time.perf_counter() - began)
             return min(taken[1:])
 
         return min(self.runtimes, key=seconds)
 
-    def every(self, batch: int, *, compiled: bool) -> dict[str, Generate]:
-        """All by name, the baseline first, for calls with `batch` seeds."""
+    def every(self, batch: int, *, compiled: bool) -> dict[str, Ask]:
+        """All by name, the baseline first: calls for a batch, or one a lane, and the images that they make."""
+        found = {name: Ask(run, batch) for name, run in self._usual(compiled=compiled).items()}
+        for name, runtime in self.runtimes.items():
+            found[name] = Ask(partial(self._generate, name, batch), batch * runtime.lanes)
+        return found
+
+    def each_alone(self) -> dict[str, Generate]:
+        """All by name, the baseline first, for an image at a time."""
+        ours = {name: partial(runtime.images, request=Request()) for name, runtime in self.alone.items()}
+        return self._usual(compiled=False) | ours
+
+    def _usual(self, *, compiled: bool) -> dict[str, Generate]:
         found: dict[str, Generate] = {}
         baseline = self.eager()
         if baseline is not None:
@@ -142,7 +163,7 @@ class Contenders:
         made = self.compiled() if compiled else None
         if made is not None:
             found[made[0]] = made[1]
-        return found | {name: partial(self._generate, name, batch) for name in self.runtimes}
+        return found
 
     def _generate(self, name: str, batch: int, seeds: Sequence[int]) -> NDArray[np.uint8]:
         return self.runtime(name, batch).images(seeds, Request())

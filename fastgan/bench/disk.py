@@ -93,16 +93,20 @@ def ask(model: Contenders, image_format: str, batch: int, seconds: float) -> dic
 
 
 def _ways(model: Contenders, image_format: str, batch: int) -> dict[str, tuple[Write, int]]:
-    """What writes, and in which batches, by name."""
+    """What writes, and a multiple of how many images, by name."""
+
+    def ours(name: str) -> tuple[Write, int]:
+        return partial(_ours, model, name, batch, image_format), batch * model.runtimes[name].lanes
+
     if image_format != "png":
         name = model.fastest(batch)
-        return {name: (partial(_ours, model, name, batch, image_format), batch)}
+        return {name: ours(name)}
     ways: dict[str, tuple[Write, int]] = {}
     generate = model.eager()
     if generate is not None:
         for name, size in ((SCRIPT, 1), (BATCHED, batch)):
             ways[name] = (partial(_script, generate, size), size)
-    return ways | {name: (partial(_ours, model, name, batch, image_format), batch) for name in model.runtimes}
+    return ways | {name: ours(name) for name in model.runtimes}
 
 
 def _script(generate: Generate, batch: int, count: int, folder: Path) -> Mapping[str, float]:

@@ -40,15 +40,17 @@ def batches(device: str, *, quick: bool) -> tuple[int, ...]:
 def nowhere(model: Contenders, batch: int, timing: Settings, *, compiled: bool) -> dict[str, Any]:
     """Images a second of every contender at one batch size."""
     found = model.every(batch, compiled=compiled)
-    seeds = range(batch)
-    runs = [Contender(name=name, call=partial(run, seeds), units=batch) for name, run in found.items()]
+    runs = [
+        Contender(name=name, call=partial(ask.generate, range(ask.images)), units=ask.images)
+        for name, ask in found.items()
+    ]
     baseline = EAGER if EAGER in found else next(iter(found))
     return {"batch": batch, "baseline": baseline, **throughput_row(measure(runs, timing), baseline)}
 
 
 def latency(model: Contenders, seconds: float) -> dict[str, Any]:
     """Wall-clock milliseconds from a seed to its image; every round asks each contender for one, of another seed."""
-    found = model.every(1, compiled=False)
+    found = model.each_alone()
     for run in found.values():
         for seed in range(3):
             run([seed])

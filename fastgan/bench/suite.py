@@ -1,6 +1,7 @@
 """`fastgan bench` as a function: which sections to measure, where, how long; returns one JSON-able document."""
 
 import importlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,13 +67,16 @@ def resolve_device(device: str) -> str:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many threads for torch, and as many as before afterwards."""
-    before = torch.get_num_threads()
+    """So many threads for torch, and for ONNX Runtime's sessions; as many as before afterwards."""
+    before, asked = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
     torch.set_num_threads(count)
+    os.environ["OMP_NUM_THREADS"] = str(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        os.environ.pop("OMP_NUM_THREADS")
+        os.environ |= {"OMP_NUM_THREADS": asked} if asked is not None else {}
 
 
 def timing(request: Request, device: str, *, section: str) -> Settings:

@@ -30,6 +30,7 @@ def open_model(
     """
     from fastgan.errors import ConfigError
     from fastgan.inference import open_generator
+    from fastgan.inference.runs import lanes_here
     from fastgan.inference.search import PRECISIONS, open_fastest, open_way
 
     begun = stored or {}
@@ -39,12 +40,18 @@ def open_model(
         if precision == ANY:
             raise ConfigError(f"--precision {ANY} leaves the choice to --runtime {FASTEST}: give both.")
         return open_generator(
-            source, runtime=runtime, device=device, batch=batch, precision=precision, ema=ema
+            source,
+            runtime=runtime,
+            device=device,
+            batch=batch,
+            precision=precision,
+            lanes=lanes_here(),
+            ema=ema,
         )
     allowed = PRECISIONS if precision == ANY else (precision or "fp32",)
     name, kept = begun.get("runtime"), begun.get("precision")
     if batch is not None and name in ("torch", "onnx") and (kept in allowed or source.suffix == ".onnx"):
-        return open_way(source, name, str(kept), batch=batch, device=device, ema=ema)
+        return open_way(source, name, str(kept), batch=batch, device=device, lanes=lanes_here(), ema=ema)
     if shards > 1:
         raise ConfigError(
             f"--runtime {FASTEST} measures, and all shards must run alike: begin the folder with one image "
@@ -55,6 +62,7 @@ def open_model(
         device=device,
         precisions=allowed,
         batch=batch,
+        lanes=lanes_here(),
         ema=ema,
         note=lambda text: click.echo(text, err=True),
     )

@@ -15,7 +15,7 @@ from fastgan.inference.runtime import Runtime
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 """From exact to coarse."""
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True)

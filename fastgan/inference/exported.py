@@ -15,7 +15,9 @@ def place(facts: Facts, precision: str) -> Path:
     return cache_folder() / "exported" / f"{facts.fingerprint[:32]}-{precision}-{__version__}.onnx"
 
 
-def open_exported(source: Path, facts: Facts, *, device: str, precision: str, batch: int | None) -> Runtime:
+def open_exported(
+    source: Path, facts: Facts, *, device: str, precision: str, batch: int | None, lanes: int = 1
+) -> Runtime:
     """`source`, whose facts are `facts`, run by ONNX Runtime, exported first where that is not kept or is broken.
 
     It goes by the facts of `source`: images are that model's, whatever file they come from. Raises ImportError where
@@ -28,7 +30,7 @@ def open_exported(source: Path, facts: Facts, *, device: str, precision: str, ba
     path = place(facts, precision)
 
     def opened() -> Runtime:
-        return onnx_runtime.open_model(path, device=device, batch=batch, precision=precision)
+        return onnx_runtime.open_model(path, device=device, batch=batch, precision=precision, lanes=lanes)
 
     try:
         runtime = opened()

@@ -20,27 +20,19 @@ from fastgan.inference.facts import Facts
 from fastgan.inference.inputs import Inputs, Noise, parts, take_noise
 from fastgan.inference.onnx_metadata import read_facts, read_sample
 from fastgan.inference.onnx_session import Session, open_session
-from fastgan.inference.runtime import Fetch, Runtime, default_batch, to_uint8
+from fastgan.inference.runs import Fetch
+from fastgan.inference.runtime import Runtime, default_batch, default_lanes, to_uint8
 
 GRAPH_INPUTS = {"labels": "label", "attributes": "attributes"}
 """What the arrays of `Conditions` are called in an exported graph."""
 PARTS = ("mapping", "synthesis")
 
 
-def open_model(path: Path, *, device: str, batch: int | None, precision: str | None) -> "OnnxRuntime":
+def open_model(
+    path: Path, *, device: str, batch: int | None, precision: str | None, lanes: int = 1
+) -> "OnnxRuntime":
     """Open `path` in an ONNX Runtime session; the arguments are those of `open_generator`."""
-    session = Session(open_session(path, device))
-    part = session.metadata.get("fastgan.part", "whole")
-    if part == "triton":
-        raise CheckpointError(
-            f"{path} is for Triton Inference Server, whose callers give each image its own truncation: generate from "
-            "the run or file that it was made of."
-        )
-    opened = (
-        _open_split(path, session, part, device, batch)
-        if part in PARTS
-        else _open_whole(path, session, batch)
-    )
+    opened = _open(path, device, batch, lanes)
     if precision not in (None, opened.precision):
         raise ConfigError(
             f"{path} was exported in {opened.precision} and runs in that: leave --precision {precision} away, or "
@@ -49,14 +41,34 @@ def open_model(path: Path, *, device: str, batch: int | None, precision: str | N
     return opened
 
 
-def _open_whole(path: Path, session: Session, batch: int | None) -> "OnnxRuntime":
+def _open(path: Path, device: str, batch: int | None, lanes: int) -> "OnnxRuntime":
+    """A session has its threads for good: one where there are to be several lanes, all of them else."""
+    threads = None if lanes == 1 else 1
+    session = Session(open_session(path, device, threads))
+    part = session.metadata.get("fastgan.part", "whole")
+    if part == "triton":
+        raise CheckpointError(
+            f"{path} is for Triton Inference Server, whose callers give each image its own truncation: generate from "
+            "the run or file that it was made of."
+        )
+    opened = (
+        _open_split(path, session, part, device, threads) if part in PARTS else _open_whole(path, session)
+    )
+    resolution, gpu = opened.resolution, session.on_gpu
+    if lanes != default_lanes(lanes, resolution, gpu=gpu):
+        return _open(path, device, batch, 1)
+    opened.lanes = lanes
+    opened.batch = opened.fits = batch or default_batch(resolution, gpu=gpu)
+    return opened
+
+
+def _open_whole(path: Path, session: Session) -> "OnnxRuntime":
     metadata = session.metadata
     facts = read_facts(path, metadata, session.noise_sizes)
-    size = batch or default_batch(facts.resolution, gpu=session.on_gpu)
-    return OnnxRuntime(session, facts, batch=size, sample=read_sample(path, metadata))
+    return OnnxRuntime(session, facts, sample=read_sample(path, metadata))
 
 
-def _open_split(path: Path, session: Session, part: str, device: str, batch: int | None) -> "OnnxRuntime":
+def _open_split(path: Path, session: Session, part: str, device: str, threads: int | None) -> "OnnxRuntime":
     other = PARTS[1 - PARTS.index(part)]
     beside = path.with_name(path.name.replace(f".{part}.", f".{other}."))
     if beside == path or not beside.is_file():
@@ -64,7 +76,7 @@ def _open_split(path: Path, session: Session, part: str, device: str, batch: int
             f"{path} is the {part} of a model, whose {other} is not beside it as {beside.name}."
         )
     paths = {part: path, other: beside}
-    sessions = {part: session, other: Session(open_session(beside, device))}
+    sessions = {part: session, other: Session(open_session(beside, device, threads))}
     mapping, synthesis = (sessions[name] for name in PARTS)
     trained = {session.metadata.get("fastgan.fingerprint") for session in (mapping, synthesis)}
     if len(trained) != 1 or synthesis.metadata.get("fastgan.part") != "synthesis":
@@ -74,9 +86,7 @@ def _open_split(path: Path, session: Session, part: str, device: str, batch: int
     facts = read_facts(path, synthesis.metadata, synthesis.noise_sizes)
     hashes = [read_facts(paths[name], sessions[name].metadata).fingerprint for name in PARTS]
     facts = replace(facts, fingerprint=sha256("".join(hashes).encode()).hexdigest())
-    size = batch or default_batch(facts.resolution, gpu=synthesis.on_gpu)
-    sample = read_sample(paths["mapping"], mapping.metadata)
-    return SplitOnnxRuntime(mapping, synthesis, facts, batch=size, sample=sample)
+    return SplitOnnxRuntime(mapping, synthesis, facts, sample=read_sample(paths["mapping"], mapping.metadata))
 
 
 class OnnxRuntime(Runtime):
@@ -89,10 +99,12 @@ class OnnxRuntime(Runtime):
         session: Session | onnxruntime.InferenceSession,
         facts: Facts,
         *,
-        batch: int,
+        batch: int = 1,
+        lanes: int = 1,
         sample: Conditions | None = None,
     ) -> None:
-        super().__init__(facts, batch=batch, sample=sample)
+        """lanes: more than 1 only with a session of one thread."""
+        super().__init__(facts, batch=batch, lanes=lanes, sample=sample)
         self._session = session if isinstance(session, Session) else Session(session)
         self.precision = self._session.metadata.get("fastgan.precision", "fp32")
 
@@ -139,10 +151,11 @@ class SplitOnnxRuntime(OnnxRuntime):
         synthesis: Session,
         facts: Facts,
         *,
-        batch: int,
+        batch: int = 1,
+        lanes: int = 1,
         sample: Conditions | None = None,
     ) -> None:
-        super().__init__(synthesis, facts, batch=batch, sample=sample)
+        super().__init__(synthesis, facts, batch=batch, lanes=lanes, sample=sample)
         self._mapping = mapping
 
     def _begin(self, inputs: Inputs) -> Fetch:

@@ -1,7 +1,6 @@
 """ONNX Runtime sessions: opened quietly, on the provider that was asked for, and run through IO binding."""
 
 import ctypes
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.files import cache_folder
+from fastgan.machine import threads_asked
 
 _ERRORS_ONLY = 3
 _NO_ROOM = (
@@ -100,7 +100,7 @@ class Session:
 def open_session(
     path: Path, device: str = "auto", threads: int | None = None
 ) -> onnxruntime.InferenceSession:
-    """A quiet session with so many threads; None: OMP_NUM_THREADS where it is set, else ONNX Runtime's own choice.
+    """A quiet session with so many threads; None: as many as torch would take.
 
     Raises CheckpointError for a file that it cannot load, ConfigError for a device that it cannot use.
     """
@@ -111,7 +111,7 @@ def open_session(
     # Planning the memory of a run ahead is no faster here, and a second run holds the plan's block beside the first's:
     # 5.6 GB instead of 3.5 for an image of 4096 px.
     options.enable_mem_pattern = False
-    options.intra_op_num_threads = _threads_asked() if threads is None else threads
+    options.intra_op_num_threads = threads_asked() if threads is None else threads
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no base class but this
@@ -121,12 +121,6 @@ def open_session(
         name = {"cuda": "CUDA", "tensorrt": "TensorRT"}[kind]
         raise ConfigError(f"--device {device}: ONNX Runtime cannot use {name} here; choose cpu or auto.")
     return session
-
-
-def _threads_asked() -> int:
-    """OMP_NUM_THREADS, by which torch goes, too: several processes share a machine by it. 0 where it says nothing."""
-    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return int(asked) if asked.isdecimal() else 0
 
 
 def _refused(path: Path, reason: str) -> CheckpointError:

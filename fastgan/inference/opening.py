@@ -23,6 +23,7 @@ def open_generator(
     device: str = "auto",
     batch: int | None = None,
     precision: str | None = None,
+    lanes: int = 1,
     ema: float | None = None,
 ) -> Runtime:
     """Open a run folder, a checkpoint folder, a release .safetensors, or an exported .onnx for generating.
@@ -30,8 +31,10 @@ def open_generator(
     runtime: "auto" takes ONNX Runtime for an .onnx file and torch for the rest. device: "auto" (a GPU if there is
     one), "cpu", "cuda" or "cuda:N"; for an .onnx file also "tensorrt" or "tensorrt:N". batch: images a run; by default
     16 on a CPU and 64 on a GPU, fewer for large images. precision: "fp32", by default, or "bf16", which is faster on
-    processors that have it; an exported file runs in the precision it was exported in, fp32, fp16 or int8. ema: the
-    average of that half-life in kimg, of a run that keeps several; by default the first.
+    processors that have it; an exported file runs in the precision it was exported in, fp32, fp16 or int8. lanes:
+    batches to run side by side on a CPU, each on one core, which makes more images a second where many are wanted; 1:
+    each batch on all cores, which makes a single one sooner. ema: the average of that half-life in kimg, of a run that
+    keeps several; by default the first.
     Raises CheckpointError for a path that is missing, broken or not ours, ConfigError for impossible settings.
     """
     source = Path(path)
@@ -57,5 +60,7 @@ def open_generator(
             f"{source} holds one average of the generator: leave --ema away, or generate from the run."
         )
     options = {} if ema is None else {"ema": ema}
-    opened: Runtime = module.open_model(source, device=device, batch=batch, precision=precision, **options)
+    opened: Runtime = module.open_model(
+        source, device=device, batch=batch, precision=precision, lanes=lanes, **options
+    )
     return opened

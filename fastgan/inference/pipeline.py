@@ -1,10 +1,10 @@
 """Seeds to files: latents -> model -> encoders -> disk, all at once, with as much in memory as a few batches.
 
-A thread prepares latents, conditions and noise; one runs the model, with two batches in flight; several encode; one
-writes. Short queues join them: whatever is slow, the others wait for it. The first exception of any ends all.
+A thread prepares latents, conditions and noise; one begins runs of the model, of which several are in flight; several
+encode; one writes. Short queues join them: whatever is slow, the others wait for it. The first exception of any ends
+all.
 """
 
-import os
 import threading
 import time
 from collections import deque
@@ -23,16 +23,17 @@ from fastgan.inference.folder import OutputFolder, disk_errors
 from fastgan.inference.grid import check_sheet, columns_for, contact_sheet
 from fastgan.inference.inputs import Inputs
 from fastgan.inference.plan import Batch, Plan
-from fastgan.inference.runtime import Fetch, Runtime
-from fastgan.inference.stages import Busy, Channel, Stop, Stopped
+from fastgan.inference.runs import Fetch
+from fastgan.inference.runtime import Runtime
+from fastgan.inference.stages import Busy, Channel, Stop, Stopped, short_turns
 from fastgan.inference.writers import Writer, write_png
+from fastgan.machine import usable_cores
 
 Advance = Callable[[int], None]
 See = Callable[[int, NDArray[np.uint8]], None]
 """Is shown each batch: the place of its first image, and its images."""
 ANYTHING = Request()
 _PREPARED = 2  # batches whose latents wait for the model
-_IN_FLIGHT = 2  # batches that the model has begun
 _ENCODED = 4  # batches that wait for the writer
 _GRACE = 1.0  # seconds that a batch is given when the user interrupts
 
@@ -55,11 +56,6 @@ class Report:
         return self.images / self.seconds if self.seconds else 0.0
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def write_set(
     runtime: Runtime,
     plan: Plan,
@@ -79,7 +75,8 @@ def write_set(
     if plan.batch != runtime.batch:
         raise ValueError(f"the plan's batch is {plan.batch}, the model's {runtime.batch}.")
     run = _Run(runtime, plan, writer, request, workers or min(32, usable_cores()), advance, see)
-    return run.finish()
+    with short_turns():
+        return run.finish()
 
 
 class _Run:
@@ -170,7 +167,7 @@ class _Run:
         for batch, inputs, details in self._prepared:
             with self._busy["model"].working():
                 flying.append((batch, details, self._runtime.launch(inputs)))
-            if len(flying) == _IN_FLIGHT:
+            if len(flying) > self._runtime.lanes:
                 self._fetch(*flying.popleft())
         while flying:
             self._fetch(*flying.popleft())

@@ -1,8 +1,7 @@
 """One interface to everything that can turn latents into images."""
 
-import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,13 +13,12 @@ from fastgan.inference.conditions import Conditions, JointSample, Request, find_
 from fastgan.inference.facts import Facts
 from fastgan.inference.inputs import Inputs, Noise
 from fastgan.inference.latents import latents, normals
+from fastgan.inference.runs import Runs
 
 NOISE_MODES = ("const", "random", "none")
-Fetch = Callable[[], NDArray[np.uint8]]
-"""Waits for a run that was begun, and gives its images, uint8 [n, H, W, C]."""
 
 
-class Runtime(ABC):
+class Runtime(Runs):
     """A model that is ready to generate.
 
     Every run uses the same batch size, the last one padded, so that an image does not depend on how many were
@@ -34,15 +32,13 @@ class Runtime(ABC):
     has_styles = False
     """Whether `styles` and `synthesise` can be called."""
 
-    def __init__(self, facts: Facts, *, batch: int, sample: Conditions | None = None) -> None:
-        """sample: what a conditional model's data holds, from which open conditions are drawn.
+    def __init__(self, facts: Facts, *, batch: int, lanes: int = 1, sample: Conditions | None = None) -> None:
+        """lanes: see `lanes`. sample: what a conditional model's data holds, from which open conditions are drawn.
 
         Raises CheckpointError where a conditional model has no sample that fits its names.
         """
+        super().__init__(batch, lanes)
         self.facts = facts
-        self.batch = batch
-        self.fits = batch
-        """Images that are run at a time: `batch`, or less where so many did not fit into memory."""
         self.resolution = facts.resolution
         self.img_channels = facts.img_channels
         self.z_dim = facts.z_dim
@@ -54,14 +50,16 @@ class Runtime(ABC):
             except ValueError as error:
                 raise CheckpointError(f"{facts.words} is not whole: {error}.") from error
 
-    @abstractmethod
-    def _begin(self, inputs: Inputs) -> Fetch:
-        """Begin one run of exactly `fits` images. Raises MemoryError, here or when fetched, for more than fit."""
-
     @property
     @abstractmethod
     def device(self) -> str:
         """Where it runs, in words."""
+
+    def _too_large(self) -> ConfigError:
+        return ConfigError(
+            f"{self.facts.source}: one image of {self.resolution} px does not fit into the memory of "
+            f"{self.device}: use a machine or a device with more."
+        )
 
     def describe(self) -> dict[str, Any]:
         """The model's facts and how it runs, ready for JSON."""
@@ -96,7 +94,7 @@ class Runtime(ABC):
                 f"{self.facts.source}: a {self.facts.model} model takes no noise; leave --noise away."
             )
 
-    def check_conditions(self, c: NDArray[np.float32]) -> None:  # noqa: B027  most runtimes take any
+    def check_conditions(self, c: NDArray[np.float32]) -> None:
         """Raise ConfigError for conditions that this runtime cannot take, such as those between two classes."""
 
     def request(
@@ -159,57 +157,18 @@ class Runtime(ABC):
             truncation_cutoff=request.truncation_cutoff,
         )
 
-    def launch(self, inputs: Inputs) -> Fetch:
-        """Begin the run of up to `batch` images; what is returned waits for it and gives uint8 [n, H, W, C].
-
-        On a GPU two may be in flight, so that copies overlap with computing. A run that does not fit into memory is
-        split in halves, with a warning, and so are all that follow. Raises ConfigError where one image alone does not
-        fit, ValueError for wrong inputs.
-        """
-        self._check_inputs(inputs)
-        n = len(inputs)
-        if n > self.batch:
-            raise ValueError(f"{n} images were asked for at once; the batch is {self.batch}.")
-        begun = self._begin_parts(inputs)
-
-        def fetch() -> NDArray[np.uint8]:
-            try:
-                images = [wait() for wait in begun]
-            except MemoryError:
-                begun.clear()
-            else:
-                return (images[0] if len(images) == 1 else np.concatenate(images))[:n]
-            self._halve()
-            return self.launch(inputs)()
-
-        return fetch
-
-    def _begin_parts(self, inputs: Inputs) -> list[Fetch]:
-        """Begin as many images at a time as fit."""
-        while True:
-            try:
-                return [self._begin(part) for part in inputs.parts(self.fits)]
-            except MemoryError:
-                pass  # and out of here before the next try: a caught error keeps what its frames had allocated
-            self._halve()
-
-    def _halve(self) -> None:
-        """Run half as many images at a time from now on; ConfigError where it is one already."""
-        if self.fits == 1:
-            raise ConfigError(
-                f"{self.facts.source}: one image of {self.resolution} px does not fit into the memory of "
-                f"{self.device}: use a machine or a device with more."
-            )
-        said = f"{self.fits} images do not fit into memory at a time: going on with {self.fits // 2}."
-        warnings.warn(said, stacklevel=4)
-        self.fits //= 2
-
     def images(self, seeds: Sequence[int], request: Request) -> NDArray[np.uint8]:
         """The images of seeds: uint8 [n, H, W, C]. Each depends on its seed and the request alone."""
-        images = self._empty(len(seeds))
-        for start in range(0, len(seeds), self.batch):
-            part = slice(start, start + self.batch)
-            images[part] = self.launch(self.prepare(seeds[part], request))()
+        starts = range(0, len(seeds), self.batch)
+        return self._all(
+            len(seeds), (self.prepare(seeds[start : start + self.batch], request) for start in starts)
+        )
+
+    def _all(self, count: int, batches: Iterable[Inputs]) -> NDArray[np.uint8]:
+        images, start = self._empty(count), 0
+        for made in self.launch_each(batches):
+            images[start : start + len(made)] = made
+            start += len(made)
         return images
 
     def generate(
@@ -232,11 +191,9 @@ class Runtime(ABC):
             z=z, c=c, noise=noise, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff
         )
         self._check_inputs(inputs)
-        images = self._empty(len(inputs))
-        for start in range(0, len(inputs), self.batch):
-            rows = np.arange(start, min(start + self.batch, len(inputs)))
-            images[rows] = self.launch(inputs.take(rows))()
-        return images
+        rows = np.arange(len(inputs))
+        starts = range(0, len(inputs), self.batch)
+        return self._all(len(inputs), (inputs.take(rows[start : start + self.batch]) for start in starts))
 
     def _empty(self, n: int) -> NDArray[np.uint8]:
         return np.empty((n, self.resolution, self.resolution, self.img_channels), np.uint8)
@@ -312,6 +269,11 @@ def default_batch(resolution: int, *, gpu: bool) -> int:
     """Images a run: enough to keep the device busy, few enough for memory at high resolution."""
     most = 64 if gpu else 16
     return max(1, min(most, most * 128**2 // resolution**2))
+
+
+def default_lanes(wanted: int, resolution: int, *, gpu: bool) -> int:
+    """Runs side by side, of those wanted: as many up to 1024 px; above, an image has work for all cores by itself."""
+    return 1 if gpu or resolution > 1024 else max(1, wanted)
 
 
 def to_uint8(images: NDArray[np.float32]) -> NDArray[np.uint8]:

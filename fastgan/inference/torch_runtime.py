@@ -16,7 +16,8 @@ from fastgan.errors import CheckpointError, ConfigError
 from fastgan.inference.conditions import Conditions, Request
 from fastgan.inference.facts import Facts
 from fastgan.inference.inputs import Inputs, Noise, parts, take_noise
-from fastgan.inference.runtime import Fetch, Runtime, default_batch
+from fastgan.inference.runs import Fetch
+from fastgan.inference.runtime import Runtime, default_batch, default_lanes
 from fastgan.nn import StyleEpilogue, bake
 from fastgan.training.checkpoint import load_generator, locate
 
@@ -32,7 +33,13 @@ _NO_ROOM = (
 
 
 def open_model(
-    path: Path, *, device: str, batch: int | None, precision: str | None, ema: bool | float = True
+    path: Path,
+    *,
+    device: str,
+    batch: int | None,
+    precision: str | None,
+    lanes: int = 1,
+    ema: bool | float = True,
 ) -> "TorchRuntime":
     """Load the averaged generator of `path` onto `device`; the arguments are those of `open_generator`."""
     precision = precision or "fp32"
@@ -43,9 +50,16 @@ def open_model(
         )
     where = choose_device(device)
     generator, facts, _ = load_model(path, ema)
-    size = batch or default_batch(facts.resolution, gpu=where.type == "cuda")
-    sample = load_sample(path) if facts.condition_dim else None
-    return TorchRuntime(generator, facts, device=where, batch=size, precision=precision, sample=sample)
+    gpu = where.type == "cuda"
+    return TorchRuntime(
+        generator,
+        facts,
+        device=where,
+        batch=batch or default_batch(facts.resolution, gpu=gpu),
+        lanes=default_lanes(lanes, facts.resolution, gpu=gpu),
+        precision=precision,
+        sample=load_sample(path) if facts.condition_dim else None,
+    )
 
 
 def load_model(path: Path, ema: bool | float = True) -> tuple[Any, Facts, dict[str, Any]]:
@@ -112,10 +126,11 @@ class TorchRuntime(Runtime):
         *,
         device: torch.device,
         batch: int,
+        lanes: int = 1,
         precision: str = "fp32",
         sample: Conditions | None = None,
     ) -> None:
-        super().__init__(facts, batch=batch, sample=sample)
+        super().__init__(facts, batch=batch, lanes=lanes, sample=sample)
         self.has_styles = facts.layers > 0
         self.precision = precision
         self._device = device
@@ -128,6 +143,9 @@ class TorchRuntime(Runtime):
     def device(self) -> str:
         """The torch device."""
         return str(self._device)
+
+    def _enter_lane(self) -> None:
+        torch.set_num_threads(1)  # of this thread, and of those that begin later
 
     @torch.inference_mode()
     def _begin(self, inputs: Inputs) -> Fetch:

@@ -34,10 +34,22 @@ def model(
 def test_every_way_of_generating_makes_the_same_images(model: Contenders) -> None:
     found = model.every(2, compiled=False)
     assert list(found)[:2] == [EAGER, "torch fp32"]
-    expected = found[EAGER](range(5))
-    for name, generate in found.items():
-        apart = abs(generate(range(5)).astype(int) - expected).mean()  # grey levels
+    expected = found[EAGER].generate(range(5))
+    for name, ask in found.items():
+        apart = abs(ask.generate(range(5)).astype(int) - expected).mean()  # grey levels
         assert apart <= _APART.get(name.split()[-1], 0.25), name
+
+
+def test_each_lane_has_a_batch_and_one_image_has_all_cores(model: Contenders, tmp_path: Path) -> None:
+    if model.device.type != "cpu":
+        pytest.skip("a GPU has no lanes")
+    with suite.threads(3):
+        wide = Contenders(model.path, "cpu", tmp_path)
+    assert {runtime.lanes for runtime in wide.runtimes.values()} == {3}
+    assert {runtime.lanes for runtime in wide.alone.values()} == {1}
+    asked = wide.every(2, compiled=False)
+    assert asked[EAGER].images == 2
+    assert asked["torch fp32"].images == 6
 
 
 def test_a_row_of_images_to_nowhere_and_one_of_latency(model: Contenders) -> None:
@@ -73,7 +85,7 @@ def test_what_is_written_is_what_is_timed(model: Contenders, tmp_path: Path) -> 
         files = sorted((tmp_path / name).rglob("*.png"))
         assert len(files) == 2 * batch
         drawn = np.stack([np.asarray(Image.open(file)) for file in files]).astype(int)
-        expected = model.every(2, compiled=False)[EAGER](range(2 * batch))
+        expected = model.every(2, compiled=False)[EAGER].generate(range(2 * batch))
         assert abs(drawn - expected).mean() <= _APART.get(name.split()[-1], 0.25)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import kernels_doc, targets
+from benchmarks import measured_docs, targets
 from benchmarks import ops as script
 from benchmarks.merge import merged, rows_of
 from benchmarks.table import tables
@@ -101,7 +101,7 @@ def test_the_table_has_one_number_for_each_shape() -> None:
 
 def test_a_partial_matrix_says_so(tmp_path: Path) -> None:
     (tmp_path / "ops-cpu.json").write_text(json.dumps(merged(None, document(row(), row("interpolate")))))
-    text = kernels_doc.rendered("<!-- measured: targets -->\n<!-- end -->", tmp_path)
+    text = measured_docs.rendered("<!-- measured: targets -->\n<!-- end -->", tmp_path)
     threads = len({1, document()["processor"]["cores"]})
     assert f"Measured: 1 of {160 * threads} cases." in text
 
@@ -111,7 +111,7 @@ def test_a_share_of_the_step_is_the_most_that_can_be_saved(tmp_path: Path) -> No
     step = {"model": "tiny", "batch": 2, "precision": "bf16", **shares}
     penalty = document() | {"sections": {"penalty": {"rows": [step]}}}
     (tmp_path / "penalty-cpu.json").write_text(json.dumps(penalty))
-    text = kernels_doc.rendered("<!-- measured: penalty -->\n<!-- end -->", tmp_path)
+    text = measured_docs.rendered("<!-- measured: penalty -->\n<!-- end -->", tmp_path)
     assert "take 1% of the time" in text
     assert "save **0.75% of the step**" in text
 
@@ -119,33 +119,19 @@ def test_a_share_of_the_step_is_the_most_that_can_be_saved(tmp_path: Path) -> No
 def test_only_what_is_between_the_markers_is_made(tmp_path: Path) -> None:
     (tmp_path / "ops-cpu.json").write_text(json.dumps(merged(None, document(row(), row(threads=2)))))
     text = "before\n<!-- measured: standing -->\nold\n<!-- end -->\nafter\n"
-    new = kernels_doc.rendered(text, tmp_path)
+    new = measured_docs.rendered(text, tmp_path)
     assert new.startswith("before\n<!-- measured: standing -->\n")
     assert new.endswith("<!-- end -->\nafter\n")
     assert "old" not in new
     assert "2 threads; the numbers" in new
-    assert kernels_doc.rendered(new, tmp_path) == new
+    assert measured_docs.rendered(new, tmp_path) == new
 
 
-def test_the_document_shows_the_results_that_are_committed() -> None:
-    text = kernels_doc.DOCUMENT.read_text(encoding="utf-8")
-    assert kernels_doc.rendered(text) == text, "run python -m benchmarks.kernels_doc"
-    assert text.count("<!-- measured:") == len(kernels_doc.BLOCKS)
-
-
-@pytest.mark.parametrize("path", sorted(script.RESULTS.glob("ops-*.json")), ids=lambda path: path.stem)
-def test_committed_rows_are_of_one_kind_and_complete(path: Path) -> None:
-    for one in rows_of(json.loads(path.read_text())):
-        assert {
-            "threads",
-            "bytes",
-            "footprint",
-            "flops",
-            "floor_s",
-            "over_floor",
-            "error",
-            "commit",
-        } <= one.keys()
+def test_the_documents_show_the_results_that_are_committed() -> None:
+    texts = [document.read_text(encoding="utf-8") for document in measured_docs.DOCUMENTS]
+    for text in texts:
+        assert measured_docs.rendered(text) == text, "run python -m benchmarks.measured_docs"
+    assert sum(text.count("<!-- measured:") for text in texts) == len(measured_docs.BLOCKS)
 
 
 def test_every_committed_result_can_be_drawn() -> None:

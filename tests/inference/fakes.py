@@ -12,7 +12,7 @@ from fastgan.inference.conditions import Conditions, Request
 from fastgan.inference.folder import OutputFolder
 from fastgan.inference.image_sets import Layout, open_set
 from fastgan.inference.manifest import manifests
-from fastgan.inference.runtime import Fetch
+from fastgan.inference.runs import Fetch
 from fastgan.inference.shards import Shard
 
 SETTINGS = {"model": "fake", "truncation": 1.0}

@@ -13,7 +13,7 @@ from fastgan.inference.conditions import Request
 from fastgan.inference.folder import OutputFolder
 from fastgan.inference.image_sets import Layout, open_set
 from fastgan.inference.pipeline import Report
-from fastgan.inference.runtime import Fetch
+from fastgan.inference.runs import Fetch
 from tests.inference.fakes import SETTINGS, FakeRuntime, contents, lines, names, write
 
 

@@ -1,9 +1,9 @@
-"""Puts the measured tables into docs/kernels.md, between its markers.
+"""Puts the measured tables into docs/kernels.md and docs/inference.md, between their markers.
 
-    python -m benchmarks.kernels_doc [--check]
+    python -m benchmarks.measured_docs [--check]
 
 A block begins with `<!-- measured: NAME -->` and ends with `<!-- end -->`; what is between them is made from
-results/*.json. `--check` changes nothing and exits with 1 if the document is not what the results make of it.
+results/*.json. `--check` changes nothing and exits with 1 if a document is not what the results make of it.
 """
 
 import json
@@ -15,12 +15,12 @@ from typing import Any
 
 import click
 
-from benchmarks import targets
+from benchmarks import inference_tables, targets
 from benchmarks.publish import RESULTS
 from fastgan.bench import report
 from fastgan.bench.questions import ACTIVATIONS, Plan, questions
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "kernels.md"
+DOCUMENTS = [Path(__file__).resolve().parents[1] / "docs" / name for name in ("kernels.md", "inference.md")]
 _BLOCK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Document = Mapping[str, Any]
@@ -99,7 +99,17 @@ def _share(document: Document, row: Mapping[str, Any]) -> str:
     )
 
 
-BLOCKS = {"targets": _targets, "standing": _standing, "penalty": _penalty_ops}
+def _inference(folder: Path) -> str:
+    parts = []
+    for document in _documents(folder, "inference"):
+        parts.append(f"### {document['device']}")
+        parts.append(f"{report.describe(document)}.")
+        for title, table in inference_tables.tables(document["sections"]["inference"]["rows"]):
+            parts += [f"**{title}**", report.markdown(table)]
+    return "\n\n".join(parts)
+
+
+BLOCKS = {"targets": _targets, "standing": _standing, "penalty": _penalty_ops, "inference": _inference}
 
 
 def rendered(text: str, folder: Path = RESULTS) -> str:
@@ -110,14 +120,16 @@ def rendered(text: str, folder: Path = RESULTS) -> str:
 @click.command()
 @click.option("--check", is_flag=True, help="Change nothing; exit with 1 if the tables are not up to date.")
 def main(check: bool) -> None:
-    """Bring the tables of docs/kernels.md up to date."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    new = rendered(text)
-    if check and new != text:
-        sys.exit(
-            "docs/kernels.md is not what benchmarks/results make of it: run python -m benchmarks.kernels_doc."
-        )
-    DOCUMENT.write_text(new, encoding="utf-8")
+    """Bring the tables of the documents up to date."""
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        new = rendered(text)
+        if check and new != text:
+            sys.exit(
+                f"docs/{document.name} is not what benchmarks/results make of it: "
+                "run python -m benchmarks.measured_docs."
+            )
+        document.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":

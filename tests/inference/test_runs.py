@@ -1,0 +1,137 @@
+"""Runs side by side: the same images, in their order, whatever goes wrong."""
+
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastgan.bench.suite import threads
+from fastgan.errors import ConfigError
+from fastgan.inference import Inputs, open_generator, runs
+from fastgan.inference.runs import Fetch, lanes_here
+from fastgan.inference.runtime import default_lanes
+from tests.inference.fakes import FakeRuntime, contents, write
+
+
+class LanedRuntime(FakeRuntime):
+    """Counts the runs that go on at once; `before` is called within each."""
+
+    def __init__(
+        self, lanes: int, before: Callable[["LanedRuntime", int], None] = lambda self, n: None
+    ) -> None:
+        super().__init__(batch=4)
+        self.lanes = lanes
+        self.before = before
+        self.now = self.most = 0
+        self.lock = threading.Lock()
+
+    def _begin(self, inputs: Inputs) -> Fetch:
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        try:
+            self.before(self, len(inputs))
+            pixels = np.outer(inputs.z[:, 0], np.linspace(1, 200, 8 * 8 * 3))
+            images = pixels.astype(np.int64).astype(np.uint8).reshape(-1, 8, 8, 3)
+            return lambda: images
+        finally:
+            with self.lock:
+                self.now -= 1
+
+
+def meet(lanes: int) -> Callable[[LanedRuntime, int], None]:
+    """Makes every lane wait until all have come."""
+    barrier = threading.Barrier(lanes, timeout=20)
+
+    def wait(runtime: LanedRuntime, n: int) -> None:
+        if runtime._pool is not None:  # else it is the first run, which is alone
+            barrier.wait()
+
+    return wait
+
+
+@pytest.fixture(autouse=True)
+def room(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
+    """What the process is said to have taken at its peak, call after call, and what is free."""
+    said = {"peak": [100], "free": [10**9]}
+    monkeypatch.setattr(runs, "peak_memory", lambda: said["peak"][min(1, len(said["peak"]) - 1)])
+    monkeypatch.setattr(runs, "available_memory", lambda: said["free"][0])
+    return said
+
+
+def test_lanes_run_at_once_and_images_keep_their_order() -> None:
+    runtime = LanedRuntime(3, meet(3))
+    images = runtime.sample(28)  # the first batch is alone, the others make two rounds
+    assert runtime.most == 3
+    assert np.array_equal(images, FakeRuntime().sample(28))
+
+
+def test_the_first_run_tells_how_many_lanes_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    peaks = iter([1000, 1300])  # a run takes 300
+    monkeypatch.setattr(runs, "peak_memory", lambda: next(peaks))
+    monkeypatch.setattr(runs, "available_memory", lambda: 1500)  # half of it holds two more
+    runtime = LanedRuntime(8)
+    assert np.array_equal(runtime.sample(40), FakeRuntime().sample(40))
+    assert runtime.lanes == 3
+
+
+def test_lanes_that_find_no_memory_at_once_halve_once() -> None:
+    together = meet(3)
+
+    def full(runtime: LanedRuntime, n: int) -> None:
+        if n > 2 and runtime._pool is not None:
+            together(runtime, n)
+            raise MemoryError
+
+    runtime = LanedRuntime(3, full)
+    with pytest.warns(UserWarning, match="4 images do not fit") as said:
+        images = runtime.sample(28)
+    assert len(said) == 1
+    assert runtime.fits == 2
+    assert np.array_equal(images, FakeRuntime().sample(28))
+
+
+def test_a_lane_that_fails_ends_a_set_and_what_is_whole_stays(tmp_path: Path) -> None:
+    def fail(runtime: LanedRuntime, n: int) -> None:
+        runtime.batches += 1
+        if runtime.batches == 5:
+            raise ConfigError("the fifth")
+
+    with pytest.raises(ConfigError, match="the fifth"):
+        write(tmp_path / "set", range(40), runtime=LanedRuntime(2, fail))
+    done = len(contents(tmp_path / "set"))
+    assert done < 40
+    assert write(tmp_path / "set", range(40), runtime=LanedRuntime(2)) == 40 - done
+    write(tmp_path / "once", range(40))
+    assert contents(tmp_path / "set") == contents(tmp_path / "once")
+
+
+@pytest.mark.parametrize(("asked", "lanes"), [("3", 3), ("4,2", 4), ("100", 32)])
+def test_as_many_lanes_as_threads_are_asked_for(asked: str, lanes: int, monkeypatch: Any) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert lanes_here() == lanes
+
+
+def test_large_images_and_gpus_have_no_lanes() -> None:
+    assert [default_lanes(8, side, gpu=False) for side in (64, 1024, 2048)] == [8, 8, 1]
+    assert default_lanes(8, 64, gpu=True) == 1
+
+
+@pytest.mark.parametrize("model", ["dcgan", "stylegan"])
+@pytest.mark.parametrize("kind", ["torch", "onnx"])
+def test_lanes_of_real_models_give_the_same_bytes(
+    model: str, kind: str, runs: dict[str, Path], exported: Callable[..., Path]
+) -> None:
+    source = runs[model] if kind == "torch" else exported(model)
+    with threads(1):
+        alone = open_generator(source, device="cpu", batch=4).sample(30)
+    many = open_generator(source, device="cpu", batch=4, lanes=3)
+    assert many.lanes == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(many.sample(30), alone)
+    assert np.array_equal(many.sample(3), alone[:3])

@@ -20,6 +20,7 @@ def open_model(
     precision: str | None,
     batch: int | None,
     device: str,
+    lanes: int,
     ema: float | None,
 ) -> "Runtime":
     """Open `source` for generating. ConfigError and CheckpointError as `open_generator`.
@@ -30,7 +31,6 @@ def open_model(
     """
     from fastgan.errors import ConfigError
     from fastgan.inference import open_generator
-    from fastgan.inference.runs import lanes_here
     from fastgan.inference.search import PRECISIONS, open_fastest, open_way
 
     begun = stored or {}
@@ -45,13 +45,13 @@ def open_model(
             device=device,
             batch=batch,
             precision=precision,
-            lanes=lanes_here(),
+            lanes=lanes,
             ema=ema,
         )
     allowed = PRECISIONS if precision == ANY else (precision or "fp32",)
     name, kept = begun.get("runtime"), begun.get("precision")
     if batch is not None and name in ("torch", "onnx") and (kept in allowed or source.suffix == ".onnx"):
-        return open_way(source, name, str(kept), batch=batch, device=device, lanes=lanes_here(), ema=ema)
+        return open_way(source, name, str(kept), batch=batch, device=device, lanes=lanes, ema=ema)
     if shards > 1:
         raise ConfigError(
             f"--runtime {FASTEST} measures, and all shards must run alike: begin the folder with one image "
@@ -62,7 +62,7 @@ def open_model(
         device=device,
         precisions=allowed,
         batch=batch,
-        lanes=lanes_here(),
+        lanes=lanes,
         ema=ema,
         note=lambda text: click.echo(text, err=True),
     )

@@ -205,6 +205,7 @@ def command(
     from fastgan.inference.conditions import parse_attributes
     from fastgan.inference.folder import OutputFolder, stored_settings
     from fastgan.inference.image_sets import Layout
+    from fastgan.inference.runs import lanes_here
     from fastgan.inference.shards import find_shard
 
     _check_combination(grid, interpolate, frames, style_mix, rows, image_format, runtime)
@@ -219,7 +220,7 @@ def command(
     device = _device(device, part.count)
     model = open_model(
         source, stored=stored_settings(out) if layout and not overwrite else None, shards=part.count, runtime=runtime,
-        precision=precision, batch=batch, device=device, ema=ema,
+        precision=precision, batch=batch, device=device, lanes=1 if style_mix else lanes_here(), ema=ema,
     )  # fmt: skip
     request = model.request(truncation, truncation_cutoff, classes=classes, attributes=named, noise=noise)
     if interpolate:

@@ -1,7 +1,7 @@
 """Open whatever fastgan wrote that can generate.
 
 Adding a runtime is adding a file NAME_runtime.py here with a function
-`open_model(path, *, device, batch, precision) -> Runtime`, and its suffix below.
+`open_model(path, *, device, batch, precision, lanes) -> Runtime`, and its suffix below.
 """
 
 import importlib

@@ -229,8 +229,9 @@ def write_grid(
     rows = [replace(request, classes=(label,)) for label in request.classes] if several else [request]
     images = []
     for row in rows:
-        for start in range(0, len(seeds), runtime.batch):
-            part = seeds[start : start + runtime.batch]
+        at_once = runtime.batch * runtime.lanes
+        for start in range(0, len(seeds), at_once):
+            part = seeds[start : start + at_once]
             images.append(runtime.images(part, row))
             advance(len(part))
     return write_sheet(folder, np.concatenate(images), grid_columns(runtime, len(seeds), request))

@@ -70,11 +70,9 @@ class Runs(ABC):
         self._check_inputs(inputs)
         if len(inputs) > self.batch:
             raise ValueError(f"{len(inputs)} images were asked for at once; the batch is {self.batch}.")
-        if self.lanes == 1:
-            return self._launch(inputs)
-        if self._pool is None:
-            return self._open_lanes(inputs)
-        return self._pool.submit(self._run, inputs).result
+        if self._pool is not None:
+            return self._pool.submit(self._run, inputs).result
+        return self._launch(inputs) if self.lanes == 1 else self._open_lanes(inputs)
 
     def launch_each(self, batches: Iterable[Inputs]) -> Iterator[NDArray[np.uint8]]:
         """The images of each, in order, with as many runs in flight as there may be."""

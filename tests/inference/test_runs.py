@@ -55,12 +55,9 @@ def meet(lanes: int) -> Callable[[LanedRuntime, int], None]:
 
 
 @pytest.fixture(autouse=True)
-def room(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
-    """What the process is said to have taken at its peak, call after call, and what is free."""
-    said = {"peak": [100], "free": [10**9]}
-    monkeypatch.setattr(runs, "peak_memory", lambda: said["peak"][min(1, len(said["peak"]) - 1)])
-    monkeypatch.setattr(runs, "available_memory", lambda: said["free"][0])
-    return said
+def room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the first run took no memory that the process had not had before."""
+    monkeypatch.setattr(runs, "peak_memory", lambda: 100)
 
 
 def test_lanes_run_at_once_and_images_keep_their_order() -> None:
@@ -77,6 +74,17 @@ def test_the_first_run_tells_how_many_lanes_there_is_room_for(monkeypatch: pytes
     runtime = LanedRuntime(8)
     assert np.array_equal(runtime.sample(40), FakeRuntime().sample(40))
     assert runtime.lanes == 3
+
+
+def test_where_there_is_room_for_one_lane_it_stays_a_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one core, as the first batch was: bytes must not depend on what is free."""
+    peaks, names = iter([1000, 1300]), set()
+    monkeypatch.setattr(runs, "peak_memory", lambda: next(peaks))
+    monkeypatch.setattr(runs, "available_memory", lambda: 500)
+    runtime = LanedRuntime(8, lambda runtime, n: names.add(threading.current_thread().name.partition("_")[0]))
+    runtime.sample(12)
+    assert runtime.lanes == 1
+    assert names == {"fastgan-lane"}
 
 
 def test_lanes_that_find_no_memory_at_once_halve_once() -> None:

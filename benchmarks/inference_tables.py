@@ -44,9 +44,13 @@ def _pivot(rows: Sequence[Row], values: str, cell: Cell, *, batch: bool = False)
     ]
 
 
+def _number(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+
+
 def _rate(row: Row, name: str) -> str:
     """`689 (2.4x)`: against the baseline, which has none."""
-    rate = f"{row['images_per_second'][name]['median']:.3g}"
+    rate = _number(row["images_per_second"][name]["median"])
     ratio = row["speedup"].get(name)
     return f"{rate} ({ratio['median']:.2g}x)" if ratio else rate
 
@@ -61,17 +65,15 @@ def _seconds(row: Row, name: str) -> str:
 
 
 def _formats(rows: Sequence[Row]) -> report.Table:
-    models = _unique(f"{row['model']}, {row['threads']} threads" for row in rows)
-    rates = {
-        (row["format"], f"{row['model']}, {row['threads']} threads"): next(
-            iter(row["images_per_second"].items())
-        )
-        for row in rows
-    }
+    def column(row: Row) -> str:
+        return f"{row['model']}, {row['threads']} thread{'s' * (row['threads'] > 1)}"
+
+    models = _unique(map(column, rows))
+    rates = {(row["format"], column(row)): next(iter(row["images_per_second"].items())) for row in rows}
     lines = []
     for kind in _unique(row["format"] for row in rows):
         cells = [rates.get((kind, model)) for model in models]
-        lines.append([kind, *(f"{c[1]['median']:.3g} ({c[0]})" if c else "" for c in cells)])
+        lines.append([kind, *(f"{_number(c[1]['median'])} ({c[0]})" if c else "" for c in cells)])
     return ["format", *models], lines
 
 

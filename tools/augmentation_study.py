@@ -2,7 +2,7 @@
 
     python tools/small_datasets.py SETS mnist animals emoji avatars solar      the images
     python tools/augmentation_study.py run SETS OUT [--gan-budget 4m]          hours; Ctrl-C, and the same call goes on
-    python tools/augmentation_study.py table OUT > tables.md
+    python tools/augmentation_study.py table OUT [--write docs/augmentation.md]    what is there so far
 
 Each set: 20 and 50 images a class, 5 seeds, every arm; solar cells also with their defects thinned to 5. What a set
 costs is said by `--dry-run` before anything is trained.
@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+MARKS = ("<!-- tables of tools/augmentation_study.py -->", "<!-- end of tables -->")
 STUDIES = {
     "mnist": (),
     "animals": (),
@@ -77,14 +78,39 @@ def span(found: Mapping[str, Any], sign: str = "") -> str:
     return f"{100 * found['mean']:{sign}.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
+def overview(reports: Mapping[str, Any]) -> str:
+    """A row a scenario: the verdict, and the arms that it is about."""
+    lines = [
+        "| data | training images | verdict | best without | with synthetic images | over it | only synthetic |"
+    ]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, report in reports.items():
+        for found in report["scenarios"]:
+            arms = {arm["name"]: arm for arm in found["arms"]}
+            verdict = found["verdict"]
+            best, judged = arms[verdict["best_without"]], arms.get(verdict["arm"])
+            cells = [name, found["name"], verdict["outcome"], f"{best['name']}: {span(best['main'])}"]
+            cells += (
+                [f"{judged['name']}: {span(judged['main'])}", span(judged["over_best"], "+")]
+                if judged
+                else ["", ""]
+            )
+            only = arms.get("synthetic only")
+            lines.append(f"| {' | '.join([*cells, span(only['main']) if only else ''])} |")
+    return "\n".join(lines)
+
+
 def tables(out: Path) -> str:
     """Of every study that is there, with what it took."""
-    parts = []
-    for path in sorted(out.glob("*/report.json")):
-        report = json.loads(path.read_text(encoding="utf-8"))
+    reports = {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(out.glob("*/report.json"))
+    }
+    parts = [overview(reports) + "\n"]
+    for name, report in reports.items():
         images = " / ".join(f"{n:,}" for n in report["data"]["images"].values())
         gans = sum(gan["seconds"] for gan in report["gans"]) / 60
-        parts.append(f"### {path.parent.name}\n")
+        parts.append(f"### {name}\n")
         parts.append(
             f"{len(report['data']['names'])} {report['data']['kind']}, {report['data']['side']} px; training pool, "
             f"validation, test: {images}. {len(report['cells'])} classifiers in "
@@ -92,6 +118,13 @@ def tables(out: Path) -> str:
         )
         parts.append(table(report))
     return "\n".join(parts)
+
+
+def write_tables(path: Path, text: str) -> None:
+    """Replace what stands between the MARKS in `path`."""
+    before, _, rest = path.read_text(encoding="utf-8").partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    path.write_text(f"{before}{MARKS[0]}\n\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 def main() -> None:
@@ -106,9 +139,13 @@ def main() -> None:
     running.add_argument("sets", type=Path)
     running.add_argument("out", type=Path)
     running.add_argument("--only", nargs="*", default=list(STUDIES), choices=list(STUDIES))
-    parts.add_parser("table").add_argument("out", type=Path)
+    drawing = parts.add_parser("table")
+    drawing.add_argument("out", type=Path)
+    drawing.add_argument("--write", type=Path, help="the Markdown file that has the tables")
     arguments, more = parser.parse_known_args()
-    if arguments.what == "table":
+    if arguments.what == "table" and arguments.write:
+        write_tables(arguments.write, tables(arguments.out))
+    elif arguments.what == "table":
         print(tables(arguments.out))
     else:
         run(arguments.sets, arguments.out, arguments.only, more)

@@ -238,12 +238,56 @@ def by_time(group: Sequence[dict[str, Any]], name: str) -> str:
     return " · ".join(f"{mean(column):.2f}" for column in columns) + spread
 
 
+def savings(records: dict[str, Any]) -> str:
+    """Markdown: at how many kimg `transfer` is as good as the same arm from scratch is at its end."""
+    rows = [
+        "| data | images | KID from scratch | at kimg | transfer is there at | saved |",
+        "|---|---|---|---|---|---|",
+    ]
+    for data, images in sorted({(record["data"], record["images"]) for record in records.values()}):
+        scratch, transfer = (curve(records, data, images, arm) for arm in ("diffaug", "transfer"))
+        if scratch and transfer:
+            end, goal = scratch[-1]
+            there = reached(transfer, goal)
+            words = (
+                [f"{there:.0f} kimg", f"{1 - there / end:.0%}"]
+                if there is not None
+                else ["not within the budget", ""]
+            )
+            rows.append(f"| {' | '.join([data, f'{images:,}', f'{goal:.2f}', f'{end:.0f}', *words])} |")
+    return "\n".join(rows)
+
+
+def curve(records: dict[str, Any], data: str, images: int, arm: str) -> list[tuple[float, float]]:
+    """kimg and KID of an arm at each moment, means over its seeds."""
+    runs = [
+        r["scores"] for r in records.values() if (r["data"], r["images"], r["arm"]) == (data, images, arm)
+    ]
+    moments = zip(*runs, strict=False)
+    return [(mean(s["kimg"] for s in moment), mean(s[KID] for s in moment)) for moment in moments]
+
+
+def reached(points: Sequence[tuple[float, float]], goal: float) -> float | None:
+    """kimg at which a curve first comes down to `goal`, on straight lines between its points; None: it does not."""
+    before: tuple[float, float] | None = None
+    for kimg, kid in points:
+        if kid <= goal:
+            if before is None:
+                return kimg  # at the first moment, or before it
+            share = (before[1] - goal) / (before[1] - kid)
+            return before[0] + share * (kimg - before[0])
+        before = (kimg, kid)
+    return None
+
+
 def write_table(path: Path, records: dict[str, Any]) -> None:
     """Replace what stands between the MARKS in `path`."""
     text = path.read_text(encoding="utf-8")
     before, _, rest = text.partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
-    path.write_text(f"{before}{MARKS[0]}\n{table(records)}\n{MARKS[1]}{after}", encoding="utf-8")
+    path.write_text(
+        f"{before}{MARKS[0]}\n{table(records)}\n\n{savings(records)}\n{MARKS[1]}{after}", encoding="utf-8"
+    )
 
 
 def cells(names: Sequence[str], sizes: Sequence[int], arms: Sequence[str], seeds: int) -> Iterator[Cell]:

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,7 +108,20 @@ def test_a_whole_study_with_its_page_and_its_images(small: Make, tmp_path: Path)
     assert html.count("<svg") >= 2
     assert html.count('src="data:image/png;base64,') == 3
     assert "http://" not in html.replace("http://www.w3.org/2000/svg", "")
-    assert finished["scenarios"][0]["verdict"]["sentence"].split("(")[0] in html
+    sentences = [scenario["verdict"]["sentence"] for scenario in finished["scenarios"]]
+    assert sentences[0].split("(")[0] in html
+    document = tmp_path / "study.md"
+    document.write_text(
+        "before\n<!-- tables of tools/augmentation_study.py -->\nold\n<!-- end of tables -->\nafter\n"
+    )
+    tool = Path(__file__).parents[2] / "tools" / "augmentation_study.py"
+    command = [sys.executable, tool, "table", study.folder.parent, "--write", document]
+    subprocess.run(command, check=True)
+    drawn = document.read_text()
+    assert all(sentence in drawn for sentence in sentences)
+    assert drawn.startswith("before\n")
+    assert drawn.endswith("<!-- end of tables -->\nafter\n")
+    assert "old" not in drawn
     written = write.write(study, finished, tmp_path / "more")
     manifest = json.loads((written / "manifest.json").read_text())
     assert {Path(image["file"]).parent.name for image in manifest["images"]} <= {"square"}

@@ -28,7 +28,7 @@ def start(out: Path, shard: str, layout: str) -> subprocess.Popen[bytes]:
         "import sys, time\nfrom pathlib import Path\nfrom fastgan.inference.shards import find_shard\n"
         "from tests.inference import fakes\n"
         "class Slow(fakes.FakeRuntime):\n"
-        "    def _begin(self, inputs):\n        time.sleep(0.002)\n        return super()._begin(inputs)\n"
+        "    def _begin(self, inputs):\n        time.sleep(0.01)\n        return super()._begin(inputs)\n"
         f"fakes.write(Path(sys.argv[1]), range({COUNT}), runtime=Slow(), shard=find_shard('{shard}'), {layout})\n"
     )
     return subprocess.Popen([sys.executable, "-c", code, str(out)], cwd=ROOT, stderr=subprocess.PIPE)

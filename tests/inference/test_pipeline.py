@@ -42,7 +42,7 @@ def test_memory_is_bounded_however_slow_the_disk(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(writers.ImageFiles, "write", slow)
     assert write(tmp_path, range(160), runtime=Counting(batch=4)) == 160
     # Those that wait for the writer, one there and one on its way, and those in flight.
-    assert most <= 4 * (pipeline._ENCODED + 2 + pipeline._IN_FLIGHT)
+    assert most <= 4 * (pipeline._ENCODED + 2 + 2)
 
 
 @pytest.mark.parametrize("stage", ["prepare", "_begin", "take", "write", "describe_conditions"])

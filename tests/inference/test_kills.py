@@ -25,8 +25,10 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SI
 def start(out: Path, shard: str, layout: str) -> subprocess.Popen[bytes]:
     """A process that writes a shard of a set; it takes its time over each batch."""
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom fastgan.inference.shards import find_shard\n"
+        "import signal, sys, time\nfrom pathlib import Path\nfrom fastgan.inference.shards import find_shard\n"
         "from tests.inference import fakes\n"
+        # What a shell starts in the background ignores Ctrl-C, and so would all that comes of it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "class Slow(fakes.FakeRuntime):\n"
         "    def _begin(self, inputs):\n        time.sleep(0.01)\n        return super()._begin(inputs)\n"
         f"fakes.write(Path(sys.argv[1]), range({COUNT}), runtime=Slow(), shard=find_shard('{shard}'), {layout})\n"

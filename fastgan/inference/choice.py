@@ -28,7 +28,9 @@ class Trial:
     images_per_second: float
 
     def __str__(self) -> str:
-        return f"{self.runtime} {self.precision}, batch {self.batch}: {self.images_per_second:.3g} images/s"
+        rate = self.images_per_second
+        words = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+        return f"{self.runtime} {self.precision}, batch {self.batch}: {words} images/s"
 
 
 @dataclass(frozen=True, kw_only=True)

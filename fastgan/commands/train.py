@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from fastgan.training.settings import RunConfig, TrainConfig
 
 DEFAULT_PRESET = "small"
-FEW_SHOT = "few-shot"
 _LAST = "?"  # --resume without a run
 
 
@@ -179,6 +178,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
 def _new_config(options: dict[str, Any], device: str) -> "tuple[RunConfig, list[str]]":
     """The settings, and what the preset few-shot has to say of its choices."""
     from fastgan.config import build, merge, preset, read_toml
+    from fastgan.training import few_shot
     from fastgan.training.settings import RunConfig
 
     written = read_toml(options["config_file"]) if options["config_file"] else {}
@@ -190,7 +190,7 @@ def _new_config(options: dict[str, Any], device: str) -> "tuple[RunConfig, list[
         raise click.UsageError(
             "Missing argument 'SOURCE': a folder of images, a zip of them, or a packed .fgd file."
         )
-    if name != FEW_SHOT:
+    if name != few_shot.PRESET:
         return config, []
     chosen, said = _few_shot(config, given, device)
     return build(RunConfig, merge(merge(base, chosen), given)), said

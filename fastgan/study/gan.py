@@ -21,9 +21,10 @@ from fastgan.data.dataset import content_hash
 from fastgan.data.feed import Conditions
 from fastgan.study.labelled import Labelled
 from fastgan.study.task import Task
-from fastgan.training import assemble, checkpoint, conditions
+from fastgan.training import assemble, checkpoint, conditions, few_shot
 from fastgan.training import folder as folders
 from fastgan.training import run as training
+from fastgan.training.assemble import pick_device
 from fastgan.training.session import Report
 from fastgan.training.settings import RunConfig
 
@@ -45,9 +46,11 @@ class Recipe:
     """Further settings: ("train", {"batch": 16}), ..."""
     device: str = "auto"
 
-    def config(self, task: Task, source: Path, seed: int) -> RunConfig:
-        """All settings of a run."""
+    def config(self, task: Task, train: Labelled, source: Path, seed: int) -> RunConfig:
+        """All settings of a run on `train`, which lies in `source`."""
         tables = preset(self.preset)
+        if self.preset == few_shot.PRESET:
+            tables = merge(tables, self._chosen(train))
         for name, table in self.sets:
             tables = merge(tables, {name: table})
         own = {
@@ -61,6 +64,12 @@ class Recipe:
             },
         }
         return build(RunConfig, merge(tables, own))
+
+    def _chosen(self, train: Labelled) -> dict[str, Any]:
+        """What the preset few-shot chooses for these images, but at the size that classifiers see."""
+        gpu = pick_device(self.device).type == "cuda"
+        choices = few_shot.choose(len(train), train.images.shape[1], self.budget, gpu=gpu)
+        return few_shot.tables(choice for choice in choices if choice.key != "model.resolution")
 
 
 def data_set(task: Task, train: Labelled) -> Dataset:
@@ -80,7 +89,7 @@ def data_set(task: Task, train: Labelled) -> Dataset:
 
 def identity(task: Task, train: Labelled, recipe: Recipe, seed: int) -> str:
     """SHA-256 (hex) of the training images with their targets, and of every setting."""
-    made = recipe.config(task, Path("train.fgd"), seed)
+    made = recipe.config(task, train, Path("train.fgd"), seed)
     text = json.dumps([data_set(task, train).content_hash, repr(made), task.names], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -113,7 +122,7 @@ def train(
     source = place / "train.fgd"
     if not source.exists():
         data_set(task, images).save(source)
-    config = recipe.config(task, source, seed)
+    config = recipe.config(task, images, source, seed)
     started = (run / "latest").exists()
     if not started and run.exists():
         shutil.rmtree(run)

@@ -87,7 +87,7 @@ class Study:
         self.content = fingerprint(self.data, self.split)
         for scenario in self.scenarios:
             self.arms(scenario)  # refused now rather than later
-        assemble.resolve(self.gan_recipe().config(self.task, Path("train.fgd"), 0))
+        assemble.resolve(self.gan_recipe().config(self.task, self.pool, Path("train.fgd"), 0))
 
     def arms(self, scenario: Scenario) -> list[Arm]:
         """Those of a scenario, as they were asked for. ConfigError where that leaves nothing to compare."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastgan.config import Duration, merge
 
+PRESET = "few-shot"
 FEW, MANY = 100, 2000
 """Images that the preset is made for."""
 _PATIENCE = {32: 0.0, 64: 240.0, 128: 3600.0, 256: 14400.0}

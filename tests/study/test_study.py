@@ -1,5 +1,6 @@
 """A whole study: who trains on what, what is kept, and what comes out."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fastgan.config import Duration
 from fastgan.data import open_dataset
 from fastgan.study import cnn, gan, outcome, page, plan, report, write
 from fastgan.study.batches import Course
@@ -174,6 +176,24 @@ def test_a_gan_that_was_interrupted_is_trained_on(small: Make, monkeypatch: pyte
     assert gan.facts(run)["cur_nimg"] == 64
     other = gan.identity(study.task, study.desk(study.scenarios[0], 1).train, study.gan_recipe(), 0)
     assert other[:16] != run.parent.name
+
+
+def test_the_preset_few_shot_chooses_by_the_training_images_of_its_cell(small: Make) -> None:
+    study = small(gan_preset="few-shot", gan_sets=("train.batch=8",))
+    few = study.desk(study.scenarios[0], 0).train
+    recipe = study.gan_recipe()
+    made = recipe.config(study.task, few, Path("train.fgd"), 0)
+    assert (made.model["name"], made.model["width"], made.train.augment) == ("dcgan", 32, "ada")
+    assert made.train.batch == 8, "what is set is not chosen"
+    bare = dataclasses.replace(recipe, sets=())
+    many = Labelled(few.images.repeat(60, 1, 1, 1), few.targets.repeat(60))
+    batches = [bare.config(study.task, images, Path("train.fgd"), 0).train.batch for images in (few, many)]
+    assert batches == [16, 32]
+    short = dataclasses.replace(bare, budget=Duration(seconds=5))
+    large = Labelled(torch.zeros(100, 64, 64, 3, dtype=torch.uint8), torch.zeros(100, dtype=torch.int64))
+    assert short.config(study.task, large, Path("train.fgd"), 0).model.get("resolution") != 32, (
+        "images are made as large as classifiers see them, however short the time"
+    )
 
 
 def test_time_that_is_up_ends_it_with_what_is_there(small: Make) -> None:

@@ -29,11 +29,11 @@ def learning_curves(curves: Mapping[str, Sequence[tuple[float, Mapping[str, Any]
         for x in xs
     ]
     for k, points in enumerate(curves.values()):
-        line = " ".join(f"{x},{y}" for x, y in (at(x, 100 * e["mean"]) for x, e in points))
+        aside = 2.5 * (k - (len(curves) - 1) / 2)  # so that intervals do not hide each other
+        means = [(round(x + aside, 1), y) for x, y in (at(x, 100 * e["mean"]) for x, e in points)]
+        line = " ".join(f"{x},{y}" for x, y in means)
         parts.append(f'<polyline class="line c{k % 4}" points="{line}"/>')
-        for x, e in points:
-            across, y = at(x, 100 * e["mean"])
-            across += 2.5 * (k - len(curves) / 2)  # so that intervals do not hide each other
+        for (across, y), (x, e) in zip(means, points, strict=True):
             ends_y = [at(x, v)[1] for v in _ends(e)]
             parts.append(f'<path class="line c{k % 4}" d="M{across} {ends_y[0]}V{ends_y[1]}"/>')
             parts.append(f'<circle class="dot c{k % 4}" cx="{across}" cy="{y}" r="3"/>')

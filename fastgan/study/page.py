@@ -24,6 +24,7 @@ _STYLE = """
 .pictures img { image-rendering: pixelated; width: min(100%, 860px); display: block; border-radius: 4px; }
 .confusion td { text-align: center; padding: 3px 5px; min-width: 30px; } .confusion th { padding: 3px 6px; }
 .confusion tr:first-child th { text-align: center; }
+.curves { max-width: 760px; }
 svg .arm { fill: var(--ink); }
 """
 _OF_ARM = (
@@ -88,7 +89,8 @@ def _curves(scenarios: Sequence[Mapping[str, Any]]) -> str:
     curves = {name: _points(chain, name) for name in [*names, *tops[-1:]]}
     legend = "".join(f'<li><i class="c{k % 4}"></i>{escape(name)}</li>' for k, name in enumerate(curves))
     return (
-        f"<section><h2>Learning curves</h2><figure><figcaption><h3>{escape(chain[0]['measure_title'])}, %</h3>"
+        f'<section class="curves"><h2>Learning curves</h2>'
+        f"<figure><figcaption><h3>{escape(chain[0]['measure_title'])}, %</h3>"
         f"<ul>{legend}</ul></figcaption>{figures.learning_curves(curves)}</figure>"
         '<p class="note">Across: training images a class. Bars: 95 % intervals of the mean over seeds.</p></section>\n'
     )
@@ -224,4 +226,4 @@ def _facts(report: Mapping[str, Any]) -> str:
     )
     notes = "".join(f"<li><b></b><i>split</i><span>{escape(n)}</span></li>" for n in report["data"]["notes"])
     listed = f'<ul class="events">{notes}</ul>' if notes else ""
-    return f'<section><h2>Settings</h2>{listed}<div class="tables"><table>{rows}</table></div></section>\n'
+    return f'<section><h2>Settings</h2>{listed}<div class="tables"><div><table>{rows}</table></div></div></section>\n'

@@ -60,7 +60,8 @@ def table(report: Mapping[str, Any]) -> str:
         parts.append("| --- | --- | --- | --- | --- | --- | --- |")
         for arm in found["arms"]:
             over = arm["over_best"]
-            against = f"{span(over, sign='+')} | {over['p_holm']:.2g}" if over else " | "
+            none = "none passed the filter" if arm["synthetic"] and not arm["synthetic_images"] else ""
+            against = f"{span(over, sign='+')} | {over['p_holm']:.2g}" if over else f"{none} | "
             mark = "**" if arm["name"] in (found["verdict"]["arm"], found["verdict"]["best_without"]) else ""
             values = " | ".join(
                 f"{100 * arm[key]['mean']:.1f}" for key in ("macro_f1", "gap", "calibration_error")

@@ -118,23 +118,34 @@ def _arms(found: Mapping[str, Any]) -> str:
         f"<section><h2>{escape(found['name'])}: every arm</h2><figure>{figures.arms(colours, best)}</figure>"
         f'<p class="note">{escape(found["measure_title"])}, %: means over {len(found["seeds"])} seeds with 95 % '
         "intervals; blue: without synthetic images, orange: with them, green: all real images.</p>"
-        f'<div class="wide"><table><tr><th></th>{head}<th>over the best without</th><th>p (Holm)</th>'
+        f'<div class="wide"><table><tr><th></th><th>images</th>{head}<th>over the best without</th><th>p (Holm)</th>'
         f"<th>over the same without</th><th>p (Holm)</th><th>validation</th><th>s</th></tr>{rows}</table></div>"
-        f'<p class="note">{escape(chosen)}Every arm: the same steps, and as many trials on the validation images '
-        "of the first seed. The test images were asked once for each classifier.</p></section>\n"
+        f'<p class="note">{escape(chosen + _thrown(found))}Every arm: the same steps, and as many trials on the '
+        "validation images of the first seed. The test images were asked once for each classifier.</p></section>\n"
     )
 
 
+def _thrown(found: Mapping[str, Any]) -> str:
+    reasons = next((arm["filter"] for arm in found["arms"] if arm["filter"]), None)
+    if reasons is None:
+        return ""
+    told = ", ".join(f"{reason} {n:,}" for reason, n in reasons.items())
+    return f"Of the images of the first GAN the filter threw away: {told}. "
+
+
 def _row(arm: Mapping[str, Any], told: Mapping[str, Any]) -> str:
-    cells = [f"<td>{escape(arm['name'])}</td>"]
+    synthetic = f" + {arm['synthetic_images']:,}" if arm["synthetic"] else ""
+    cells = [f"<td>{escape(arm['name'])}</td><td>{arm['real_images']:,}{synthetic}</td>"]
     cells += [f"<td>{_mean(arm[key])}</td>" for key, _ in _OF_ARM]
-    for key in ("over_best", "over_same"):
-        against = arm[key]
-        cells += (
-            [f"<td>{_points_of(against)}</td>", f"<td>{against['p_holm']:.2g}</td>"]
-            if against
-            else ["<td></td>"] * 2
-        )
+    if arm["synthetic"] and not arm["synthetic_images"]:
+        cells.append('<td colspan="4">none passed the filter</td>')
+    else:
+        for against in (arm["over_best"], arm["over_same"]):
+            cells += (
+                [f"<td>{_points_of(against)}</td>", f"<td>{against['p_holm']:.2g}</td>"]
+                if against
+                else ["<td></td>"] * 2
+            )
     cells += [f"<td>{100 * arm['val']:.1f}</td>", f"<td>{arm['seconds']:.1f}</td>"]
     mark = ' class="chosen"' if arm["name"] in (told["arm"], told["best_without"]) else ""
     return f"<tr{mark}>{''.join(cells)}</tr>"
@@ -155,7 +166,9 @@ def _confusions(found: Mapping[str, Any], names: Sequence[str], kind: str) -> st
     wanted = [found["verdict"]["best_without"], *filter(None, [found["verdict"]["arm"]])]
     arms = [arm for arm in found["arms"] if arm["name"] in wanted]
     columns = (
-        ["no, rightly", "no, wrongly", "yes, wrongly", "yes, rightly"] if kind == "attributes" else names
+        ["no, rightly", "no, wrongly", "yes, wrongly", "yes, rightly"]
+        if kind == "attributes"
+        else [name[:8] for name in names]
     )
     tables = "".join(
         f"<div><h3>{escape(arm['name'])}</h3><table>{_table(arm['confusion'], names, columns)}</table></div>"
@@ -169,7 +182,7 @@ def _confusions(found: Mapping[str, Any], names: Sequence[str], kind: str) -> st
 
 
 def _table(confusion: Sequence[Sequence[int]], names: Sequence[str], columns: Sequence[str]) -> str:
-    head = "".join(f"<th>{escape(name[:8])}</th>" for name in columns)
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     rows = []
     for name, row in zip(names, confusion, strict=True):
         total = max(sum(row), 1)

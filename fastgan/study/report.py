@@ -62,8 +62,12 @@ def _scenario(study: Study, scenario: Scenario) -> dict[str, Any] | None:
     measure, title, words = main_measure(study, scenario)
     test = {a.name: [value(by[a.name, s]["measures"], measure) for s in seeds] for a in arms}
     val = {a.name: [by[a.name, s]["val"] for s in seeds] for a in arms}
+    drawn = {a.name: sum(by[a.name, s]["synthetic"] or 0 for s in seeds) for a in arms}
+    judged = [
+        a for a in arms if a.mix is None or drawn[a.name]
+    ]  # where none passes the filter, none was tried
     grain = study.exam.grain if scenario.minority is None else 1 / max(_minority(study, scenario), 1)
-    found = judge(arms, test, val, grain=grain, what=words)
+    found = judge(judged, test, val, grain=grain, what=words)
     choices = study.cells.get(study.identity(scenario, None, 0))
     against = {rival.arm: rival for rival in found.against}
     return {
@@ -84,8 +88,8 @@ def _scenario(study: Study, scenario: Scenario) -> dict[str, Any] | None:
                 "ceiling": arm.ceiling,
                 "beside": arm.beside,
                 "hyper": by[arm.name, seeds[0]]["hyper"],
-                "real_images": by[arm.name, seeds[0]]["real"],
-                "synthetic_images": by[arm.name, seeds[0]]["synthetic"],
+                "real_images": 0 if arm.mix is not None and arm.mix.alone else by[arm.name, seeds[0]]["real"],
+                "synthetic_images": round(drawn[arm.name] / len(seeds)),
                 "filter": by[arm.name, seeds[0]]["filter"],
                 **summary([by[arm.name, s]["measures"] for s in seeds]),
                 "main": _estimate(test[arm.name]),

@@ -53,7 +53,12 @@ def make(
     family = families.join(len(kept), pairs, None if groups is None else [groups[k] for k in kept.tolist()])
     if len(pairs):
         near = int(len(kept) - len(families.join(len(kept), pairs).unique()))
-        notes.append(f"{near} images are near copies of others: they stay on one side of the split")
+        told = (
+            "1 image is a near copy of another: both stay"
+            if near == 1
+            else f"{near:,} images are near copies of others: they stay"
+        )
+        notes.append(f"{told} on one side of the split")
     strata = task.strata(targets)
     side = _sides(strata, family, shares, seed)
     _check(task, targets, family, side, where)

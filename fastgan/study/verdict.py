@@ -68,7 +68,7 @@ def judge(
     headroom = _headroom(arms, test, mean, best, grain)
     simple = _gain(test, best, without, what, grain)
     if not rivals:
-        sentence = f"no arm with synthetic images was run; {simple}"
+        sentence = f"No classifier was trained on synthetic images; {simple}"
         return Verdict(
             outcome="no evidence", sentence=sentence, arm=None, best_without=best, recommended=best,
             ceiling=headroom, against=(),

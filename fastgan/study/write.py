@@ -29,7 +29,7 @@ def check(target: Path) -> None:
 
 
 def write(study: "Study", finished: dict[str, Any], target: Path) -> Path:
-    """Write to `target`, whole or not at all. FastganError where there is no arm with synthetic images to write."""
+    """Write to `target`, whole or not at all. FastganError where there are no synthetic images to write."""
     check(target)
     found = finished["scenarios"][-1] if finished["scenarios"] else None
     name = found["verdict"]["arm"] if found else None
@@ -39,6 +39,10 @@ def write(study: "Study", finished: dict[str, Any], target: Path) -> Path:
         raise FastganError("--write has nothing to write: no arm with synthetic images is whole")
     desk = study.prepared(scenario, 0)
     pool, _ = desk.pool(arm.mix)
+    if not len(pool):
+        raise FastganError(
+            f"--write has nothing to write: none of the first GAN's images passed the filter of {name!r}"
+        )
     _, run = desk.gan
     manifest = {
         "format": "fastgan.synthetic",

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 
 from fastgan.config import Duration
 from fastgan.data import open_dataset
-from fastgan.study import cnn, gan, outcome, page, plan, report, write
+from fastgan.errors import FastganError
+from fastgan.study import cnn, filtering, gan, outcome, page, plan, report, write
 from fastgan.study.batches import Course
 from fastgan.study.desk import Desk
 from fastgan.study.labelled import Labelled
@@ -103,6 +104,7 @@ def test_a_whole_study_with_its_page_and_its_images(small: Make, tmp_path: Path)
     assert names["synthetic x1"]["synthetic_images"] == 24
     assert {*names["synthetic x1 filtered"]["filter"]} >= {"another class", "least real"}
     assert names["all real: classical"]["real_images"] > 24
+    assert names["synthetic only"]["real_images"] == 0
     fill = next(arm for arm in thinned["arms"] if arm["name"] == "synthetic fill")
     assert (fill["real_images"], fill["synthetic_images"]) == (19, 5)
     assert thinned["measure"] == "recall:2"
@@ -128,6 +130,36 @@ def test_a_whole_study_with_its_page_and_its_images(small: Make, tmp_path: Path)
     manifest = json.loads((written / "manifest.json").read_text())
     assert {Path(image["file"]).parent.name for image in manifest["images"]} <= {"square"}
     assert len(open_dataset(written)) == len(manifest["images"])
+
+
+def test_an_arm_whose_filter_let_nothing_through_is_not_judged(
+    small: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It trained on real images alone, so it would pass for an arm that synthetic images do no harm to."""
+    monkeypatch.setattr(
+        filtering,
+        "judge",
+        lambda task, real, candidates, judges: filtering.Filtered(
+            kept=torch.zeros(len(candidates), dtype=torch.bool), reasons={"another class": len(candidates)}
+        ),
+    )
+    study = small(only=("real", "synthetic x1", "synthetic x1 filtered"))
+    finished = outcome.run(study, plan.fit(study, None, free_gan=False))
+    found = finished["scenarios"][0]
+    arms = {arm["name"]: arm for arm in found["arms"]}
+    filtered = arms["synthetic x1 filtered"]
+    assert filtered["synthetic_images"] == 0
+    assert filtered["main"] == arms["real"]["main"]
+    assert filtered["over_best"] is None
+    assert found["verdict"]["arm"] == "synthetic x1"
+    html = (study.folder / "report.html").read_text()
+    assert "none passed the filter" in html
+    assert "Of the images of the first GAN the filter threw away: another class 72." in html
+    only = small(only=("real", "synthetic x1 filtered"))
+    finished = outcome.run(only, plan.fit(only, None, free_gan=False))
+    assert "No classifier was trained on synthetic images" in finished["scenarios"][0]["verdict"]["sentence"]
+    with pytest.raises(FastganError, match="nothing to write"):
+        write.write(only, finished, tmp_path / "none")
 
 
 def test_a_study_goes_on_where_it_was_stopped(small: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ Examples:
 )
 @click.option("--budget", metavar="TIME", help="Bounds the whole, GANs and all: 30m, 2h.")
 @click.option("--gan-budget", metavar="LENGTH", help="Of each GAN: 3m, 200kimg.  [default: 2m, or what fits]")
-@click.option("--gan-preset", default="small", show_default=True, help="A preset of fastgan train.")
+@click.option("--gan-preset", default="few-shot", show_default=True, help="A preset of fastgan train.")
 @click.option(
     "--gan-set", "gan_sets", multiple=True, metavar="KEY=VALUE", help="A setting, as in train.batch=16."
 )

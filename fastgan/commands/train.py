@@ -204,9 +204,9 @@ def _few_shot(config: "RunConfig", given: dict[str, Any], device: str) -> tuple[
 
     data = config.data
     images, side = survey(data.source, fit=data.fit, split=data.split, kind=data.kind)
-    side = given.get("model", {}).get("resolution", side)
+    asked = given.get("model", {}).get("resolution")
     gpu = pick_device(device).type == "cuda"
-    choices = few_shot.choose(images, side, config.train.budget, gpu=gpu)
+    choices = few_shot.choose(images, side, config.train.budget, gpu=gpu, resolution=asked)
     return few_shot.tables(choices), few_shot.notes(images, choices, given)
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,8 @@ class Recipe:
 
     def _chosen(self, train: Labelled) -> dict[str, Any]:
         """What the preset few-shot chooses for these images, but at the size that classifiers see."""
-        gpu = pick_device(self.device).type == "cuda"
-        choices = few_shot.choose(len(train), train.images.shape[1], self.budget, gpu=gpu)
+        gpu, side = pick_device(self.device).type == "cuda", train.images.shape[1]
+        choices = few_shot.choose(len(train), side, self.budget, gpu=gpu, resolution=side)
         return few_shot.tables(choice for choice in choices if choice.key != "model.resolution")
 
 
@@ -90,7 +90,7 @@ def data_set(task: Task, train: Labelled) -> Dataset:
 def identity(task: Task, train: Labelled, recipe: Recipe, seed: int) -> str:
     """SHA-256 (hex) of the training images with their targets, and of every setting."""
     made = recipe.config(task, train, Path("train.fgd"), seed)
-    text = json.dumps([data_set(task, train).content_hash, repr(made), task.names], sort_keys=True)
+    text = json.dumps([data_set(task, train).content_hash, asdict(made), task.names], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

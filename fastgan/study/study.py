@@ -72,6 +72,7 @@ class Study:
 
     def __post_init__(self) -> None:
         self.cells = Cells(self.folder / "cells")
+        self._gan_identities: dict[tuple[Scenario, int], str] = {}
         self.pool = self.data.take(self.split.train)
         self._val = self.data.take(self.split.val)
         self.exam = Exam(self.task, self.data.take(self.split.test))
@@ -159,8 +160,16 @@ class Study:
         if arm.learner == "tuned":
             found["tuned_steps"] = settings.tuned_steps
         if arm.mix is not None:
-            found["gan"] = [settings.gan_preset, str(settings.gan_budget), list(settings.gan_sets)]
+            found["gan"] = self._gan_identity(scenario, seed)
         return found
+
+    def _gan_identity(self, scenario: Scenario, seed: int) -> str:
+        """Of the settings themselves: what a preset says may change with the version."""
+        if (scenario, seed) not in self._gan_identities:
+            train = self.pool.take(scenario.rows(self.task, self.pool.targets, seed))
+            found = gan.identity(self.task, train, self.gan_recipe(), seed)
+            self._gan_identities[scenario, seed] = found
+        return self._gan_identities[scenario, seed]
 
     def _choices(self, scenario: Scenario, desk: Desk) -> Choices:
         identity = self.identity(scenario, None, 0)

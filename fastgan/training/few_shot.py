@@ -32,22 +32,22 @@ class Choice:
         return f"{self.key} = {self.value}: {self.why}"
 
 
-def choose(images: int, side: int, budget: Duration, *, gpu: bool) -> list[Choice]:
-    """What to train on so many `images` of `side` x `side` pixels within `budget`, on a GPU or a CPU."""
-    resolution, why = _resolution(side, budget, gpu=gpu)
-    few = images < _SMALL
+def choose(
+    images: int, side: int, budget: Duration, *, gpu: bool, resolution: int | None = None
+) -> list[Choice]:
+    """What to train on so many `images` of `side` x `side` pixels within `budget`, on a GPU or a CPU.
+
+    resolution: where it is settled, and the other choices have to suit it.
+    """
+    chosen, why = _resolution(side, budget, gpu=gpu) if resolution is None else (resolution, "as asked for")
     return [
-        Choice(key="model.resolution", value=resolution, why=why),
-        *_model(resolution),
-        Choice(
-            key="train.batch",
-            value=16 if few else 32,
-            why=f"{images:,} images: {'more steps from the same images' if few else 'each step sees more of them'}",
-        ),
+        Choice(key="model.resolution", value=chosen, why=why),
+        *_model(chosen),
+        *_steps(images, chosen),
         Choice(
             key="train.augment",
             value="ada",
-            why="only as much as the discriminator overfits: on 100 images ahead of augmenting every image",
+            why="only as much as the discriminator overfits: augmenting every image learns more slowly",
         ),
         Choice(
             key="loss.penalty_weight", value=0.5, why="gamma of R1: held on every set of 32 and 64 px tried"
@@ -80,8 +80,25 @@ def _model(resolution: int) -> Iterable[Choice]:
         f"made for few images of {resolution} px (Liu et al. 2021); not measured here, nor its learning rates"
     )
     yield Choice(key="model.name", value="sle", why=why)
-    for key in ("train.lr_g", "train.lr_d"):
-        yield Choice(key=key, value=2e-4, why="the paper's, for sle")
+
+
+def _steps(images: int, resolution: int) -> Iterable[Choice]:
+    """Small networks bear large steps and learn the faster for them; deeper ones lose their balance."""
+    if images < _SMALL and resolution > 32:
+        yield Choice(key="train.batch", value=16, why=f"{images:,} images: more steps from the same images")
+    else:
+        why = f"{images:,} images" if images >= _SMALL else f"images of {resolution} px"
+        yield Choice(key="train.batch", value=32, why=f"{why}: each step sees more of them")
+    if resolution > 128:
+        for key in ("train.lr_g", "train.lr_d"):
+            yield Choice(key=key, value=2e-4, why="the paper's, for sle")
+    elif resolution > 32:
+        why = "four times as much learnt nothing from a hundred solar cells of 64 px"
+        yield Choice(key="train.lr_g", value=2e-4, why=why)
+        yield Choice(key="train.lr_d", value=4e-4, why="twice the generator's: it has to stay ahead")
+    else:
+        for key in ("train.lr_g", "train.lr_d"):
+            yield Choice(key=key, value=8e-4, why=f"learns fastest at {resolution} px")
 
 
 def tables(choices: Iterable[Choice]) -> dict[str, Any]:

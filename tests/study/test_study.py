@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fastgan.config import Duration
+from fastgan.config import Duration, merge, preset
 from fastgan.data import open_dataset
 from fastgan.errors import FastganError
 from fastgan.study import cnn, filtering, gan, outcome, page, plan, report, write
@@ -218,13 +218,14 @@ def test_the_preset_few_shot_chooses_by_the_training_images_of_its_cell(small: M
     assert (made.model["name"], made.model["width"], made.train.augment) == ("dcgan", 32, "ada")
     assert made.train.batch == 8, "what is set is not chosen"
     bare = dataclasses.replace(recipe, sets=())
-    many = Labelled(few.images.repeat(60, 1, 1, 1), few.targets.repeat(60))
-    batches = [bare.config(study.task, images, Path("train.fgd"), 0).train.batch for images in (few, many)]
+    large = Labelled(torch.zeros(100, 64, 64, 3, dtype=torch.uint8), torch.zeros(100, dtype=torch.int64))
+    many = Labelled(large.images.repeat(6, 1, 1, 1), large.targets.repeat(6))
+    batches = [bare.config(study.task, images, Path("train.fgd"), 0).train.batch for images in (large, many)]
     assert batches == [16, 32]
     short = dataclasses.replace(bare, budget=Duration(seconds=5))
-    large = Labelled(torch.zeros(100, 64, 64, 3, dtype=torch.uint8), torch.zeros(100, dtype=torch.int64))
-    assert short.config(study.task, large, Path("train.fgd"), 0).model.get("resolution") != 32, (
-        "images are made as large as classifiers see them, however short the time"
+    made = short.config(study.task, large, Path("train.fgd"), 0)
+    assert (made.model.get("resolution"), made.train.lr_g) == (None, 2e-4), (
+        "images are made as large as classifiers see them, however short the time, and learnt as such"
     )
 
 
@@ -241,9 +242,15 @@ def test_time_that_is_up_ends_it_with_what_is_there(small: Make) -> None:
     assert page.render(again, finished)
 
 
-def test_everything_is_kept_by_what_decides_over_it(small: Make) -> None:
-    study, other = small(), small(steps=13)
-    arm = study.arms(Scenario(per_class=8))[0]
-    a, b = (s.cells.name(s.identity(Scenario(per_class=8), arm, 0)) for s in (study, other))
-    assert a != b
+def test_everything_is_kept_by_what_decides_over_it(small: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, other, scenario = small(), small(steps=13), Scenario(per_class=8)
+    real, mixed = study.arms(scenario)[0], next(arm for arm in study.arms(scenario) if arm.mix)
+    names = [s.cells.name(s.identity(scenario, real, 0)) for s in (study, other)]
+    assert names[0] != names[1]
+    before = study.cells.name(study.identity(scenario, mixed, 0))
+    changed = merge(preset("few-shot"), {"train": {"beta2": 0.9}})
+    monkeypatch.setattr(gan, "preset", lambda name: changed)
+    later = small()
+    assert later.cells.name(later.identity(scenario, real, 0)) == names[0]
+    assert later.cells.name(later.identity(scenario, mixed, 0)) != before, "a preset that says something else"
     assert cnn.TRIALS[0] != cnn.TRIALS[1]

@@ -40,6 +40,19 @@ def test_fewer_images_take_more_steps():
     assert [chosen(images=n)["train.batch"] for n in (100, 499, 500, 2000)] == [16, 16, 32, 32]
 
 
+def test_small_networks_take_larger_steps():
+    rates = [
+        (c["train.lr_g"], c["train.lr_d"]) for c in (chosen(side=s, budget="9kimg") for s in (32, 64, 256))
+    ]
+    assert rates == [(8e-4, 8e-4), (2e-4, 4e-4), (2e-4, 2e-4)]
+
+
+def test_at_32_px_it_is_the_preset_small():
+    choices = few_shot.choose(300, 32, Duration.parse("100kimg"), gpu=False)
+    made = merge(preset("few-shot"), few_shot.tables(choices))
+    assert build(RunConfig, made) == build(RunConfig, merge(preset("small"), {"model": {"resolution": 32}}))
+
+
 @pytest.mark.parametrize("images", [100, 2000])
 @pytest.mark.parametrize("side", [16, 64, 128, 256])
 def test_every_choice_is_a_setting_that_can_be_trained_with(images, side):
@@ -68,10 +81,10 @@ def hundred(tmp_path: Path) -> Path:
 def test_a_dry_run_says_what_was_chosen_and_why(hundred: Path):
     shown = dry_run(hundred, "--budget", "10m")
     notes = [line for line in shown.splitlines() if line.startswith("# ")]
-    assert "# train.batch = 16: 100 images: more steps from the same images" in notes
-    assert len(notes) == 6
+    assert "# train.batch = 32: images of 16 px: each step sees more of them" in notes
+    assert len(notes) == 8
     settings = tomllib.loads(shown)
-    assert settings["train"]["batch"] == 16
+    assert settings["train"]["batch"] == 32
     assert settings["model"]["resolution"] == 16
 
 
@@ -82,6 +95,11 @@ def test_what_was_asked_for_is_not_chosen(hundred: Path):
     assert not any(
         key in line for line in shown.splitlines() if line[0:1] == "#" for key in ("batch", "augment")
     )
+
+
+def test_the_rest_suits_a_resolution_that_was_asked_for(hundred: Path):
+    settings = tomllib.loads(dry_run(hundred, "--resolution", "256", "--budget", "1m"))
+    assert (settings["model"]["name"], settings["train"]["lr_d"]) == ("sle", 2e-4)
 
 
 def test_a_set_of_another_size_is_told_so():

@@ -171,7 +171,7 @@ def _confusions(found: Mapping[str, Any], names: Sequence[str], kind: str) -> st
     columns = (
         ["no, rightly", "no, wrongly", "yes, wrongly", "yes, rightly"]
         if kind == "attributes"
-        else [name[:8] for name in names]
+        else [name[: 16 if len(names) <= 4 else 8] for name in names]
     )
     tables = "".join(
         f"<div><h3>{escape(arm['name'])}</h3><table>{_table(arm['confusion'], names, columns)}</table></div>"

@@ -66,10 +66,11 @@ fi
 begun=$SECONDS
 before=$(stat --format=%s "$log" 2>/dev/null || echo 0)
 # A limit of 0 is none. What does not end within a minute of being told to is killed, and loses at most a batch.
+stopped=''
+trap 'stopped=yes; kill -TERM $(jobs -p) 2>/dev/null' TERM INT HUP
 nice -n "$niceness" timeout --kill-after=60 "$limit" fastgan generate "$@" >>"$log" 2>&1 &
 generating=$!
-stopped=''
-trap 'stopped=yes; kill -TERM "$generating"' TERM INT HUP
+[ -z "$stopped" ] || kill -TERM "$generating"  # told before there was anything to stop
 wait "$generating"
 code=$?
 [ -z "$stopped" ] || wait "$generating"

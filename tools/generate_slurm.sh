@@ -25,17 +25,19 @@ if [ -z "${FASTGAN_SHARDS:-}" ] && [ "$SLURM_ARRAY_TASK_COUNT" -ne "$shards" ]; 
     exit 2
 fi
 
-fastgan generate "$@" --shard "$shard/$shards" &
-generating=$!
-
 # Slurm sends USR1 to this script alone, and only when time runs out: a job that is cancelled is not queued again.
+stop() {
+    kill -TERM $(jobs -p) 2>/dev/null || true
+}
 queue_again() {
     echo "shard $shard of $shards: time is up, queued again" >&2
-    kill -TERM "$generating" 2>/dev/null || true
-    wait "$generating" || true
+    stop
+    wait
     scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
     exit 0
 }
-trap queue_again USR1
-trap 'kill -TERM "$generating" 2>/dev/null || true' TERM INT
-wait "$generating"
+trap queue_again USR1  # before there is anything to stop: a signal may come at any time
+trap 'stop; exit 143' TERM INT
+
+fastgan generate "$@" --shard "$shard/$shards" &
+wait $!

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastgan.study.study import Study
 
-USUAL = {"choices": 25.0, "cnn": 6.0, "head": 2.0, "tuned": 9.0}
+USUAL = {"choices": 60.0, "cnn": 6.0, "head": 2.0, "tuned": 9.0}
 """Seconds, on two slow cores, until they are measured."""
 _POOLS = 5.0  # to draw and filter the synthetic images of a seed
 

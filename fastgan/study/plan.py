@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastgan.config import Duration
 from fastgan.errors import ConfigError
 from fastgan.files import write_json
-from fastgan.study import cnn, transfer
+from fastgan.study import cnn, recipes, transfer
 from fastgan.study.arms import REAL
 from fastgan.study.cnn import Hyper
 from fastgan.study.pace import USUAL, Pace
@@ -71,7 +71,7 @@ def measure(study: "Study") -> dict[str, float]:
         cnn.fit(study.task, desk.batches(REAL, "cnn"), desk.shape, cnn.TRIALS[0], training, 0, None)
         a_step = (time.perf_counter() - begun) / _MEASURED
     usual["cnn"] = 1.0 + study.settings.steps * a_step
-    usual["choices"] = 4 * usual["cnn"] + 10.0 * (study.backbone is not None)
+    usual["choices"] = len(recipes.RECIPES) * usual["cnn"] + 10.0 * (study.backbone is not None)
     if study.backbone is not None:
         tap = study.backbone.taps[1]
         features = desk.features(desk.train)

@@ -51,11 +51,18 @@ class Recipe:
         return colour if alpha is None else torch.cat([colour, alpha], 1)
 
 
-_GENTLE = Recipe(name="turn, scale, crop", turn=10.0, zoom=0.12, shift=0.08)
+_FLIP = Recipe(name="flip", flip=True)
+_CROP = Recipe(name="crop", shift=0.06)
+_TURN = Recipe(name="turn, scale, crop", turn=10.0, zoom=0.12, shift=0.08)
 RECIPES = (
-    _GENTLE,
-    replace(_GENTLE, name="turn, scale, crop, flip", flip=True),
-    replace(_GENTLE, name="turn, scale, crop, jitter", jitter=0.25),
+    _FLIP,
+    Recipe(name="jitter", jitter=0.25),
+    replace(_FLIP, name="flip, jitter", jitter=0.25),
+    _CROP,
+    replace(_CROP, name="crop, flip", flip=True),
+    _TURN,
+    replace(_TURN, name="turn, scale, crop, flip", flip=True),
+    replace(_TURN, name="turn, scale, crop, jitter", jitter=0.25),
     Recipe(name="turn, scale, crop, flip, jitter", flip=True, jitter=0.25, turn=20.0, zoom=0.2, shift=0.12),
 )
 

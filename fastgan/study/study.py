@@ -13,7 +13,7 @@ from torch import Tensor
 from fastgan.config import overrides
 from fastgan.nn.precision import has_fast_bf16
 from fastgan.study import arms as all_arms
-from fastgan.study import gan, scenarios, synthetic
+from fastgan.study import gan, recipes, scenarios, synthetic
 from fastgan.study.arms import Arm
 from fastgan.study.cells import Cells
 from fastgan.study.cnn import Hyper, Training
@@ -152,6 +152,7 @@ class Study:
             "seed": seed,
             "steps": settings.steps,
             "bf16": self.training["cnn"].bf16,
+            "recipes": [asdict(recipe) for recipe in recipes.RECIPES],
             "backbone": None if self.backbone is None else [self.backbone.name, self.backbone.size],
         }
         if arm is None:

@@ -53,7 +53,8 @@ def table(report: Mapping[str, Any]) -> str:
     """Each scenario of a report: its verdict, and a row an arm, in Markdown."""
     parts = []
     for found in report["scenarios"]:
-        parts.append(f"**{found['name']}** ({len(found['seeds'])} seeds): {found['verdict']['sentence']}\n")
+        parts.append(f"**{found['name']}** ({len(found['seeds'])} seeds): {found['verdict']['sentence']}")
+        parts.append(f"Classical augmentation: {found['choices']['recipe']}.\n")
         parts.append(
             f"| arm | {found['measure_title']} | macro-F1 | gap | ECE | over the best without | p (Holm) |"
         )

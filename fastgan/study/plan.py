@@ -144,6 +144,6 @@ def _too_short(study: "Study", usual: dict[str, float], budget: float) -> str:
 def words(seconds: float) -> str:
     """`45s`, `12m`, `1h 5m`: rounded up."""
     if seconds < 90:
-        return f"{int(seconds) + 1}s"
-    minutes = int(seconds / 60) + 1
+        return f"{math.ceil(seconds)}s"
+    minutes = math.ceil(seconds / 60)
     return f"{minutes}m" if minutes < 90 else f"{minutes // 60}h {minutes % 60}m"

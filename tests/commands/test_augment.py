@@ -84,7 +84,7 @@ def test_a_budget_is_kept_and_one_too_short_says_what_fits() -> None:
     bars_set(Path("bars.fgd"), 20)
     free = [x for x in TINY if x not in ("--gan-budget", "64img")]
     with pytest.raises(
-        ConfigError, match=r"--budget 3s is too short: 1 scenario of 2 seeds need .*[ms] with GANs of 30"
+        ConfigError, match=r"--budget 2s is too short: 1 scenario of 2 seeds need .*[ms] with GANs of 30"
     ):
         augment("bars.fgd", *free, "--budget", "2s")
     with pytest.raises(ConfigError, match="what fits: --seeds 2"):

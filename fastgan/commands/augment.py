@@ -86,8 +86,11 @@ def command(data: Path, out: Path | None, **options: Any) -> None:
         if options["dry_run"]:
             return
         finished = outcome.run(study, planned)
-        written = write.write(study, finished, options["write"]) if options["write"] else None
-    click.echo(outcome.told(study, finished, written))
+    click.echo(outcome.told(study, finished))
+    if options["write"] is not None:
+        click.echo(
+            f"  {write.write(study, finished, options['write'])}   the synthetic images, with a manifest"
+        )
 
 
 def _asked(data: Path, options: dict[str, Any]) -> tuple[Any, Any, float | None]:

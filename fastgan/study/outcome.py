@@ -1,7 +1,6 @@
 """Run a study to its end, or to where its budget or its user ends it, and leave report.json and report.html."""
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastgan.errors import OutputError
@@ -42,8 +41,8 @@ def run(study: "Study", planned: "Plan") -> dict[str, Any]:
     return finished
 
 
-def told(study: "Study", finished: dict[str, Any], written: Path | None) -> str:
-    """What the command says at its end."""
+def told(study: "Study", finished: dict[str, Any]) -> str:
+    """The verdicts, and where the report is."""
     lines = [f"{found['name']}: {found['verdict']['sentence']}" for found in finished["scenarios"]]
     if not finished["complete"]:
         lines.append("the budget ended before all was done: the same call with a larger --budget goes on")
@@ -51,6 +50,4 @@ def told(study: "Study", finished: dict[str, Any], written: Path | None) -> str:
         lines.append("no scenario has two whole seeds yet, so there is no verdict")
     lines.append(f"  {study.folder / 'report.html'}   every arm, with pictures")
     lines.append(f"  {study.folder / 'report.json'}   the same as numbers")
-    if written is not None:
-        lines.append(f"  {written}   the synthetic images, with a manifest")
     return "\n".join(lines)

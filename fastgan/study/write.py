@@ -3,7 +3,8 @@
     DIR/CLASS/synthetic000000.png   for attributes DIR/images/ and DIR/attributes.csv, which fastgan reads as they are
     DIR/manifest.json               the verdict, the arm, the GAN, and a line for each image
 
-They are those that the arm named in the verdict trained on, made by the GAN of the first seed.
+They are those that the arm named in the verdict trained on, made by the GAN of the first seed whose images pass the
+arm's filter, where it has one.
 """
 
 import csv
@@ -36,19 +37,22 @@ def write(study: "Study", finished: dict[str, Any], target: Path) -> Path:
     scenario = next((s for s in study.scenarios if found and s.name == found["name"]), None)
     arm = next((a for a in study.arms(scenario) if a.name == name), None) if scenario else None
     if scenario is None or arm is None or arm.mix is None:
-        raise FastganError("--write has nothing to write: no arm with synthetic images is whole")
-    desk = study.prepared(scenario, 0)
-    pool, _ = desk.pool(arm.mix)
-    if not len(pool):
+        raise FastganError("--write has nothing to write: no arm with synthetic images was judged")
+    desks = (study.prepared(scenario, seed) for seed in found["seeds"])  # type: ignore[index]
+    desk = next((desk for desk in desks if len(desk.pool(arm.mix)[0])), None)
+    if desk is None:
         raise FastganError(
-            f"--write has nothing to write: none of the first GAN's images passed the filter of {name!r}"
+            f"--write has nothing to write: no image passed the filter of {name!r}; train longer (--gan-budget), or "
+            "leave that arm out of --arms"
         )
+    pool, _ = desk.pool(arm.mix)
     _, run = desk.gan
     manifest = {
         "format": "fastgan.synthetic",
         "verdict": found["verdict"]["sentence"],  # type: ignore[index]
         "scenario": scenario.name,
         "arm": name,
+        "seed": desk.seed,
         "gan": None if run is None else str(run),
         "trained_on": study.content,
         "filter": desk.filtered.reasons if arm.mix.filtered and desk.filtered else None,

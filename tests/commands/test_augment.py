@@ -11,7 +11,7 @@ from PIL import Image
 from fastgan.commands.augment import command
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.errors import ConfigError, DataError, FastganError, OutputError
-from fastgan.study import desk, recipes
+from fastgan.study import desk, recipes, write
 from tests.study.conftest import TINY_GAN
 from tests.study.images import bars, bars_folder, bars_set
 
@@ -49,6 +49,20 @@ def test_a_folder_of_16_bit_images_ends_in_one_sentence() -> None:
     again = augment("photos", *TINY, "--write", "others")
     assert "everything is there already" in again.stderr
     assert again.stdout == done.stdout.replace("  more ", "  others ")
+
+
+def test_the_verdict_is_told_even_where_there_is_nothing_to_write(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars_set(Path("bars.fgd"), 20)
+
+    def nothing(*arguments: object) -> Path:
+        raise FastganError("--write has nothing to write")
+
+    monkeypatch.setattr(write, "write", nothing)
+    with pytest.raises(FastganError, match="nothing to write"):
+        command.main(["bars.fgd", *map(str, TINY), "--write", "more"], standalone_mode=False)
+    assert capsys.readouterr().out.startswith("as given: ")
 
 
 def test_rgba_images_and_attributes() -> None:

@@ -162,6 +162,29 @@ def test_an_arm_whose_filter_let_nothing_through_is_not_judged(
         write.write(only, finished, tmp_path / "none")
 
 
+def test_what_is_written_is_of_the_first_gan_that_passes_the_filter(
+    small: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    study = small(only=("real", "synthetic x1 filtered"))
+    first = study.desk(study.scenarios[0], 0).train
+    allowed = [False, True]  # of the first seed, of the others
+
+    def judge(task: object, real: Labelled, candidates: Labelled, judges: object) -> filtering.Filtered:
+        kept = allowed[not torch.equal(real.images, first.images)]
+        return filtering.Filtered(kept=torch.full((len(candidates),), kept), reasons={})
+
+    monkeypatch.setattr(filtering, "judge", judge)
+    finished = outcome.run(study, plan.fit(study, None, free_gan=False))
+    manifest = json.loads((write.write(study, finished, tmp_path / "more") / "manifest.json").read_text())
+    assert manifest["seed"] == 1
+    assert manifest["images"]
+    allowed[:] = False, False
+    with pytest.raises(
+        FastganError, match=r"no image passed the filter of 'synthetic x1 filtered'; train longer"
+    ):
+        write.write(study, finished, tmp_path / "none")
+
+
 def test_a_study_goes_on_where_it_was_stopped(small: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     study = small(only=FEW)
     fitted = []
@@ -238,7 +261,7 @@ def test_time_that_is_up_ends_it_with_what_is_there(small: Make) -> None:
     again = small(only=FEW)
     finished = outcome.run(again, planned)
     assert not finished["complete"]
-    assert "the same call with a larger --budget goes on" in outcome.told(again, finished, None)
+    assert "the same call with a larger --budget goes on" in outcome.told(again, finished)
     assert page.render(again, finished)
 
 

@@ -30,7 +30,16 @@ Examples:
 @click.option("--attributes", metavar="NAME,NAME", help="Tell attributes (0 or 1) instead of classes.")
 @click.option("--leave-out", multiple=True, metavar="CLASS", help="A class not to look at.")
 @click.option("--test", type=click.Path(path_type=Path), metavar="DATA", help="Test images of their own.")
-@click.option("--group-by", metavar="REGEX", help="Images whose names share its first group stay together.")
+@click.option(
+    "--group-by",
+    metavar="REGEX",
+    help="Images whose names share its first group stay together, also across --test.",
+)
+@click.option(
+    "--near",
+    type=click.FloatRange(0.5, 1.0),
+    help="Correlation above which images are near copies; 1: exact copies alone.  [default: 0.995]",
+)
 @click.option("--seeds", default=5, show_default=True, help="Paired repetitions.")
 @click.option("--ratios", default="1,2,5", show_default=True, help="Synthetic images for one real image.")
 @click.option("--arms", metavar="NAME,NAME", help="Only arms that begin so, as in real,transfer.")
@@ -46,13 +55,20 @@ Examples:
 @click.option("--gan-budget", metavar="LENGTH", help="Of each GAN: 3m, 200kimg.  [default: 2m, or what fits]")
 @click.option("--gan-preset", default="few-shot", show_default=True, help="A preset of fastgan train.")
 @click.option(
+    "--gan-init-from", metavar="RUN", help="Start each GAN from a model of other images: transfer learning."
+)
+@click.option(
     "--gan-set", "gan_sets", multiple=True, metavar="KEY=VALUE", help="A setting, as in train.batch=16."
 )
 @click.option("--steps", default=300, show_default=True, help="Training steps of the small CNN.")
 @click.option(
     "--tuned-steps", default=80, show_default=True, help="Training steps of the pretrained network."
 )
-@click.option("--size", type=int, help="Side of the images in pixels.  [default: theirs, at most 64]")
+@click.option(
+    "--size",
+    type=int,
+    help="Side of the images in pixels, a power of two.  [default: theirs or the next, at most 64]",
+)
 @click.option("--channels", type=int, help="1: grey, 3: RGB, 4: RGBA.  [default: theirs]")
 @click.option(
     "--write", type=click.Path(path_type=Path), metavar="DIR", help="Write the recommended synthetic images."
@@ -107,7 +123,7 @@ def _asked(data: Path, options: dict[str, Any]) -> tuple[Any, Any, float | None]
 
     def numbers(key: str, kind: type) -> tuple[Any, ...]:
         try:
-            return tuple(sorted(kind(part) for part in names(options[key])))
+            return tuple(sorted({kind(part) for part in names(options[key])}))
         except ValueError:
             option = key.replace("_", "-")
             raise ConfigError(
@@ -126,6 +142,7 @@ def _asked(data: Path, options: dict[str, Any]) -> tuple[Any, Any, float | None]
         attributes=names(options["attributes"]),
         left_out=options["leave_out"],
         group_by=options["group_by"],
+        **({} if options["near"] is None else {"near": options["near"]}),
         size=options["size"],
         channels=options["channels"],
     )
@@ -139,6 +156,7 @@ def _asked(data: Path, options: dict[str, Any]) -> tuple[Any, Any, float | None]
         steps=options["steps"],
         tuned_steps=options["tuned_steps"],
         gan_preset=options["gan_preset"],
+        gan_init_from=options["gan_init_from"] or "",
         gan_sets=options["gan_sets"],
         measure=options["measure"],
     )

@@ -80,7 +80,10 @@ def arms(
             without.append(replace(BOTH, name="transfer + classical oversampled", balanced=True))
     found = without + (_filling(transfer) if thinned else _mixing(ratios, transfer)) * synthetic
     if ceiling:
-        tops = [CLASSICAL, *([HEAD, BOTH] if transfer else [])]
+        wanted = ["classical oversampled" if thinned else "classical"]
+        if transfer:
+            wanted += [HEAD.name, f"transfer + {wanted[0]}"]
+        tops = [arm for arm in without if arm.name in wanted]
         found += [replace(arm, name=f"all real: {arm.name}", ceiling=True) for arm in tops]
     return found
 

@@ -1,4 +1,7 @@
-"""Which images a training step shows: those of an arm, epoch by epoch, the same real ones in the same order for all."""
+"""Which images a training step shows: those of an arm, epoch by epoch, in an order that the seed draws.
+
+It is the same for all arms that train on the same images.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -6,17 +6,15 @@ from pathlib import Path
 
 import torch
 
-from fastgan.data import Dataset, open_dataset
+from fastgan.config import require
+from fastgan.data import Dataset
 from fastgan.errors import DataError, MetricError
-from fastgan.study import families, split, transfer
-from fastgan.study.labelled import labelled
+from fastgan.study import families, opening, origin, split, transfer
+from fastgan.study.labelled import Labelled, check_left_out, labelled
 from fastgan.study.settings import Settings
 from fastgan.study.study import Study
 from fastgan.study.task import Task
 from fastgan.training.assemble import pick_device
-
-LARGEST = 64
-"""Pixels, unless a size is asked for: what a CPU can train GANs and classifiers on in minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,50 +30,46 @@ class Source:
     """Classes that are not looked at"""
     group_by: str | None = None
     """A regular expression whose first group names the family of an image by its name"""
+    near: float = families.ALIKE
+    """The correlation above which two images are near copies; 1: exact copies alone"""
     size: int | None = None
     channels: int | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            0 < self.near <= 1,
+            f"--near {self.near:g} must be above 0 and at most 1: {families.ALIKE:g} is the default, and 1 takes exact "
+            "copies alone for copies",
+        )
+        if self.size is not None:
+            low = min(max(opening.SMALLEST, opening.power_from(self.size + 1) // 2), 2048)
+            require(
+                self.size in (low, 2 * low),
+                f"--size {self.size} must be a power of two from {opening.SMALLEST} to 4096, for GANs make "
+                f"such images: {low} and {2 * low} are the nearest",
+            )
 
 
 def begin(
     source: Source, settings: Settings, folder: Path, *, device: str, note: Callable[[str], None]
 ) -> Study:
     """The study of `source`. DataError, ConfigError and MetricError for what cannot be studied, before any work."""
-    dataset = _open(source.data, source.size, source.channels)
-    task, data, rows = labelled(dataset, source.attributes, source.left_out, str(source.data))
-    names = _names(dataset, rows)
-    groups = None if source.group_by is None else families.named(names, source.group_by)
-    if source.test is None:
-        made = split.make(
-            task,
-            data,
-            shares=(settings.val, settings.test),
-            seed=settings.split_seed,
-            groups=groups,
-            where=str(source.data),
-        )
-    else:
-        theirs = open_dataset(source.test, resolution=dataset.resolution, channels=dataset.channels)
-        other, test, test_rows = labelled(theirs, source.attributes, source.left_out, str(source.test))
-        _same_task(task, other, source)
-        made, data = split.apart(
-            task,
-            data,
-            test,
-            share=settings.val,
-            seed=settings.split_seed,
-            names=(names, _names(theirs, test_rows)),
-            groups=groups,
-            where=(str(source.data), str(source.test)),
-        )
-    for text in (*_warnings(dataset), *made.notes):
+    dataset, decided = opening.open_images(source.data, source.size, source.channels)
+    task, data, made = _split(source, settings, dataset)
+    for text in (*decided, *_warnings(dataset), *made.notes):
         note(text)
+    held = data.images[torch.cat([made.val, made.test])]
+    begun_from = None
+    if settings.gan_init_from:
+        begun_from = origin.open_origin(Path(settings.gan_init_from))
+        origin.unseen(begun_from, held, str(source.data), note, source.near)
     backbone = None
     if settings.transfer:
         try:
             backbone = transfer.open_backbone(dataset.resolution)
         except MetricError as error:
             note(f"no transfer learning: {error}")
-    return Study(
+    study = Study(
         task=task,
         data=data,
         split=made,
@@ -83,15 +77,48 @@ def begin(
         folder=folder,
         device=pick_device(device),
         backbone=backbone,
+        near=source.near,
+        origin=begun_from,
         note=note,
     )
+    if begun_from is not None:
+        note(origin.fits(begun_from, study.gan_config()))
+    return study
 
 
-def _open(path: Path, size: int | None, channels: int | None) -> Dataset:
-    dataset = open_dataset(path, resolution=size, channels=channels)
-    if size is None and dataset.resolution > LARGEST:
-        return open_dataset(path, resolution=LARGEST, channels=channels)
-    return dataset
+def _split(source: Source, settings: Settings, dataset: Dataset) -> tuple[Task, Labelled, split.Split]:
+    """The task, all images, test images of their own included, and who is on which side."""
+    where = str(source.data)
+    theirs = None
+    if source.test is not None:
+        theirs, _ = opening.open_images(source.test, dataset.resolution, dataset.channels)
+    if not source.attributes:
+        others = {} if theirs is None else {str(source.test): theirs}
+        check_left_out(source.left_out, {where: dataset} | others)
+    task, data, rows = labelled(dataset, source.attributes, source.left_out, where)
+    names = _names(dataset, rows)
+    groups = None if source.group_by is None else families.named(names, source.group_by)
+    seed, near = settings.split_seed, source.near
+    if theirs is None:
+        shares = (settings.val, settings.test)
+        made = split.make(task, data, shares=shares, seed=seed, groups=groups, near=near, where=where)
+        return task, data, made
+    other, test, test_rows = labelled(theirs, source.attributes, source.left_out, str(source.test))
+    _same_task(task, other, source)
+    test_names = _names(theirs, test_rows)
+    test_groups = [] if groups is None else families.named(test_names, source.group_by or "", needed=False)
+    made, both = split.apart(
+        task,
+        data,
+        test,
+        share=settings.val,
+        seed=seed,
+        names=(names, test_names),
+        groups=None if groups is None else (groups, test_groups),
+        near=near,
+        where=(where, str(source.test)),
+    )
+    return task, both, made
 
 
 def _names(dataset: Dataset, rows: torch.Tensor) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from fastgan.files import write_json
 
-VERSION = 1
-"""Raised whenever what a cell means changes."""
+VERSION = 2
+"""Raised whenever what a cell means changes: how a classifier is built or trained, an arm, a measure."""
 
 
 class Cells:

@@ -1,5 +1,6 @@
 """Where classifiers are trained: what one scenario and one seed put on the table, the test images not among it."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,19 +9,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fastgan.study import cnn, filtering, gan, recipes, synthetic, transfer
+from fastgan.study import cnn, families, filtering, gan, recipes, synthetic, transfer
 from fastgan.study.arms import Arm, Mix
 from fastgan.study.batches import Course
 from fastgan.study.cnn import Hyper, Predict, Training
-from fastgan.study.families import thumbnails
 from fastgan.study.labelled import Labelled
-from fastgan.study.measures import accuracy
+from fastgan.study.measures import measure
 from fastgan.study.recipes import Recipe
 from fastgan.study.task import Task
 from fastgan.study.transfer import Backbone
 
-MOST_REDRAWN = 10
-"""Epochs whose redrawn images differ; then they come again."""
 TRIALS = {"cnn": cnn.TRIALS, "head": transfer.HEAD_TRIALS, "tuned": transfer.TUNED_TRIALS}
 
 
@@ -43,6 +41,8 @@ class Desk:
     """Training and validation images of a scenario and a seed, and all that is trained on them."""
 
     task: Task
+    chosen_by: str = "accuracy"
+    """What of the validation images recipes, hyperparameters and arms are chosen by: see `Measures.value`"""
     train: Labelled
     val: Labelled
     everything: Labelled
@@ -53,6 +53,8 @@ class Desk:
     backbone: Backbone | None
     open_gan: Callable[[Labelled], tuple[synthetic.Make, Path | None]]
     """Trains, or finds, the GAN of the training images: what makes images, and its run where there is one"""
+    near: float = families.ALIKE
+    """The correlation above which images are near copies"""
     choices: Choices | None = None
     filtered: filtering.Filtered | None = None
     """What the filter did, once it was asked"""
@@ -83,12 +85,11 @@ class Desk:
         return self.train.images.shape[1], self.train.images.shape[3]
 
     def validate(self, predict: Predict) -> float:
-        """Accuracy on the validation images, less a little where it is unsure: ties are broken by the likelihood."""
+        """What is chosen by, on the validation images, less a little where it is unsure: likelihood breaks ties."""
         probabilities = predict(self.val.images)
+        found = measure(self.task, probabilities, self.val.targets, train_accuracy=math.nan)
         logits = probabilities.clamp(1e-6, 1 - 1e-6).logit() if self.task.multi else probabilities.log()
-        return accuracy(self.task, probabilities, self.val.targets) - 1e-4 * min(
-            float(self.task.loss(logits, self.val.targets)), 10.0
-        )
+        return found.value(self.chosen_by) - 1e-4 * min(float(self.task.loss(logits, self.val.targets)), 10.0)
 
     def fit(self, arm: Arm, hyper: Hyper) -> Predict:
         """Train the classifier of an arm."""
@@ -99,14 +100,12 @@ class Desk:
             batches = self.batches(arm, arm.learner)
             return cnn.fit(self.task, batches, self.shape, hyper, training, self.seed, recipe)
         assert self.backbone is not None
-        tap, course = self.choices.tap, self.course(arm)
+        tap, course, real = self.choices.tap, self.course(arm), self.real(arm)
         if arm.learner == "head":
             known = course.everything()
             head = transfer.fit_head(self.task, self.features(known)[tap], known.targets, hyper.decay)
             return transfer.head_predictor(self.task, lambda images: self._tap(images, tap), head)
-        start = transfer.fit_head(
-            self.task, self.features(self.train)[tap], self.train.targets, transfer.START_DECAY
-        )
+        start = transfer.fit_head(self.task, self.features(real)[tap], real.targets, transfer.START_DECAY)
         batches = course.batches(self.task, training.batch, self.seed)
         return transfer.fine_tune(
             self.task, self.backbone, tap, start, batches, hyper, training, self.seed, recipe
@@ -116,9 +115,13 @@ class Desk:
         """What the steps of an arm show."""
         return self.course(arm).batches(self.task, self.training[learner].batch, self.seed)
 
+    def real(self, arm: Arm) -> Labelled:
+        """The real images that an arm is allowed, whether it trains on them or not."""
+        return self.everything if arm.ceiling else self.train
+
     def course(self, arm: Arm) -> Course:
         """The images of an arm."""
-        real = self.everything if arm.ceiling else self.train
+        real = self.real(arm)
         if arm.mix is None:
             return Course(real, balanced=arm.balanced)
         pool, each = self.pool(arm.mix)
@@ -132,7 +135,9 @@ class Desk:
 
     def _drawn(self, mix: Mix) -> tuple[Labelled, int]:
         targets = self.train.targets
-        count = max(round(mix.ratio * len(targets)), 1)
+        each = max(round(mix.ratio * len(targets)), 1)
+        seen = self.training["cnn"].steps * self.training["cnn"].batch
+        count = min(each, seen)  # no more than the steps can show
         wanted = synthetic.filling(self.task, targets) if mix.fill else synthetic.like(targets, count)
         make, run = self.gan
         if mix.filtered:
@@ -140,17 +145,16 @@ class Desk:
             return found, len(found)
         if mix.redrawn:
             stream = synthetic.WIDE if mix.wide else synthetic.REDRAWN
-            seen = self.training["cnn"].steps * self.training["cnn"].batch
-            epochs = min(-(-seen // (len(targets) + count)), MOST_REDRAWN)
-            return synthetic.draw(make, synthetic.like(targets, count * epochs), stream), count
-        return synthetic.draw(make, wanted, synthetic.STATIC), len(wanted)
+            epochs = -(-seen // (len(targets) + each))
+            return synthetic.draw(make, synthetic.like(targets, count * epochs), stream), each
+        return synthetic.draw(make, wanted, synthetic.STATIC), len(wanted) if mix.fill else each
 
     def _filter(self, wanted: Tensor, make: synthetic.Make, run: Path | None) -> Labelled:
         some = torch.cat([wanted] * filtering.CANDIDATES)
         candidates = synthetic.draw(make, some, synthetic.STATIC)
         critic = None if run is None else gan.open_critic(run, self.training["cnn"].device)
         judges = filtering.Judges(predict=self._judge(), critic=critic, features=self.describe)
-        self.filtered = filtering.judge(self.task, self.train, candidates, judges)
+        self.filtered = filtering.judge(self.task, self.train, candidates, judges, self.near)
         return filtering.choose(self.task, self.filtered, candidates, wanted)
 
     def _judge(self) -> Predict:
@@ -166,7 +170,7 @@ class Desk:
     def describe(self, images: Tensor) -> Tensor:
         """What similarity is judged by: features at the tap, or small pictures where there is no pretrained network."""
         if self.backbone is None:
-            return thumbnails(images)
+            return families.thumbnails(images)
         assert self.choices is not None
         return self._tap(images, self.choices.tap)
 

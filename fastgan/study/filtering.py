@@ -22,6 +22,8 @@ STRANGE = 0.05
 CANDIDATES = 3
 """Images that are made for one that is wanted."""
 _NEIGHBOURS = 5
+RULES = (QUARTILE, STRANGE, CANDIDATES, _NEIGHBOURS)
+"""All numbers that decide over what is kept."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,8 +48,10 @@ class Filtered:
     """How many each rule threw away, in this order, each of those that were left"""
 
 
-def judge(task: Task, real: Labelled, candidates: Labelled, judges: Judges) -> Filtered:
-    """Apply the four rules to `candidates`; `real` are the training images."""
+def judge(
+    task: Task, real: Labelled, candidates: Labelled, judges: Judges, near: float = families.ALIKE
+) -> Filtered:
+    """Apply the four rules to `candidates`; `real` are the training images, `near` as in `families.near_copies`."""
     left = torch.ones(len(candidates), dtype=torch.bool)
     reasons = {}
 
@@ -61,8 +65,9 @@ def judge(task: Task, real: Labelled, candidates: Labelled, judges: Judges) -> F
         score = judges.critic(candidates)
         throw("least real", score < score[left].quantile(QUARTILE) if left.any() else ~left)
     throw("unlike the training images", _strange(task, real, candidates, judges.features))
-    throw("copies of training images", _in(families.near_copies(candidates.images, real.images), len(left)))
-    pairs = families.near_copies(candidates.images)
+    copied = families.shared(candidates.images, real.images, near)
+    throw("copies of training images", _in(copied, len(left)))
+    pairs = families.near_copies(candidates.images, near=near)
     throw("copies of each other", _in(pairs[left[pairs[:, 0]]].flip(1), len(left)))
     return Filtered(kept=left, reasons=reasons)
 

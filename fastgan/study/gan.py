@@ -20,6 +20,7 @@ from fastgan.data import Dataset
 from fastgan.data.dataset import content_hash
 from fastgan.data.feed import Conditions
 from fastgan.study.labelled import Labelled
+from fastgan.study.origin import Origin
 from fastgan.study.task import Task
 from fastgan.training import assemble, checkpoint, conditions, few_shot
 from fastgan.training import folder as folders
@@ -44,6 +45,8 @@ class Recipe:
     budget: Duration
     sets: tuple[tuple[str, Any], ...] = ()
     """Further settings: ("train", {"batch": 16}), ..."""
+    origin: Origin | None = None
+    """What they start from; None: from scratch"""
     device: str = "auto"
 
     def config(self, task: Task, train: Labelled, source: Path, seed: int) -> RunConfig:
@@ -61,6 +64,7 @@ class Recipe:
                 "grid_every": "1h",
                 "checkpoint_every": "60s",
                 "keep_checkpoints": 1,
+                "init_from": "" if self.origin is None else str(self.origin.path),
             },
         }
         return build(RunConfig, merge(tables, own))
@@ -88,20 +92,22 @@ def data_set(task: Task, train: Labelled) -> Dataset:
 
 
 def identity(task: Task, train: Labelled, recipe: Recipe, seed: int) -> str:
-    """SHA-256 (hex) of the training images with their targets, and of every setting."""
-    made = recipe.config(task, train, Path("train.fgd"), seed)
-    text = json.dumps([data_set(task, train).content_hash, asdict(made), task.names], sort_keys=True)
+    """SHA-256 (hex) of the training images with their targets, of every setting, and of what it starts from."""
+    made = asdict(recipe.config(task, train, Path("train.fgd"), seed))
+    if recipe.origin is not None:
+        made["train"]["init_from"] = recipe.origin.digest
+    text = json.dumps([data_set(task, train).content_hash, made, task.names], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def found(task: Task, images: Labelled, recipe: Recipe, seed: int, folder: Path) -> Path | None:
+def found(identity: str, folder: Path) -> Path | None:
     """The run folder of a GAN that is whole; None where it is to be trained."""
-    run = _place(task, images, recipe, seed, folder) / "run"
+    run = _place(identity, folder) / "run"
     return run if (run / RELEASE).exists() else None  # written last of all
 
 
-def _place(task: Task, images: Labelled, recipe: Recipe, seed: int, folder: Path) -> Path:
-    return folder / identity(task, images, recipe, seed)[:16]
+def _place(identity: str, folder: Path) -> Path:
+    return folder / identity[:16]
 
 
 def train(
@@ -117,7 +123,7 @@ def train(
 
     Raises Stopped on Ctrl-C, once it is saved.
     """
-    place = _place(task, images, recipe, seed, folder)
+    place = _place(identity(task, images, recipe, seed), folder)
     run = place / "run"
     source = place / "train.fgd"
     if not source.exists():

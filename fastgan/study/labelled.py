@@ -36,12 +36,23 @@ def labelled(
 ) -> tuple[Task, Labelled, Tensor]:
     """The task that `dataset` poses, its images with targets, and their rows in it, int64 [N].
 
-    attributes: names of those to be told; none: the classes. left_out: classes that are not looked at. DataError, with
-    a way out, where there is nothing to be told.
+    attributes: names of those to be told; none: the classes. left_out: classes that are not looked at, where there are
+    any (`check_left_out`). DataError, with a way out, where there is nothing to be told.
     """
     if attributes:
         return _attributes(dataset, attributes, where)
     return _classes(dataset, left_out, where)
+
+
+def check_left_out(left_out: tuple[str, ...], sets: "dict[str, Dataset]") -> None:
+    """DataError where a class of `left_out` is in none of the `sets`, named by where they are from."""
+    classes = list(dict.fromkeys(name for dataset in sets.values() for name in dataset.class_names))
+    unknown = [name for name in left_out if name not in classes]
+    if unknown and classes:
+        have = f"{' and '.join(sets)} {'have' if len(sets) > 1 else 'has'}"
+        raise DataError(
+            f"{have} no class {unknown[0]!r} to leave out: the classes are {', '.join(classes[:20])}"
+        )
 
 
 def _classes(dataset: "Dataset", left_out: tuple[str, ...], where: str) -> tuple[Task, Labelled, Tensor]:
@@ -52,11 +63,6 @@ def _classes(dataset: "Dataset", left_out: tuple[str, ...], where: str) -> tuple
             else "sort its images into a folder for each class, or add dataset.json or attributes.csv"
         )
         raise DataError(f"{where} has no classes to tell apart: {has}")
-    unknown = [name for name in left_out if name not in dataset.class_names]
-    if unknown:
-        raise DataError(
-            f"{where} has no class {unknown[0]!r} to leave out: its classes are {', '.join(dataset.class_names[:20])}"
-        )
     kept = [k for k, name in enumerate(dataset.class_names) if name not in left_out]
     present = dataset.labels.bincount(minlength=len(dataset.class_names))
     kept = [k for k in kept if present[k]]

@@ -29,8 +29,13 @@ class Measures:
     confusion: tuple[tuple[int, ...], ...]
     """Rows: truth; columns: answer. For attributes a row each: said no rightly, no wrongly, yes wrongly, yes rightly"""
 
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall: each class counts as much as any, however few its images."""
+        return sum(self.recall) / len(self.recall)
+
     def value(self, name: str) -> float:
-        """`accuracy`, `macro_f1`, or `recall:K` of class number K."""
+        """`accuracy`, `balanced_accuracy`, `macro_f1`, or `recall:K` of class number K."""
         head, _, which = name.partition(":")
         found = getattr(self, head)
         return float(found[int(which)]) if which else float(found)

@@ -33,6 +33,7 @@ def run(study: "Study", planned: "Plan") -> dict[str, Any]:
     except KeyboardInterrupt:
         study.note(f"stopped; what is done lies in {study.folder}, and the same call goes on")
         raise
+    study.deadline = None  # of the cells: the page and the files are what all of it was for
     finished = report.make(study, time.monotonic() - begun)
     finished["complete"] = in_time
     write_json(study.folder / "report.json", finished)

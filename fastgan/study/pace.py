@@ -5,18 +5,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from fastgan.config import Duration
+
 if TYPE_CHECKING:
     from fastgan.study.study import Study
 
-USUAL = {"choices": 60.0, "cnn": 6.0, "head": 2.0, "tuned": 9.0}
-"""Seconds, on two slow cores, until they are measured."""
-_POOLS = 5.0  # to draw and filter the synthetic images of a seed
+USUAL = {"choices": 60.0, "cnn": 6.0, "head": 2.0, "tuned": 9.0, "image of a gan": 0.01, "pools": 20.0}
+"""Seconds, on two slow cores, until they are measured. pools: to draw and filter the synthetic images of a seed."""
 
 
-def expected(usual: dict[str, float], kind: str, gan_seconds: float) -> float:
+def expected(usual: dict[str, float], kind: str, gan_budget: Duration) -> float:
     """Seconds of one unit of work of a kind."""
     if kind == "gan":
-        return gan_seconds + _POOLS
+        images = gan_budget.images or 0
+        return (gan_budget.seconds or images * usual["image of a gan"]) + usual["pools"]
     learner, _, tuned = kind.partition(", ")
     return usual[learner] * (3 if tuned else 1)
 
@@ -63,8 +65,7 @@ class Pace:
         seen = self._seen.get(kind)
         if seen:
             return sum(seen) / len(seen)
-        budget = self._study.settings.gan_budget
-        return expected(self._usual, kind, budget.seconds or 120.0)
+        return expected(self._usual, kind, self._study.settings.gan_budget)
 
     def _seconds(self, kinds: list[str]) -> float:
         return sum(self.cost(kind) for kind in kinds)
@@ -82,7 +83,8 @@ def units(study: "Study") -> list[str]:
                 for arm in study.arms(scenario)
                 if study.cells.get(study.identity(scenario, arm, seed)) is None
             ]
-            if any(arm.mix for arm in missing) and study.stand_in is None:
+            made = study.stand_in is not None or study.gan_run(scenario, seed) is not None
+            if any(arm.mix for arm in missing) and not made:
                 found.append("gan")
             found += [f"{arm.learner}, tuned" if seed == 0 else arm.learner for arm in missing]
     return found

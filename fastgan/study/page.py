@@ -201,7 +201,8 @@ def _table(confusion: Sequence[Sequence[int]], names: Sequence[str], columns: Se
 def _pictures(study: "Study", found: Mapping[str, Any]) -> str:
     """Real and synthetic images of the first seed, by class, and the closest pairs."""
     scenario = next(s for s in study.scenarios if s.name == found["name"])
-    if not any(arm.mix for arm in study.arms(scenario)):
+    there = study.stand_in is not None or study.gan_run(scenario, 0) is not None
+    if not any(arm.mix for arm in study.arms(scenario)) or not there:  # no GAN is trained for its picture
         return ""
     desk = study.prepared(scenario, 0)
     targets = synthetic.like(desk.train.targets, max(len(desk.train), 400))
@@ -231,7 +232,7 @@ def _pictures(study: "Study", found: Mapping[str, Any]) -> str:
 
 
 def _facts(report: Mapping[str, Any]) -> str:
-    settings = {key: value for key, value in report["settings"].items() if value not in ("none", [], ())}
+    settings = {key: value for key, value in report["settings"].items() if value not in ("none", "", [], ())}
     facts: dict[str, Any] = {
         **settings,
         "fastgan": report["version"],

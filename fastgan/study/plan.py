@@ -1,21 +1,25 @@
 """What fits into a budget, said before anything is begun.
 
-The classifiers' share is what they cost here, measured by a few steps; the rest is the GANs'. What was decided stands
-in plan.json beside the results, so that a study that goes on goes on with the same GANs.
+The classifiers' share is what they cost here, measured by a few steps; the rest is the GANs'. How long these are
+trained stands in plan.json beside the results, so that a study that goes on, with whatever budget, goes on with the
+same GANs.
 """
 
 import json
 import math
+import tempfile
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastgan.config import Duration
 from fastgan.errors import ConfigError
 from fastgan.files import write_json
-from fastgan.study import cnn, recipes, transfer
+from fastgan.study import cnn, gan, recipes, transfer
 from fastgan.study.arms import REAL
 from fastgan.study.cnn import Hyper
+from fastgan.study.labelled import Labelled
 from fastgan.study.pace import USUAL, Pace
 
 if TYPE_CHECKING:
@@ -25,6 +29,9 @@ SHORTEST = 30.0
 """Seconds of a GAN below which there is no point in it."""
 _MEASURED = 6  # steps
 _SPARE = 1.1  # what is planned for beyond what is expected
+_DRAWN = 2e-3  # seconds for each image that is shown: some two are drawn for it, in all mixes
+_TRIED = Duration(images=256)  # of a GAN whose length is given in images
+_KEPT = "; GANs stay as long as an earlier budget made them: --gan-budget trains others"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +42,8 @@ class Plan:
     """Expected"""
     budget: float | None
     sentence: str
+    gan_seconds: float | None = None
+    """Of each GAN, where the budget decided over it"""
 
 
 def fit(study: "Study", budget: float | None, *, free_gan: bool) -> Plan:
@@ -43,22 +52,29 @@ def fit(study: "Study", budget: float | None, *, free_gan: bool) -> Plan:
     Raises ConfigError where the budget is too short: it says what would fit.
     """
     usual = measure(study)
-    if budget is not None and free_gan:
-        study.settings = replace(study.settings, gan_budget=_gan_budget(study, usual, budget))
+    gan_seconds = kept = _kept(study) if free_gan else None
+    if free_gan and budget is not None and kept is None:
+        gan_seconds = _gan_seconds(study, usual, budget)
+    if gan_seconds is not None:
+        study.settings = replace(study.settings, gan_budget=Duration(seconds=gan_seconds))
     study.usual = usual
     pace = Pace(study, usual)
     total = pace.total()
-    gans = pace.left.count("gan")
     if budget is not None and total > budget * 1.02:
-        raise ConfigError(_too_short(study, usual, budget))
+        raise ConfigError(_too_short(study, usual, budget, kept or SHORTEST))
+    sentence = _sentence(study, pace, total) + ("" if kept is None else _KEPT)
+    return Plan(seconds=total, budget=budget, sentence=sentence, gan_seconds=gan_seconds)
+
+
+def _sentence(study: "Study", pace: Pace, total: float) -> str:
+    if not pace.left:
+        return "everything is there already"
+    gans = pace.left.count("gan")
     classifiers = len([kind for kind in pace.left if kind not in ("gan", "choices")])
-    said = (
+    return (
         f"{len(study.scenarios)} scenario{'s' * (len(study.scenarios) > 1)}, {study.settings.seeds} seeds: "
         f"{classifiers} classifiers and {gans} GANs of {study.settings.gan_budget} to train, about {words(total)}"
     )
-    if not pace.left:
-        said = "everything is there already"
-    return Plan(seconds=total, budget=budget, sentence=said)
 
 
 def measure(study: "Study") -> dict[str, float]:
@@ -71,6 +87,7 @@ def measure(study: "Study") -> dict[str, float]:
         cnn.fit(study.task, desk.batches(REAL, "cnn"), desk.shape, cnn.TRIALS[0], training, 0, None)
         a_step = (time.perf_counter() - begun) / _MEASURED
     usual["cnn"] = 1.0 + study.settings.steps * a_step
+    usual["pools"] = 2.0 + _DRAWN * study.settings.steps * study.training["cnn"].batch
     usual["choices"] = len(recipes.RECIPES) * usual["cnn"] + 10.0 * (study.backbone is not None)
     if study.backbone is not None:
         tap = study.backbone.taps[1]
@@ -82,41 +99,58 @@ def measure(study: "Study") -> dict[str, float]:
         how = (Hyper(lr=1e-4, decay=0.0), training, 0, None)
         transfer.fine_tune(study.task, study.backbone, tap, head, batches, *how)
         usual["tuned"] = 3.0 + study.settings.tuned_steps * (time.perf_counter() - begun) / 2
+    if study.settings.gan_budget.images is not None and "gan" in Pace(study, usual).left:
+        usual["image of a gan"] = _an_image(study, desk.train)
     return usual
 
 
-def _gan_budget(study: "Study", usual: dict[str, float], budget: float) -> Duration:
-    """What is left for each GAN, in whole seconds; or what an earlier call with this budget decided."""
-    file = study.folder / "plan.json"
-    asked = [budget, study.content]
-    try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-        if before["asked"] == asked:
-            return Duration(seconds=float(before["gan_seconds"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+def _an_image(study: "Study", images: Labelled) -> float:
+    """Seconds that a GAN takes for each image it is shown, on this machine as it is loaded now."""
+    shown = min(study.settings.gan_budget.images or 0, _TRIED.images or 0)
+    recipe = replace(study.gan_recipe(), budget=Duration(images=shown))
+    with tempfile.TemporaryDirectory() as place:
+        run = gan.train(study.task, images, recipe, 0, Path(place), report=lambda said: None)
+        facts = gan.facts(run)
+    return float(facts["seconds"] / facts["cur_nimg"])
+
+
+def _gan_seconds(study: "Study", usual: dict[str, float], budget: float) -> float | None:
+    """What a budget leaves for each GAN, in whole seconds; None: there is none to train.
+
+    ConfigError where there is no point in so little.
+    """
     pace = Pace(study, usual)
     gans = pace.left.count("gan")
-    rest = budget - _SPARE * sum(pace.cost(kind) for kind in pace.left if kind != "gan")
     if not gans:
-        return study.settings.gan_budget
-    seconds = float(int(rest / _SPARE / gans) - 5)
+        return None
+    rest = budget - _SPARE * sum(pace.cost(kind) for kind in pace.left if kind != "gan")
+    seconds = float(int(rest / _SPARE / gans - usual["pools"]))
     if seconds < SHORTEST:
-        raise ConfigError(_too_short(study, usual, budget))
-    return Duration(seconds=seconds)
+        raise ConfigError(_too_short(study, usual, budget, SHORTEST))
+    return seconds
+
+
+def _kept(study: "Study") -> float | None:
+    """Seconds of each GAN, where an earlier call on these images decided over it; None where none did."""
+    try:
+        before = json.loads((study.folder / "plan.json").read_text(encoding="utf-8"))
+        return float(before["gan_seconds"]) if before["content"] == study.content else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def remember(study: "Study", planned: Plan) -> None:
-    """Keep the length of GANs beside the results."""
-    if planned.budget is not None:
-        kept = {"asked": [planned.budget, study.content], "gan_seconds": study.settings.gan_budget.seconds}
+    """Keep the length of GANs beside the results, where the budget decided over it."""
+    if planned.gan_seconds is not None:
+        kept = {"content": study.content, "gan_seconds": planned.gan_seconds}
         write_json(study.folder / "plan.json", kept)
 
 
-def _too_short(study: "Study", usual: dict[str, float], budget: float) -> str:
-    """How long it takes, and the largest part of it that would fit."""
+def _too_short(study: "Study", usual: dict[str, float], budget: float, gan_seconds: float) -> str:
+    """How long it takes with GANs of so many seconds, and the largest part of it that would fit."""
     settings = study.settings
-    shortest = replace(settings, gan_budget=Duration(seconds=SHORTEST))
+    length = Duration(seconds=gan_seconds) if settings.gan_budget.images is None else settings.gan_budget
+    shortest = replace(settings, gan_budget=length)
 
     def needs(**changes: Any) -> float:
         study.settings = replace(shortest, **changes)
@@ -138,7 +172,7 @@ def _too_short(study: "Study", usual: dict[str, float], budget: float) -> str:
     much = words(needs())
     what = f"{len(study.scenarios)} scenario{'s' * (len(study.scenarios) > 1)} of {settings.seeds} seeds"
     mend = f"; what fits: {fits}" if fits else f"; nothing of it fits, so give {much}"
-    return f"--budget {words(budget)} is too short: {what} need {much} with GANs of {SHORTEST:.0f} s{mend}"
+    return f"--budget {words(budget)} is too short: {what} need {much} with GANs of {length}{mend}"
 
 
 def words(seconds: float) -> str:

@@ -4,8 +4,8 @@
 - n a class: n of each class, drawn anew by each seed. For attributes: as few images as have n with and n without each;
 - imbalance: as given or n a class, and of one class a few alone.
 
-What hyperparameters are chosen on shrinks with it: at most as many validation images a class as training images, or
-FEWEST_VAL, for nobody with 20 images a class has 200 to validate on.
+What hyperparameters are chosen on shrinks with it: at most as many validation images of a class as training images, or
+FEWEST_VAL, for nobody with 20 images a class, or 5 of a rare one, has 200 to validate on.
 """
 
 from dataclasses import dataclass
@@ -41,17 +41,22 @@ class Scenario:
         order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(10_000 + seed))
         chosen = order if self.per_class is None else _draw(task, pool, order, self.per_class)
         if self.minority is not None:
-            k = task.names.index(self.minority)
-            own = chosen[pool[chosen] == k]
-            chosen = torch.cat([chosen[pool[chosen] != k], own[: self.few]])
+            chosen = _thin(task, pool, chosen, self.minority, self.few)
         return chosen.sort().values
 
     def val_rows(self, task: Task, val: Tensor, seed: int) -> Tensor:
         """Rows int64 of validation images, of those with the targets `val`."""
         order = torch.randperm(len(val), generator=torch.Generator().manual_seed(20_000 + seed))
-        if self.per_class is None:
-            return order.sort().values
-        return _draw(task, val, order, max(self.per_class, FEWEST_VAL)).sort().values
+        chosen = order if self.per_class is None else _draw(task, val, order, max(self.per_class, FEWEST_VAL))
+        if self.minority is not None:
+            chosen = _thin(task, val, chosen, self.minority, max(self.few, FEWEST_VAL))
+        return chosen.sort().values
+
+
+def _thin(task: Task, targets: Tensor, rows: Tensor, name: str, few: int) -> Tensor:
+    """`rows` with the first few of the class `name` alone."""
+    own = targets[rows] == task.names.index(name)
+    return torch.cat([rows[~own], rows[own][:few]])
 
 
 def _draw(task: Task, targets: Tensor, order: Tensor, n: int) -> Tensor:

@@ -36,6 +36,8 @@ class Settings:
     """A preset of fastgan train"""
     gan_budget: Duration = field(default=Duration(seconds=120.0))
     """Of each GAN"""
+    gan_init_from: str = ""
+    """Run, checkpoint or release that each GAN starts from; none: from scratch"""
     gan_sets: tuple[str, ...] = ()
     """Further settings of GANs, as in train.batch=16"""
     measure: str = "accuracy"
@@ -53,5 +55,9 @@ class Settings:
         require(
             0 < self.val < 1 and 0 < self.test < 1 and self.val + self.test < 0.9,
             f"the shares of validation ({self.val:g}) and test images ({self.test:g}) must leave some to train on",
+        )
+        require(
+            not any(text.replace(" ", "").startswith("train.init_from=") for text in self.gan_sets),
+            "--gan-set train.init_from is --gan-init-from here, which sees to it that no test image was trained on",
         )
         require(self.steps >= 1 and self.tuned_steps >= 1, "steps must be 1 or more")

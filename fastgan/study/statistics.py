@@ -1,7 +1,7 @@
 """What paired seeds say: means with intervals, paired tests, and Holm's correction for having tested many.
 
-Arms of one seed share training images, first weights and order of batches, so their difference is free of what these do
-to both: it is the differences that are tested.
+Arms of one seed share their real training images and their first weights, and those that train on the same images the
+order of batches too, so their difference is free of what these do to both: it is the differences that are tested.
 """
 
 import math

@@ -13,19 +13,21 @@ from torch import Tensor
 from fastgan.config import overrides
 from fastgan.nn.precision import has_fast_bf16
 from fastgan.study import arms as all_arms
-from fastgan.study import gan, recipes, scenarios, synthetic
+from fastgan.study import families, filtering, gan, recipes, scenarios, synthetic
 from fastgan.study.arms import Arm
 from fastgan.study.cells import Cells
 from fastgan.study.cnn import Hyper, Training
 from fastgan.study.desk import TRIALS, Choices, Desk
 from fastgan.study.exam import Exam
 from fastgan.study.labelled import Labelled
+from fastgan.study.origin import Origin
 from fastgan.study.scenarios import Scenario
 from fastgan.study.settings import Settings
 from fastgan.study.split import Split
 from fastgan.study.task import Task
 from fastgan.study.transfer import Backbone
 from fastgan.training import assemble
+from fastgan.training.settings import RunConfig
 
 
 class OutOfTimeError(Exception):
@@ -59,6 +61,10 @@ class Study:
     folder: Path
     device: torch.device
     backbone: Backbone | None
+    near: float = families.ALIKE
+    """The correlation above which images are near copies"""
+    origin: Origin | None = None
+    """What GANs start from; None: from scratch"""
     note: Note = print
     progress: Progress = lambda step: None
     deadline: float | None = None
@@ -72,7 +78,7 @@ class Study:
 
     def __post_init__(self) -> None:
         self.cells = Cells(self.folder / "cells")
-        self._gan_identities: dict[tuple[Scenario, int], str] = {}
+        self._gan_identities: dict[tuple[Scenario, int, str], str] = {}
         self.pool = self.data.take(self.split.train)
         self._val = self.data.take(self.split.val)
         self.exam = Exam(self.task, self.data.take(self.split.test))
@@ -88,7 +94,7 @@ class Study:
         self.content = fingerprint(self.data, self.split)
         for scenario in self.scenarios:
             self.arms(scenario)  # refused now rather than later
-        assemble.resolve(self.gan_recipe().config(self.task, self.pool, Path("train.fgd"), 0))
+        self.gan_config()
 
     def arms(self, scenario: Scenario) -> list[Arm]:
         """Those of a scenario, as they were asked for. ConfigError where that leaves nothing to compare."""
@@ -105,6 +111,7 @@ class Study:
         train = self.pool.take(scenario.rows(self.task, self.pool.targets, seed))
         return Desk(
             task=self.task,
+            chosen_by=self.chosen_by(scenario),
             train=train,
             val=self._val.take(scenario.val_rows(self.task, self._val.targets, seed)),
             everything=self.pool,
@@ -112,7 +119,15 @@ class Study:
             training=self.training,
             backbone=self.backbone,
             open_gan=self._gan(scenario, seed),
+            near=self.near,
         )
+
+    def chosen_by(self, scenario: Scenario) -> str:
+        """What of the validation images everything is chosen by.
+
+        With a rare class not its recall alone, which is best where all images are said to be of it.
+        """
+        return self.settings.measure if scenario.minority is None else "balanced_accuracy"
 
     def prepared(self, scenario: Scenario, seed: int) -> Desk:
         """The same, with what was chosen for the scenario: for pictures and files of what was trained on."""
@@ -149,6 +164,7 @@ class Study:
             "content": self.content,
             "names": self.task.names,
             "scenario": asdict(scenario),
+            "chosen_by": self.chosen_by(scenario),
             "seed": seed,
             "steps": settings.steps,
             "bf16": self.training["cnn"].bf16,
@@ -161,16 +177,18 @@ class Study:
         if arm.learner == "tuned":
             found["tuned_steps"] = settings.tuned_steps
         if arm.mix is not None:
-            found["gan"] = self._gan_identity(scenario, seed)
+            found |= {"gan": self._gan_identity(scenario, seed), "widening": synthetic.WIDENING}
+            found["filter"] = [*filtering.RULES, self.near] if arm.mix.filtered else None
         return found
 
     def _gan_identity(self, scenario: Scenario, seed: int) -> str:
         """Of the settings themselves: what a preset says may change with the version."""
-        if (scenario, seed) not in self._gan_identities:
+        recipe = self.gan_recipe()
+        key = scenario, seed, repr(recipe)  # a plan changes how long GANs are trained
+        if key not in self._gan_identities:
             train = self.pool.take(scenario.rows(self.task, self.pool.targets, seed))
-            found = gan.identity(self.task, train, self.gan_recipe(), seed)
-            self._gan_identities[scenario, seed] = found
-        return self._gan_identities[scenario, seed]
+            self._gan_identities[key] = gan.identity(self.task, train, recipe, seed)
+        return self._gan_identities[key]
 
     def _choices(self, scenario: Scenario, desk: Desk) -> Choices:
         identity = self.identity(scenario, None, 0)
@@ -193,7 +211,7 @@ class Study:
         kind = f"{arm.learner}, tuned" if desk.seed == 0 else arm.learner
         with self.pace.unit(kind, what):
             hyper, score, predict = self._fitted(scenario, arm, desk)
-            measures = self.exam.grade(self.cells.name(identity), predict, desk.train)
+            measures = self.exam.grade(self.cells.name(identity), predict, desk.real(arm))
         pool = None if arm.mix is None else len(desk.pool(arm.mix)[0])
         self.cells.put(
             identity,
@@ -202,7 +220,7 @@ class Study:
                 "val": score,
                 "hyper": asdict(hyper),
                 "seconds": round(time.monotonic() - begun, 2),
-                "real": len(desk.everything if arm.ceiling else desk.train),
+                "real": len(desk.real(arm)),
                 "synthetic": pool,
                 "filter": desk.filtered.reasons if arm.mix and arm.mix.filtered and desk.filtered else None,
             },
@@ -229,12 +247,10 @@ class Study:
             return self.stand_in(scenario, seed)
 
         def open_gan(train: Labelled) -> tuple[synthetic.Make, Path | None]:
-            recipe = self.gan_recipe()
-            what = f"{scenario.name}, seed {seed}: GAN"
-            place = self.folder / "gans"
-            run = gan.found(self.task, train, recipe, seed, place)
+            run = self.gan_run(scenario, seed)
             if run is None:
-                with self.pace.unit("gan", what) as show:
+                recipe, place = self.gan_recipe(), self.folder / "gans"
+                with self.pace.unit("gan", f"{scenario.name}, seed {seed}: GAN") as show:
                     run = gan.train(
                         self.task, train, recipe, seed, place, report=lambda said: show(said.done)
                     )
@@ -242,13 +258,16 @@ class Study:
 
         return open_gan
 
+    def gan_run(self, scenario: Scenario, seed: int) -> Path | None:
+        """The run folder of the GAN of a scenario and a seed; None where it is to be trained."""
+        return gan.found(self._gan_identity(scenario, seed), self.folder / "gans")
+
     def gans(self) -> list[dict[str, Any]]:
         """Each GAN that is whole: scenario, seed, where it lies, how long it was trained."""
         told = []
         for scenario in self.scenarios:
             for seed in range(self.settings.seeds):
-                train = self.desk(scenario, seed).train
-                run = gan.found(self.task, train, self.gan_recipe(), seed, self.folder / "gans")
+                run = self.gan_run(scenario, seed)
                 if run is not None:
                     where = {
                         "scenario": scenario.name,
@@ -265,8 +284,14 @@ class Study:
             preset=self.settings.gan_preset,
             budget=self.settings.gan_budget,
             sets=sets,
+            origin=self.origin,
             device=str(self.device),
         )
+
+    def gan_config(self) -> RunConfig:
+        """All settings of a GAN of all training images; ConfigError for what there is none of."""
+        whole = self.gan_recipe().config(self.task, self.pool, Path("train.fgd"), 0)
+        return assemble.resolve(whole, gan.data_set(self.task, self.pool))
 
 
 def _choices(found: dict[str, Any]) -> Choices:

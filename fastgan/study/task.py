@@ -45,11 +45,15 @@ class Task:
         """Images of each class, or with each attribute."""
         return self.members(targets).sum(0).tolist()
 
-    def strata(self, targets: Tensor) -> Tensor:
-        """int64 [N] by which a split is balanced: the class, or the rarest attribute that an image has."""
-        if not self.multi:
-            return targets
+    def strata(self, targets: Tensor, family: Tensor | None = None) -> Tensor:
+        """int64 [N] by which a split is balanced: the class, or the rarest attribute that an image has.
+
+        family: int64 [N], of each image; then int64 [families], by the rarest class or attribute that is in each.
+        """
         has = self.members(targets)
-        rank = has.sum(0).argsort().argsort()  # 0: the rarest
-        ranked = torch.where(has, rank, self.outputs)
-        return ranked.min(1).values
+        if family is not None:
+            held = torch.zeros(int(family.max()) + 1, self.outputs, dtype=torch.int64)
+            has = held.index_add(0, family, has.long()) > 0
+        rarest_first = has.sum(0).argsort(stable=True)
+        ranked = torch.where(has, rarest_first.argsort(), self.outputs).min(1).values
+        return ranked if self.multi else rarest_first[ranked]

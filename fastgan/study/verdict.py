@@ -6,7 +6,8 @@
 - *hurt*: the arm with synthetic images that validation would choose is worse than the same arm without them, after
   Holm's correction.
 - *no evidence* otherwise; with it comes what does help.
-- *nothing to gain*: with all real images, or with no error at all, it would get better by less than WORTH points.
+- *nothing to gain*: with all real images it would get better by less than WORTH, or there are fewer errors than that.
+  Where all real images do worse, they are no ceiling, and nothing follows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +31,10 @@ class Against:
     best_p: float
     """Holm's"""
     same: Estimate
-    """Over the same arm without them"""
+    """Over the same arm without them, or over `best` where that one was not trained"""
     same_p: float
+    same_as: str
+    """Which of the two"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,19 +85,15 @@ def judge(
             f"Synthetic images help: {_points(shown.best)} {what} with {shown.arm!r} over the best arm without them, "
             f"{best!r}"
         )
-    elif (headroom is not None and headroom.high < WORTH) or 1 - mean[best] < WORTH:
+    elif (ceiling := _told_ceiling(headroom, best, what)) or 1 - mean[best] < WORTH:
         outcome = "nothing to gain"
-        more = (
-            f"all real images would give {_points(headroom)} {what} over {best!r}"
-            if headroom is not None and headroom.high < WORTH
-            else f"{best!r} makes {100 * (1 - mean[best]):.1f} % errors"
-        )
+        more = ceiling or f"{best!r} makes {100 * (1 - mean[best]):.1f} % errors"
         sentence = f"There is nothing to gain: {more}, and synthetic images give {_points(shown.best)}"
     elif shown.same_p < LEVEL and shown.same.mean < 0:
         outcome = "hurt"
         sentence = (
-            f"Synthetic images hurt here: {_points(shown.same)} {what} with {shown.arm!r} against the same without "
-            f"them; {simple}"
+            f"Synthetic images hurt here: {_points(shown.same)} {what} with {shown.arm!r} against "
+            f"{_same(shown, arms)}; {simple}"
         )
     else:
         sentence = (
@@ -113,12 +112,13 @@ def compare(
     """Each arm with synthetic images, not those without real ones, against `best` and against its like without."""
     mixed = [arm for arm in arms if arm.mix is not None and not arm.mix.alone]
     over_best = [paired(test[arm.name], test[best], grain) for arm in mixed]
-    same = [paired(test[arm.name], test[arm.beside if arm.beside in test else best], grain) for arm in mixed]
+    same_as = [arm.beside if arm.beside in test else best for arm in mixed]
+    same = [paired(test[arm.name], test[name], grain) for arm, name in zip(mixed, same_as, strict=True)]
     best_p = holm([found.p_value for found in over_best])
     same_p = holm([found.p_value for found in same])
     return [
-        Against(arm=arm.name, best=b, best_p=bp, same=s, same_p=sp)
-        for arm, b, bp, s, sp in zip(mixed, over_best, best_p, same, same_p, strict=True)
+        Against(arm=arm.name, best=b, best_p=bp, same=s, same_p=sp, same_as=name)
+        for arm, b, bp, s, sp, name in zip(mixed, over_best, best_p, same, same_p, same_as, strict=True)
     ]
 
 
@@ -131,6 +131,18 @@ def _headroom(
 ) -> Estimate | None:
     tops = [arm.name for arm in arms if arm.ceiling]
     return paired(test[max(tops, key=mean.__getitem__)], test[best], grain) if tops else None
+
+
+def _told_ceiling(headroom: Estimate | None, best: str, what: str) -> str:
+    """That all real images would not be worth the trouble; nothing where they would, or are no ceiling."""
+    if headroom is None or not -WORTH < headroom.mean <= headroom.high < WORTH:
+        return ""
+    return f"all real images would give {_points(headroom)} {what} over {best!r}"
+
+
+def _same(shown: Against, arms: Sequence[Arm]) -> str:
+    beside = next(arm.beside for arm in arms if arm.name == shown.arm)
+    return "the same without them" if shown.same_as == beside else repr(shown.same_as)
 
 
 def _gain(

@@ -10,6 +10,8 @@ arm's filter, where it has one.
 import csv
 import io
 import math
+from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,11 +67,11 @@ def write(study: "Study", finished: dict[str, Any], target: Path) -> Path:
 
 def _files(task: "Task", pool: "Labelled", folder: Path) -> list[dict[str, Any]]:
     """Write the images, and tell of each its file and what it shows."""
-    table, told = io.StringIO(newline=""), []
+    table, told, folders = io.StringIO(newline=""), [], _folders(task.names)
     lines = csv.writer(table)
     lines.writerow(["file", *task.names])
     for k, (image, wanted) in enumerate(zip(pool.images.numpy(), pool.targets.tolist(), strict=True)):
-        where = Path("images" if task.multi else _safe(task.names[wanted]), f"synthetic{k:06d}.png")
+        where = Path("images" if task.multi else folders[wanted], f"synthetic{k:06d}.png")
         (folder / where.parent).mkdir(exist_ok=True)
         (folder / where).write_bytes(png(image))
         if task.multi:
@@ -84,6 +86,12 @@ def _files(task: "Task", pool: "Labelled", folder: Path) -> list[dict[str, Any]]
     return told
 
 
-def _safe(name: str) -> str:
-    """A class name as a folder's."""
-    return "".join(c if c.isalnum() or c in "-_. " else "_" for c in name).strip(". ") or "_"
+def _folders(names: Sequence[str]) -> list[str]:
+    """Class names as folders', each its own, also where upper and lower case are the same."""
+    found: list[str] = []
+    for name in names:
+        safe = "".join(c if c.isalnum() or c in "-_. " else "_" for c in name).strip(". ") or "_"
+        taken = {other.lower() for other in found}
+        numbered = chain([safe], (f"{safe}_{k}" for k in count(2)))
+        found.append(next(one for one in numbered if one.lower() not in taken))
+    return found

@@ -106,6 +106,12 @@ def read_config(run: Path) -> RunConfig:
     return build(RunConfig, read_toml(run / "config.toml"))
 
 
+def training_images(run: Path) -> Path | None:
+    """The packed set that a run was trained on, or that it was packed from; None where neither is there any more."""
+    places = (run / "data.fgd", Path(read_config(run).data.source))
+    return next((place for place in places if place.suffix == ".fgd" and place.is_file()), None)
+
+
 def write_config(run: Path, config: RunConfig) -> None:
     """Write config.toml, whole or not at all."""
     with atomic_write(run / "config.toml") as temporary:

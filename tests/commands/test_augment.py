@@ -10,7 +10,7 @@ from PIL import Image
 
 from fastgan.commands.augment import command
 from fastgan.data.dataset import Dataset, content_hash
-from fastgan.errors import ConfigError, DataError, FastganError, OutputError
+from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError, OutputError
 from fastgan.study import desk, recipes, write
 from tests.study.conftest import TINY_GAN
 from tests.study.images import bars, bars_folder, bars_set
@@ -144,6 +144,12 @@ def alone(path: str) -> None:
         (["bars.fgd", "--write", "."], OutputError, "is there already: name a new folder"),
         (["bars.fgd", "--gan-preset", "best"], ConfigError, "unknown preset 'best'"),
         (["bars.fgd", "--gan-set", "train.batches=3"], ConfigError, "unknown setting train.batches"),
+        (
+            ["bars.fgd", "--gan-init-from", "nowhere"],
+            CheckpointError,
+            "nowhere is neither a training run nor",
+        ),
+        (["bars.fgd", "--near", "1.0", "--size", "20"], ConfigError, "--size 20 must be a power of two"),
         (["nowhere"], DataError, "nowhere"),
     ],
 )

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +16,15 @@ from safetensors.torch import load_file
 
 from fastgan.config import Duration, merge, preset
 from fastgan.data import open_dataset
-from fastgan.errors import FastganError
-from fastgan.study import cnn, filtering, gan, outcome, page, plan, report, write
+from fastgan.errors import ConfigError, FastganError
+from fastgan.study import filtering, gan, outcome, page, plan, report, transfer, write
 from fastgan.study.batches import Course
 from fastgan.study.desk import Desk
+from fastgan.study.exam import Exam
 from fastgan.study.labelled import Labelled
 from fastgan.study.scenarios import Scenario
 from fastgan.study.study import OutOfTimeError, Study
+from tests.study.test_transfer import backbone
 
 Make = Callable[..., Study]
 FEW = ("real", "classical", "synthetic x1")
@@ -34,31 +37,53 @@ def rows_of(images: torch.Tensor) -> set[bytes]:
 def test_neither_gan_nor_classifier_ever_sees_a_test_image(
     small: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Test and validation images are the canaries: whatever is trained on, or chosen by, is looked through for them."""
-    study = small(only=FEW, seeds=2)
-    trained: set[bytes] = set()
-    judged: set[bytes] = set()
-    batches, validate = Course.batches, Desk.validate
+    """Test and validation images are the canaries.
 
-    def spied(self: Course, *a: object) -> object:
+    Whatever is shown in a step, given to the pretrained network (heads, taps, the filter) or to a GAN is looked through
+    for them, but where a classifier is validated, and where it is examined.
+    """
+    monkeypatch.setattr(transfer, "open_backbone", lambda resolution: backbone())
+    study = small(only=(*FEW, "frozen transfer", "transfer", "synthetic x1 filtered"), transfer=True)
+    seen: dict[str, set[bytes]] = {"training": set(), "validation": set(), "exam": set()}
+    during = ["training"]
+
+    def meanwhile(phase: str, method: Callable) -> Callable:
+        def spied(*a: object) -> object:
+            during.append(phase)
+            try:
+                return method(*a)
+            finally:
+                during.pop()
+
+        return spied
+
+    batches, prepare = Course.batches, transfer.Backbone.prepare
+
+    def stepped(self: Course, *a: object) -> object:
         for batch in batches(self, *a):
-            trained.update(rows_of(batch.images))
+            seen["training"].update(rows_of(batch.images))
             yield batch
 
-    monkeypatch.setattr(Course, "batches", spied)
-    monkeypatch.setattr(
-        Desk, "validate", lambda self, p: judged.update(rows_of(self.val.images)) or validate(self, p)
-    )
+    def prepared(self: transfer.Backbone, images: torch.Tensor) -> torch.Tensor:
+        seen[during[-1]].update(rows_of(images))
+        return prepare(self, images)
+
+    monkeypatch.setattr(Course, "batches", stepped)
+    monkeypatch.setattr(transfer.Backbone, "prepare", prepared)
+    monkeypatch.setattr(Desk, "validate", meanwhile("validation", Desk.validate))
+    monkeypatch.setattr(Exam, "grade", meanwhile("exam", Exam.grade))
     study.run()
     gans = list(study.folder.glob("gans/*/train.fgd"))
     assert len(gans) == 2
     for file in gans:
-        trained |= rows_of(load_file(file)["images"])
+        seen["training"] |= rows_of(load_file(file)["images"])
     parts = {name: rows_of(study.data.images[rows]) for name, rows in study.split.parts().items()}
-    assert trained & parts["train"]
-    assert not trained & parts["test"]
-    assert not trained & parts["val"]
-    assert judged <= parts["val"]
+    assert seen["training"] & parts["train"]
+    assert not seen["training"] & parts["test"]
+    assert not seen["training"] & parts["val"]
+    assert seen["validation"]
+    assert seen["validation"] <= parts["val"]
+    assert seen["exam"] >= parts["test"]
 
 
 def test_a_gan_is_of_its_training_images_alone(small: Make) -> None:
@@ -75,8 +100,8 @@ def test_pairs_share_images_and_order(small: Make) -> None:
     study = small()
     first, again = (study.desk(study.scenarios[0], 1) for _ in range(2))
     assert torch.equal(first.train.images, again.train.images)
-    real = study.arms(study.scenarios[0])[0]
-    a, b = (next(desk.batches(real, "cnn")) for desk in (first, again))
+    real, classical = study.arms(study.scenarios[0])[:2]
+    a, b = (next(desk.batches(arm, "cnn")) for desk, arm in ((first, real), (again, classical)))
     assert torch.equal(a.images, b.images)
     assert not torch.equal(first.train.images, study.desk(study.scenarios[0], 0).train.images)
 
@@ -139,7 +164,7 @@ def test_an_arm_whose_filter_let_nothing_through_is_not_judged(
     monkeypatch.setattr(
         filtering,
         "judge",
-        lambda task, real, candidates, judges: filtering.Filtered(
+        lambda task, real, candidates, judges, near: filtering.Filtered(
             kept=torch.zeros(len(candidates), dtype=torch.bool), reasons={"another class": len(candidates)}
         ),
     )
@@ -169,7 +194,7 @@ def test_what_is_written_is_of_the_first_gan_that_passes_the_filter(
     first = study.desk(study.scenarios[0], 0).train
     allowed = [False, True]  # of the first seed, of the others
 
-    def judge(task: object, real: Labelled, candidates: Labelled, judges: object) -> filtering.Filtered:
+    def judge(task: object, real: Labelled, candidates: Labelled, *others: object) -> filtering.Filtered:
         kept = allowed[not torch.equal(real.images, first.images)]
         return filtering.Filtered(kept=torch.full((len(candidates),), kept), reasons={})
 
@@ -183,6 +208,11 @@ def test_what_is_written_is_of_the_first_gan_that_passes_the_filter(
         FastganError, match=r"no image passed the filter of 'synthetic x1 filtered'; train longer"
     ):
         write.write(study, finished, tmp_path / "none")
+
+
+def test_class_names_that_become_the_same_folder_are_told_apart() -> None:
+    names = ["a:b", "a?b", "A_B", "cat", "cat.", "..", "cat_2"]
+    assert write._folders(names) == ["a_b", "a_b_2", "A_B_3", "cat", "cat_2", "_", "cat_2_2"]
 
 
 def test_a_study_goes_on_where_it_was_stopped(small: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,11 +253,12 @@ def test_a_gan_that_was_interrupted_is_trained_on(small: Make, monkeypatch: pyte
             os.kill(os.getpid(), signal.SIGINT)
 
     place = study.folder / "gans"
+    known = gan.identity(study.task, desk.train, study.gan_recipe(), 0)
     with pytest.raises(gan.Stopped):
         gan.train(study.task, desk.train, study.gan_recipe(), 0, place, report=hurry)
-    assert gan.found(study.task, desk.train, study.gan_recipe(), 0, place) is None
+    assert gan.found(known, place) is None
     run = gan.train(study.task, desk.train, study.gan_recipe(), 0, place, report=lambda r: None)
-    assert gan.found(study.task, desk.train, study.gan_recipe(), 0, place) == run
+    assert gan.found(known, place) == run
     assert gan.facts(run)["cur_nimg"] == 64
     other = gan.identity(study.task, study.desk(study.scenarios[0], 1).train, study.gan_recipe(), 0)
     assert other[:16] != run.parent.name
@@ -265,6 +296,58 @@ def test_time_that_is_up_ends_it_with_what_is_there(small: Make) -> None:
     assert page.render(again, finished)
 
 
+def test_a_budget_decides_once_how_long_gans_are_trained(
+    small: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "SHORTEST", 1.0)
+
+    def planned(budget: float | None, **changes: object) -> tuple[Study, plan.Plan]:
+        study = small(only=("real", "synthetic x1"), **changes)
+        return study, plan.fit(study, budget, free_gan=True)
+
+    study, first = planned(25.0)
+    assert first.gan_seconds
+    assert 1 <= first.gan_seconds <= 12
+    assert f"2 GANs of {Duration(seconds=first.gan_seconds)}" in first.sentence
+    outcome.run(study, first)
+    trained = {path.name for path in study.folder.glob("gans/*")}
+    for budget in (25.0, 3600.0, None):
+        again, there = planned(budget)
+        assert there.sentence.startswith("everything is there already")
+        assert again.settings.gan_budget == Duration(seconds=first.gan_seconds)
+        assert [gan["seconds"] for gan in outcome.run(again, there)["gans"]]
+    assert {path.name for path in study.folder.glob("gans/*")} == trained
+    _, more = planned(3600.0, seeds=3)
+    assert f"2 classifiers and 1 GANs of {Duration(seconds=first.gan_seconds)} to train" in more.sentence
+    assert "GANs stay as long as an earlier budget made them" in more.sentence
+    own = small(only=("real", "synthetic x1"))
+    assert "2 classifiers and 2 GANs of 64img" in plan.fit(own, None, free_gan=False).sentence
+
+
+def test_gans_that_are_there_are_not_planned_again(small: Make) -> None:
+    small(only=("real", "synthetic x1")).run()
+    more = small(only=("real", "synthetic x1", "synthetic x1 filtered"))
+    assert "2 classifiers and 0 GANs" in plan.fit(more, None, free_gan=False).sentence
+
+
+def test_a_budget_bounds_gans_that_are_given_in_images(small: Make) -> None:
+    study = small(gan_budget=Duration(images=10_000_000))
+    with pytest.raises(ConfigError, match=r"--budget 60m is too short: .* with GANs of 10000kimg"):
+        plan.fit(study, 3600.0, free_gan=False)
+    assert not study.folder.exists()
+
+
+def test_no_gan_is_trained_for_its_picture(small: Make) -> None:
+    study = small(only=FEW)
+    study.run()
+    shutil.rmtree(study.folder / "gans")
+    again = small(only=FEW)
+    finished = outcome.run(again, plan.Plan(seconds=0.0, budget=0.0, sentence=""))
+    assert finished["complete"]
+    assert "synthetic images" in (study.folder / "report.html").read_text()
+    assert not list(study.folder.glob("gans/*"))
+
+
 def test_everything_is_kept_by_what_decides_over_it(small: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     study, other, scenario = small(), small(steps=13), Scenario(per_class=8)
     real, mixed = study.arms(scenario)[0], next(arm for arm in study.arms(scenario) if arm.mix)
@@ -276,4 +359,11 @@ def test_everything_is_kept_by_what_decides_over_it(small: Make, monkeypatch: py
     later = small()
     assert later.cells.name(later.identity(scenario, real, 0)) == names[0]
     assert later.cells.name(later.identity(scenario, mixed, 0)) != before, "a preset that says something else"
-    assert cnn.TRIALS[0] != cnn.TRIALS[1]
+    by_f1 = small(measure="macro_f1")
+    assert by_f1.cells.name(by_f1.identity(scenario, real, 0)) != names[0], "it is chosen by something else"
+    filtered = next(arm for arm in study.arms(scenario) if arm.mix and arm.mix.filtered)
+    kept = [study.cells.name(study.identity(scenario, arm, 0)) for arm in (real, filtered)]
+    monkeypatch.setattr(filtering, "RULES", (*filtering.RULES[:-1], 0.9))
+    now = [study.cells.name(study.identity(scenario, arm, 0)) for arm in (real, filtered)]
+    assert now[0] == kept[0]
+    assert now[1] != kept[1]

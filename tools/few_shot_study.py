@@ -7,6 +7,7 @@ against images of the set that no run was trained on; the last one is audited fo
 smaller training sets lie within the larger. "transfer" starts from the networks of a run on another set's largest
 training set, whose cost is a row of its own.
 
+OUT/study.json holds what all runs have in common, budget, moments, samples, sizes and sets: another call must agree.
 OUT/results.json gains a record with every finished run, and a run that is there is not repeated: stop it when you like
 (a run that was cut off goes on exactly), start it again, add seeds or sets. --write puts the table of all records
 between the two marks of a Markdown file. A run takes its budget and half a minute; there are as many as sets times
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -44,8 +45,10 @@ ARMS = {
     "ada": ["--preset", "small"],
     "projected": ["--preset", "projected"],
     "transfer": ["--preset", "demo", *DIFFAUG],
+    "few-shot": ["--preset", "few-shot"],
 }
-"""Options of `fastgan train`. All have the same generator; each has the settings that are known to suit it."""
+"""Options of `fastgan train`. Each has the settings that are known to suit it; all have the same generator but for
+"few-shot", which chooses its own, and its resolution, by the budget: scores compare where that is the sets' own."""
 
 
 @dataclass(frozen=True)
@@ -64,32 +67,72 @@ class Cell:
 
 
 class Study:
-    """The folder OUT: sets/, runs/, results.json."""
+    """The folder OUT: study.json, sets/, runs/, results.json."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.out: Path = arguments.out
         self.budget, self.points, self.samples = arguments.budget, arguments.points, arguments.count
         self.pretrain = arguments.pretrain or arguments.budget
-        self.sources = dict(name.split("=", 1) for name in arguments.set)
+        self.sources: dict[str, str] = dict(arguments.set)
         self.sizes: list[int] = arguments.sizes
+        self.arms: list[str] = arguments.arms
         self.file = self.out / "results.json"
         self.records: dict[str, Any] = json.loads(self.file.read_text()) if self.file.exists() else {}
 
-    def split(self) -> None:
-        """Write each set's training sets and its held-out images, once."""
-        largest = max(self.sizes)
-        for name, path in self.sources.items():
-            if (self.out / "sets" / f"{name}-held.fgd").exists():
-                continue
-            dataset = open_dataset(path)
-            if len(dataset) < largest + HELD_OUT // 2:
-                raise SystemExit(
-                    f"{name} has {len(dataset)} images: {largest} to train on and {HELD_OUT // 2} more are needed"
+    def begin(self) -> None:
+        """Settle what all runs of OUT have in common, or see that it is as it was; write the sets."""
+        datasets = {name: open_dataset(path) for name, path in self.sources.items()}
+        file = self.out / "study.json"
+        before: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        self.known = before.get("sets", {}) | {name: d.content_hash for name, d in datasets.items()}
+        now = {
+            "--budget": self.budget,
+            "--pretrain": self.pretrain,
+            "--points": self.points,
+            "-n": self.samples,
+        }
+        now |= {"--sizes": before.get("--sizes", self.sizes), "sets": self.known}
+        if before:
+            self._agree(before, now)
+        if "transfer" in self.arms and len(self.known) < 2:
+            others = ",".join(arm for arm in self.arms if arm != "transfer") or "plain"
+            _refuse(
+                f"transfer needs a second --set to come from: give one, or leave it out with --arms {others}"
+            )
+        self.largest = max(now["--sizes"])
+        for name, dataset in datasets.items():
+            if len(dataset) < self.largest + HELD_OUT // 2:
+                _refuse(
+                    f"{name} has {len(dataset)} images: {self.largest} to train on and {HELD_OUT // 2} more are needed"
                 )
-            order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
-            for size in sorted({*self.sizes, largest}):
-                self._part(dataset, order[:size], f"{name}-{size}")
-            self._part(dataset, order[largest:][:HELD_OUT], f"{name}-held")
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_json(file, now)
+        for name, dataset in datasets.items():
+            self._split(name, dataset, now["--sizes"])
+
+    def _agree(self, before: dict[str, Any], now: dict[str, Any]) -> None:
+        for what in ("--budget", "--pretrain", "--points", "-n"):
+            if before[what] != now[what]:
+                begun = f"{self.out} was begun with {what} {before[what]}, not {now[what]}"
+                _refuse(f"{begun}: go on with that, or name another folder")
+        for size in set(self.sizes) - set(before["--sizes"]):
+            begun = f"{self.out} was begun with --sizes {','.join(map(str, before['--sizes']))}"
+            _refuse(f"{begun}, and {size} is none of them: leave it out, or name another folder")
+        for name, found in before["sets"].items():
+            if self.known[name] != found:
+                begun = (
+                    f"{self.out} was begun with other images called {name} than those of {self.sources[name]}"
+                )
+                _refuse(f"{begun}: give these another name, or name another folder")
+
+    def _split(self, name: str, dataset: Dataset, sizes: Sequence[int]) -> None:
+        """Write a set's training sets and its held-out images, once."""
+        if (self.out / "sets" / f"{name}-held.fgd").exists():
+            return
+        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+        for size in sizes:
+            self._part(dataset, order[:size], f"{name}-{size}")
+        self._part(dataset, order[self.largest :][:HELD_OUT], f"{name}-held")
 
     def _part(self, dataset: Dataset, rows: torch.Tensor, name: str) -> None:
         images = dataset.images[rows.sort().values].clone()
@@ -127,10 +170,8 @@ class Study:
         print(f"{cell.key}: {last['kimg']:g} kimg, {last['seconds']:.0f} s, KID {last[KID]:.4f}", flush=True)
 
     def _source(self, cell: Cell) -> Cell:
-        others = [name for name in self.sources if name != cell.data]
-        if not others:
-            raise SystemExit("transfer needs a second --set to come from: give one, or leave the arm out")
-        return Cell(others[0], max(self.sizes), "source", cell.seed)
+        other = next(name for name in self.known if name != cell.data)
+        return Cell(other, self.largest, "source", cell.seed)
 
     def _part_of(self, budget: str) -> str:
         length = Duration.parse(budget)
@@ -296,6 +337,26 @@ def cells(names: Sequence[str], sizes: Sequence[int], arms: Sequence[str], seeds
         yield Cell(name, size, arm, seed)
 
 
+def _arms(text: str) -> list[str]:
+    arms = text.split(",")
+    for arm in arms:
+        if arm not in ARMS:
+            raise argparse.ArgumentTypeError(f"{arm!r} is none of {', '.join(ARMS)}")
+    return arms
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, source = text.partition("=")
+    if not (name and equals and source):
+        raise argparse.ArgumentTypeError(f"{text!r} must read NAME=SOURCE, as in faces=faces.fgd")
+    return name, source
+
+
+def _refuse(sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    raise SystemExit(2)
+
+
 def main() -> None:
     """Run what is missing, and write the table."""
     parser = argparse.ArgumentParser(
@@ -303,10 +364,10 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path)
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=SOURCE", help="a set of 64 px, RGB"
+        "--set", type=_named, action="append", default=[], metavar="NAME=SOURCE", help="a set of 64 px, RGB"
     )
     parser.add_argument("--sizes", type=lambda t: [int(s) for s in t.split(",")], default=list(SIZES))
-    parser.add_argument("--arms", type=lambda t: t.split(","), default=list(ARMS))
+    parser.add_argument("--arms", type=_arms, default=list(ARMS), help=f"of {','.join(ARMS)}  [all]")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--budget", default="5m", help="of each run: 5m, 20kimg  [5m]")
     parser.add_argument("--pretrain", help="budget of the runs to transfer from  [that of the others]")
@@ -316,7 +377,7 @@ def main() -> None:
     arguments = parser.parse_args()
     study = Study(arguments)
     if arguments.set:
-        study.split()
+        study.begin()
     for cell in cells(list(study.sources), study.sizes, arguments.arms, arguments.seeds):
         study.run(cell)
         if arguments.write:

@@ -106,7 +106,7 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
 
     from fastgan.commands._progress import display
     from fastgan.config import to_mapping, to_toml
-    from fastgan.training import distributed, folder
+    from fastgan.training import assemble, distributed, folder, transfer
     from fastgan.training import run as training
 
     with distributed.joined() as processes:
@@ -117,13 +117,16 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
                 return run, *_new_config(options, device)
             return run, _resumed_config(folder.existing(run), options), []
 
+        def resolved() -> str:
+            if run is None:
+                transfer.check(config.train)
+            return to_toml(to_mapping(assemble.resolve(config)))
+
         run, config, chosen = processes.first(settings)
         if dry_run:
-            from fastgan.training.assemble import resolve
-
-            resolved = processes.first(lambda: to_toml(to_mapping(resolve(config))))
+            text = processes.first(resolved)
             if processes.rank == 0:
-                click.echo("".join(f"# {line}\n" for line in chosen) + resolved, nl=False)
+                click.echo("".join(f"# {line}\n" for line in chosen) + text, nl=False)
             return
         with display(silent=processes.rank > 0) as show:
             for line in chosen:
@@ -204,9 +207,15 @@ def _few_shot(config: "RunConfig", given: dict[str, Any], device: str) -> tuple[
 
     data = config.data
     images, side = survey(data.source, fit=data.fit, split=data.split, kind=data.kind)
-    asked = given.get("model", {}).get("resolution")
-    gpu = pick_device(device).type == "cuda"
-    choices = few_shot.choose(images, side, config.train.budget, gpu=gpu, resolution=asked)
+    choices = few_shot.choose(
+        images,
+        side,
+        config.train.budget,
+        gpu=pick_device(device).type == "cuda",
+        resolution=given.get("model", {}).get("resolution"),
+        model=few_shot.settled(config.train.init_from, given.get("model", {})),
+        projected=config.discriminator.name == "projected",
+    )
     return few_shot.tables(choices), few_shot.notes(images, choices, given)
 
 
@@ -254,6 +263,12 @@ def _resumed_config(run: Path, options: dict[str, Any]) -> "RunConfig":
     for key in ("fit", "split", "kind"):
         if getattr(config.data, key) != getattr(before.data, key):
             raise click.UsageError(f"data.{key} belongs to a new run: the images of {run} are chosen already")
+    for key in ("init_from", "freeze_d", "tune_g", "thaw_kimg"):
+        if getattr(config.train, key) != getattr(before.train, key):
+            raise click.UsageError(
+                f"train.{key} = {getattr(config.train, key)} belongs to a new run: {run} goes on as it began, so begin "
+                f"another with --init-from {run}"
+            )
     return config
 
 

@@ -7,7 +7,7 @@ where it was interrupted, and can never be one that has seen other images.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,10 @@ class Recipe:
 
     def config(self, task: Task, train: Labelled, source: Path, seed: int) -> RunConfig:
         """All settings of a run on `train`, which lies in `source`."""
-        tables = preset(self.preset)
+        tables, given = preset(self.preset), dict(self.sets)
         if self.preset == few_shot.PRESET:
-            tables = merge(tables, self._chosen(train))
-        for name, table in self.sets:
-            tables = merge(tables, {name: table})
+            tables = merge(tables, self._chosen(train, given))
+        tables = merge(tables, given)
         own = {
             "data": {"source": str(source), "conditional": "attributes" if task.multi else "labels"},
             "train": {
@@ -64,15 +63,27 @@ class Recipe:
                 "grid_every": "1h",
                 "checkpoint_every": "60s",
                 "keep_checkpoints": 1,
-                "init_from": "" if self.origin is None else str(self.origin.path),
+                "init_from": self._init_from,
             },
         }
         return build(RunConfig, merge(tables, own))
 
-    def _chosen(self, train: Labelled) -> dict[str, Any]:
-        """What the preset few-shot chooses for these images, but at the size that classifiers see."""
-        gpu, side = pick_device(self.device).type == "cuda", train.images.shape[1]
-        choices = few_shot.choose(len(train), side, self.budget, gpu=gpu, resolution=side)
+    @property
+    def _init_from(self) -> str:
+        return "" if self.origin is None else str(self.origin.path)
+
+    def _chosen(self, train: Labelled, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What the preset few-shot chooses for these images and `given` settings, but at the size of the study."""
+        side = train.images.shape[1]
+        choices = few_shot.choose(
+            len(train),
+            side,
+            self.budget,
+            gpu=pick_device(self.device).type == "cuda",
+            resolution=side,
+            model=few_shot.settled(self._init_from, given.get("model", {})),
+            projected=given.get("discriminator", {}).get("name") == "projected",
+        )
         return few_shot.tables(choice for choice in choices if choice.key != "model.resolution")
 
 

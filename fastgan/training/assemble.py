@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,10 +18,11 @@ from fastgan.data import Dataset, Feed
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
 from fastgan.nn import ProjectedDiscriminator, projected, recompute_blocks, spectral_norm
+from fastgan.nn.projected import Features
 from fastgan.training import augmentation, conditions, graphs, growing, pretrained, thawing
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.objective import Penalty
-from fastgan.training.settings import LossConfig, RunConfig
+from fastgan.training.settings import DiscriminatorConfig, LossConfig, RunConfig
 from fastgan.training.trainer import Trainer
 
 
@@ -57,7 +59,7 @@ def resolve(config: RunConfig, dataset: Dataset | None = None) -> RunConfig:
             growing.check(config.train, options["resolution"])
     model = build(module.Config, options, "model")
     features = config.discriminator.features
-    if features.endswith(".onnx"):  # found again by a run that is resumed elsewhere
+    if pretrained.is_file(features):  # found again by a run that is resumed elsewhere
         features = str(Path(features).absolute())
     discriminator = replace(config.discriminator, features=features)
     return replace(config, model={"name": name, **to_mapping(model)}, discriminator=discriminator)
@@ -136,15 +138,35 @@ def _discriminator(config: RunConfig, module: ModuleType, model: Any, device: to
     if asked.name == "own":
         own: nn.Module = module.Discriminator(model)
         return own
-    network = pretrained.open_features(asked.features, device)
-    multiple = network.reductions[-1]
-    size = asked.size or projected.input_size(model.resolution, multiple)
-    require(
-        size % multiple == 0,
-        f"discriminator.size = {size} must be a multiple of {multiple} for {network.name}",
-    )
+    network = _features(asked, device)
+    size = asked.size or projected.input_size(model.resolution, network.reductions[-1])
     shared = {key: getattr(model, key) for key in ("img_channels", "classes", "attributes", "conditioning")}
     return ProjectedDiscriminator(network, size=size, width=asked.width, **shared)
+
+
+def _features(asked: DiscriminatorConfig, device: torch.device) -> Features:
+    network = pretrained.open_features(asked.features, device)
+    multiple = network.reductions[-1]
+    require(
+        asked.size is None or asked.size % multiple == 0,
+        f"discriminator.size = {asked.size} must be a multiple of {multiple} for {network.name}",
+    )
+    return network
+
+
+def check(config: RunConfig, resolution: Callable[[], int]) -> None:
+    """ConfigError for what `resolve` cannot see: whether there are such features, and such parts to freeze.
+
+    resolution: that of the images, asked for only where it matters: the number of blocks follows from it.
+    """
+    if config.discriminator.name == "projected":
+        _features(config.discriminator, torch.device("cpu"))
+    if config.train.freeze_d or config.train.tune_g != "all":
+        options = {"resolution": resolution(), **config.model}
+        module = models.load(options.pop("name"))
+        model = build(module.Config, options, "model")
+        with torch.device("meta"):  # no memory, and no random numbers
+            thawing.check(config.train, module.Generator(model), module.Discriminator(model))
 
 
 def make_trainer(

@@ -270,11 +270,21 @@ _RELEASED = ("format", "config", "cur_nimg", "resolution", "data", "versions")
 def load_networks(path: str | Path) -> dict[str, Tensor]:
     """The tensors g.*, d.* and g_ema.* of a run or checkpoint; of a release g_ema.*, all that it has."""
     path = Path(path)
-    if path.is_file() and not is_pointer(path):
+    if _is_release(path):
         return {f"g_ema.{name}": tensor for name, tensor in _read_release(path)[1].items()}
     folder = locate(path)
     read_state(folder)
     return _read_tensors(folder / "model.safetensors")
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """The state of a run, a checkpoint or a release: its `config`, and what else it says of itself."""
+    path = Path(path)
+    return _release_state(path) if _is_release(path) else read_state(locate(path))
+
+
+def _is_release(path: Path) -> bool:
+    return path.is_file() and not is_pointer(path)
 
 
 def load_generator(path: str | Path, *, ema: bool | float = True) -> tuple[nn.Module, dict[str, Any]]:
@@ -285,7 +295,7 @@ def load_generator(path: str | Path, *, ema: bool | float = True) -> tuple[nn.Mo
     Raises CheckpointError for whatever is missing, damaged or not ours.
     """
     path = Path(path)
-    if path.is_file() and not is_pointer(path):
+    if _is_release(path):
         if ema is not True:
             raise CheckpointError(f"{path} is a release: it holds the averaged generator alone")
         state, tensors = _read_release(path)
@@ -318,6 +328,11 @@ def _average(kimg: float, state: dict[str, Any], where: Path) -> str:
 
 
 def _read_release(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    state = _release_state(path)
+    return state, {k: tensor for k, tensor in _read_tensors(path).items() if not k.startswith(_CONDITIONS)}
+
+
+def _release_state(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -327,5 +342,4 @@ def _read_release(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(
             f"{path} was not written by fastgan: its metadata does not say what model it is"
         )
-    tensors = {k: tensor for k, tensor in _read_tensors(path).items() if not k.startswith(_CONDITIONS)}
-    return _checked(json.loads(metadata["fastgan"]), path), tensors
+    return _checked(json.loads(metadata["fastgan"]), path)

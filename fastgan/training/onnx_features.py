@@ -6,18 +6,20 @@ gradients.) The file takes [N, 3, H, W] and gives maps [N, C, h, w], each half a
 its images stands beside it, in NAME.json: {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}, of [0, 1].
 """
 
+import hashlib
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan.errors import ConfigError
-from fastgan.files import sha256_file
 from fastgan.nn.precision import compute_dtype
 
 _PROBE = 64  # pixels
@@ -27,26 +29,87 @@ Attributes = dict[str, Any]
 
 
 class OnnxFeatures:
-    """The maps of the network in `path`; see fastgan.nn.projected.Features. ConfigError for what cannot be used."""
+    """The maps of the network in `path`; see fastgan.nn.projected.Features. ConfigError for what cannot be used.
+
+    Each is divided by about its standard deviation on `probe`, so that those who mix them mix them evenly.
+    """
 
     channels: tuple[int, ...]
     reductions: tuple[int, ...]
+    _by_dtype: dict[torch.dtype, dict[str, Tensor]]
 
     def __init__(self, path: Path, device: torch.device) -> None:
         if not path.is_file():
             raise ConfigError(f"discriminator.features = {str(path)!r} does not exist, or is not a file")
-        self.name, self.sha256 = path.name, sha256_file(path)
-        self._mean, self._std = (value.to(device).view(1, -1, 1, 1) for value in _settings(path))
-        self._read(path, device)
-        with torch.no_grad():
-            try:
-                maps = self(torch.zeros(1, 3, _PROBE, _PROBE, device=device))
-            except (RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:
-                raise ConfigError(
-                    f"{path} cannot take images [N, 3, H, W] ({str(error).splitlines()[0]})"
-                ) from error
+        self._mean, self._std = (value.view(1, -1, 1, 1) for value in _settings(path))
+        graph = _graph(path)
+        self._read(path, graph)
+        self.name, self.sha256 = path.name, self._sha256(graph)
+        self._measure(path)  # where it was read, on the CPU: every device divides by the same numbers
+        self._mean, self._std = self._mean.to(device), self._std.to(device)
+        full = self._by_dtype[torch.float32]
+        self._by_dtype = {torch.float32: {name: tensor.to(device) for name, tensor in full.items()}}
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """[N, 3, S, S] in [-1, 1] -> the graph's outputs, in the autocast dtype."""
+        return [m / spread for m, spread in zip(self._maps(images), self.spread, strict=True)]
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        dtype = compute_dtype(images)
+        x = ((images + 1) / 2 - self._mean.to(images.dtype)) / self._std.to(images.dtype)
+        values = dict(self._weights(dtype))
+        values[self._input] = x.to(dtype, memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, enabled=False):
+            for run, inputs, output, attributes in self._nodes:
+                values[output] = run([values[name] if name else None for name in inputs], attributes)
+        return [values[name] for name in self._outputs]
+
+    def _read(self, path: Path, graph: Any) -> None:
+        unknown = sorted({node.op_type for node in graph.node} - {*_OPERATORS, "Constant"})
+        if unknown:
+            raise ConfigError(
+                f"{path} has operators that are not known here ({', '.join(unknown)}): export a network of "
+                f"convolutions, with no other operators than {', '.join(sorted(_OPERATORS))}"
+            )
+        constants = dict(_constants(path, graph))
+        full = {name: torch.from_numpy(value.copy()) for name, value in constants.items()}
+        inputs = [i.name for i in graph.input if i.name not in full]
+        if len(inputs) != 1:
+            found = f"{len(inputs)} inputs ({', '.join(inputs)})" if inputs else "no input"
+            raise ConfigError(f"{path} has {found}: export a network that takes images [N, 3, H, W] alone")
+        self._input, self._outputs = inputs[0], [output.name for output in graph.output]
+        self._nodes: list[tuple[Callable[..., Tensor], list[str], str, Attributes]] = [
+            (_OPERATORS[node.op_type], list(node.input), node.output[0], _attributes(node))
+            for node in graph.node
+            if node.op_type != "Constant"
+        ]
+        self._by_dtype = {torch.float32: full}
+
+    def _sha256(self, graph: Any) -> str:
+        """Of all that the maps follow from, wherever it is written: the file, its .data, the .json beside it."""
+        nodes = [
+            (n.op_type, [*n.input], [*n.output], sorted(_attributes(n).items(), key=lambda item: item[0]))
+            for n in graph.node
+            if n.op_type != "Constant"
+        ]
+        found = hashlib.sha256(repr((self._input, self._outputs, nodes)).encode())
+        settings = {" mean": self._mean, " std": self._std}
+        for name, tensor in sorted((settings | self._by_dtype[torch.float32]).items()):
+            found.update(f"{name} {tensor.dtype} {[*tensor.shape]} ".encode())
+            found.update(tensor.contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+    def _measure(self, path: Path) -> None:
+        """`channels`, `reductions` and `spread`, from the maps of the probe."""
+        try:
+            with torch.no_grad():
+                maps = self._maps(probe())
+        except (RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{path} cannot take images [N, 3, H, W] ({str(error).splitlines()[0]})"
+            ) from error
         if any(m.ndim != 4 for m in maps) or not 2 <= len(maps) <= 6:
-            shapes = ", ".join(str([*m.shape]) for m in maps)
+            shapes = ", ".join(f"[{', '.join(['N', *map(str, m.shape[1:])])}]" for m in maps)
             raise ConfigError(
                 f"{path} gives {shapes}: its outputs must be 2 to 6 feature maps [N, C, h, w], from fine to coarse"
             )
@@ -58,49 +121,81 @@ class OnnxFeatures:
             )
         self.channels = tuple(m.shape[1] for m in maps)
         self.reductions = tuple(_PROBE // side for side in sides)
-
-    def __call__(self, images: Tensor) -> list[Tensor]:
-        """[N, 3, S, S] in [-1, 1] -> the graph's outputs, in the autocast dtype."""
-        dtype = compute_dtype(images)
-        x = ((images + 1) / 2 - self._mean.to(images.dtype)) / self._std.to(images.dtype)
-        values = dict(self._weights(dtype))
-        values[self._input] = x.to(dtype, memory_format=torch.channels_last)
-        with torch.autocast(images.device.type, enabled=False):
-            for run, inputs, output, attributes in self._nodes:
-                values[output] = run([values[name] if name else None for name in inputs], attributes)
-        return [values[name] for name in self._outputs]
-
-    def _read(self, path: Path, device: torch.device) -> None:
-        import onnx
-
-        try:
-            model = onnx.load(path)
-        except Exception as error:  # protobuf's exceptions share no base class but this
-            raise ConfigError(f"{path} is not a whole ONNX model ({str(error).splitlines()[0]})") from error
-        graph, convert = model.graph, onnx.numpy_helper.to_array
-        full = {i.name: torch.from_numpy(convert(i).copy()).to(device) for i in graph.initializer}
-        unknown = sorted({node.op_type for node in graph.node} - {*_OPERATORS, "Constant"})
-        if unknown:
-            raise ConfigError(
-                f"{path} has operators that are not known here ({', '.join(unknown)}): export a network of "
-                f"convolutions, with no other operators than {', '.join(sorted(_OPERATORS))}"
-            )
-        self._nodes: list[tuple[Callable[..., Tensor], list[str], str, Attributes]] = []
-        for node in graph.node:
-            attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-            if node.op_type == "Constant":
-                full[node.output[0]] = torch.from_numpy(convert(attributes["value"]).copy()).to(device)
-            else:
-                self._nodes.append((_OPERATORS[node.op_type], list(node.input), node.output[0], attributes))
-        self._input = next(i.name for i in graph.input if i.name not in full)
-        self._outputs = [output.name for output in graph.output]
-        self._by_dtype: dict[torch.dtype, dict[str, Tensor]] = {torch.float32: full}
+        # To two digits: what a sum of other threads, or of another torch, rounds otherwise changes nothing.
+        self.spread = tuple(float(f"{m.double().std().item():.1e}") for m in maps)
+        for k, spread in enumerate(self.spread, start=1):
+            if not (math.isfinite(spread) and spread > 0):
+                values = "the same value everywhere" if spread == 0 else "values that are not finite"
+                raise ConfigError(
+                    f"{path} gives {values} in map {k} of {len(maps)}: export a trained network"
+                )
 
     def _weights(self, dtype: torch.dtype) -> dict[str, Tensor]:
         if dtype not in self._by_dtype:
             full = self._by_dtype[torch.float32]
             self._by_dtype[dtype] = {n: t.to(dtype) if t.is_floating_point() else t for n, t in full.items()}
         return self._by_dtype[dtype]
+
+
+def probe() -> Tensor:
+    """Images float32 [8, 3, 64, 64] in [-1, 1], always the same: noise of all scales alike, as photographs."""
+    random = torch.Generator().manual_seed(0)
+    octaves = [torch.randn(8, 3, side, side, generator=random) for side in (2, 4, 8, 16, 32, _PROBE)]
+    layers = [F.interpolate(octave, (_PROBE, _PROBE), mode="bilinear") for octave in octaves]
+    return torch.stack(layers).sum(0).mul(0.3).clamp(-1, 1)
+
+
+def _graph(path: Path) -> Any:
+    """The graph in `path`, with the weights that lie in a file of their own."""
+    import onnx
+
+    try:
+        graph = onnx.load(path).graph
+    except Exception as error:  # protobuf's exceptions share no base class but this
+        raise ConfigError(f"{path} is not a whole ONNX model ({str(error).splitlines()[0]})") from error
+    if not graph.node:
+        raise ConfigError(f"{path} is not a whole ONNX model (its graph is empty)")
+    return graph
+
+
+def _attributes(node: Any) -> Attributes:
+    from onnx.helper import get_attribute_value
+
+    found = {a.name: get_attribute_value(a) for a in node.attribute}
+    return {
+        name: value if isinstance(value, bytes | int | float) else [*value] for name, value in found.items()
+    }
+
+
+def _constants(path: Path, graph: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and value of each initialiser and Constant, floats of any width in float32."""
+    from onnx.numpy_helper import to_array
+
+    for tensor in graph.initializer:
+        yield tensor.name, _plain(to_array(tensor))
+    for node in (n for n in graph.node if n.op_type == "Constant"):
+        attribute = node.attribute[0]
+        if attribute.name not in _NUMBERS:
+            raise ConfigError(
+                f"{path} has a Constant of {attribute.name}, which is no number: export it without"
+            )
+        kind, field = _NUMBERS[attribute.name]
+        value = getattr(attribute, field)
+        yield node.output[0], _plain(to_array(value) if field == "t" else np.array(value, kind))
+
+
+_NUMBERS: dict[str, tuple[type, str]] = {
+    "value": (np.generic, "t"),
+    "value_float": (np.float32, "f"),
+    "value_floats": (np.float32, "floats"),
+    "value_int": (np.int64, "i"),
+    "value_ints": (np.int64, "ints"),
+}
+"""The numeric forms of a Constant: dtype, and the field of its attribute."""
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    return array if array.dtype.kind in "iub" else array.astype(np.float32)
 
 
 def _settings(path: Path) -> tuple[Tensor, Tensor]:
@@ -112,8 +207,10 @@ def _settings(path: Path) -> tuple[Tensor, Tensor]:
         raise ConfigError(
             f"{path} does not say how it wants its images: write {beside.name} beside it, such as {_EXAMPLE}"
         ) from error
-    if len(mean) != 3 or len(std) != 3 or not (std > 0).all():
+    if len(mean) != 3 or len(std) != 3:
         raise ConfigError(f"{beside} must have three numbers in mean and in std, as in {_EXAMPLE}")
+    if not (mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
+        raise ConfigError(f"{beside} must have finite numbers, and in std above 0, as in {_EXAMPLE}")
     return mean, std
 
 
@@ -140,14 +237,20 @@ def _conv(inputs: list[Tensor], a: Attributes) -> Tensor:
 
 def _pool(inputs: list[Tensor], a: Attributes, *, largest: bool) -> Tensor:
     x, kernel = inputs[0], a["kernel_shape"]
-    around = _padding(a, x.shape[-1], kernel[0])
+    stride, dilation, round_up = (
+        a.get("strides", [1, 1]),
+        a.get("dilations", [1, 1]),
+        bool(a.get("ceil_mode", 0)),
+    )
+    around = _padding(a, x.shape[-1], dilation[0] * (kernel[0] - 1) + 1)
     if any(around):  # averages count what is padded only where they are told to
         if not largest and not a.get("count_include_pad", 0):
             raise ValueError("AveragePool that leaves out what is padded")
         x = F.pad(x, around, value=float("-inf") if largest else 0.0)
-    stride, round_up = a.get("strides", kernel), bool(a.get("ceil_mode", 0))
     if largest:
-        return F.max_pool2d(x, kernel, stride, ceil_mode=round_up)
+        return F.max_pool2d(x, kernel, stride, dilation=dilation, ceil_mode=round_up)
+    if any(step != 1 for step in dilation):
+        raise ValueError("AveragePool with dilations")
     return F.avg_pool2d(x, kernel, stride, ceil_mode=round_up)
 
 

@@ -24,7 +24,7 @@ def open_features(spec: str, device: torch.device) -> Features:
     """The network called `spec` on `device`. ConfigError where it is unknown, missing or damaged."""
     if spec == RANDOM:
         return RandomFeatures(device)
-    if Path(spec).suffix.lower() == ".onnx":
+    if is_file(spec):
         from fastgan.training.onnx_features import OnnxFeatures
 
         return OnnxFeatures(Path(spec), device)
@@ -35,6 +35,11 @@ def open_features(spec: str, device: torch.device) -> Features:
         )
     state: dict[str, Any] = torch.load(_published(), map_location="cpu", weights_only=True)
     return EffnetLite0(state, SHA256, device)
+
+
+def is_file(spec: str) -> bool:
+    """Whether `spec` is the path of a network rather than a name."""
+    return Path(spec).suffix.lower() == ".onnx"
 
 
 class RandomFeatures:
@@ -88,10 +93,22 @@ def identity(discriminator: nn.Module) -> dict[str, str] | None:
 
 def check_same(discriminator: nn.Module, state: Mapping[str, Any], where: Path) -> None:
     """CheckpointError unless the discriminator of a checkpoint's `state` was trained on this one's features."""
-    ours, theirs = identity(discriminator), state.get("features")
-    if ours is not None and theirs is not None and theirs != ours:
+    apart = difference(discriminator, state.get("features"))
+    if apart is not None:
         raise CheckpointError(
-            f"the discriminator in {where} was trained on the features of {theirs['name']} (SHA-256 "
-            f"{theirs['sha256'][:12]}), and these are {ours['name']} ({ours['sha256'][:12]}): give the same network "
-            "with --set discriminator.features=..."
+            f"the discriminator in {where} was {apart}: give the same network with --set discriminator.features=..."
         )
+
+
+def difference(discriminator: nn.Module, theirs: Mapping[str, str] | None) -> str | None:
+    """That a discriminator of the identity `theirs` saw other features than this one, in words; None where it did not.
+
+    What a network is called is no part of what it is: files are renamed.
+    """
+    ours = identity(discriminator)
+    if ours is None or theirs is None or theirs["sha256"] == ours["sha256"]:
+        return None
+    return (
+        f"trained on the features of {theirs['name']} (SHA-256 {theirs['sha256'][:12]}), and these are "
+        f"{ours['name']} ({ours['sha256'][:12]})"
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from fastgan.config import Duration
-from fastgan.data import Dataset, Feed, open_dataset, pack
+from fastgan.data import Dataset, Feed, open_dataset, pack, survey
 from fastgan.errors import ConfigError, DataError
 from fastgan.training import (
     assemble,
@@ -26,7 +26,7 @@ from fastgan.training import (
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.evaluation import Evaluate
 from fastgan.training.session import Note, Session
-from fastgan.training.settings import RunConfig, TrainConfig
+from fastgan.training.settings import DataConfig, RunConfig, TrainConfig
 from fastgan.training.state import machine
 from fastgan.training.trainer import Trainer
 
@@ -51,7 +51,10 @@ def new(
     """Begin a run in a new folder, which disappears again when it cannot begin (bad data, impossible settings)."""
 
     def check() -> torch.device:
-        assemble.resolve(config)  # names and settings are refused before any image is read
+        # Names, settings and what they name are refused before any image is packed.
+        assemble.resolve(config)
+        transfer.check(config.train)
+        assemble.check(config, lambda: _side(config.data))
         shares.check(config.train.batch, processes.size, config.train.accumulate)
         return assemble.pick_device(device, processes)
 
@@ -111,9 +114,8 @@ def _prepare(
     evaluator: MakeEvaluate | None,
 ) -> Session:
     begins_from = config.train.init_from if loaded is None else ""
-    networks = (
-        checkpoint.load_networks(begins_from) if begins_from else None
-    )  # refused before images are read
+    # Refused before images are read
+    networks = checkpoint.load_networks(begins_from) if begins_from else None
     dataset = processes.in_turn(lambda: _data(run, config, note, progress))
     _check_same_data(run, dataset, loaded)
     config = assemble.resolve(config, dataset)
@@ -153,7 +155,8 @@ def _prepare(
     chosen = processes.first(lambda: precision.choose(asked, device, make_to_measure, note))
     trainer = processes.in_turn(lambda: assemble.make_trainer(config, feed, device, chosen, processes))
     if networks is not None:
-        for text in transfer.initialise(trainer, networks, begins_from):
+        features = checkpoint.describe(begins_from).get("features")
+        for text in transfer.initialise(trainer, networks, begins_from, features=features):
             note(text)
     seconds = 0.0
     if loaded is not None:
@@ -190,16 +193,15 @@ def _data(run: Path, config: RunConfig, note: Note, progress: DataProgress | Non
     if (run / "data.fgd").exists():
         return open_dataset(run / "data.fgd")
     data, size, channels = config.data, config.model.get("resolution"), config.model.get("img_channels")
-    if not data.source:
-        raise ConfigError("no images to train on: name a folder, a zip or an .fgd file")
-    if Path(data.source).suffix.lower() == ".fgd":
-        dataset = open_dataset(data.source, fit=data.fit, split=data.split, kind=data.kind)
+    source = _source(data)
+    if Path(source).suffix.lower() == ".fgd":
+        dataset = open_dataset(source, fit=data.fit, split=data.split, kind=data.kind)
         if dataset.resolution == (size or dataset.resolution) and dataset.channels == (
             channels or dataset.channels
         ):
             return dataset
     dataset = pack(
-        data.source,
+        source,
         run / "data.fgd",
         resolution=size,
         channels=channels,
@@ -218,6 +220,17 @@ def _data(run: Path, config: RunConfig, note: Note, progress: DataProgress | Non
             f"skipped {len(dataset.bad) - _NAMED} more: fastgan data info --json {run / 'data.fgd'} names them all"
         )
     return dataset
+
+
+def _side(data: DataConfig) -> int:
+    """The side that the images will have where no setting says it."""
+    return survey(_source(data), fit=data.fit, split=data.split, kind=data.kind)[1]
+
+
+def _source(data: DataConfig) -> str:
+    if not data.source:
+        raise ConfigError("no images to train on: name a folder, a zip or an .fgd file")
+    return data.source
 
 
 def _check_same_data(run: Path, dataset: Dataset, loaded: checkpoint.Checkpoint | None) -> None:

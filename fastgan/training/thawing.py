@@ -53,6 +53,14 @@ def plan(
     return frozen
 
 
+def check(train: TrainConfig, generator: nn.Module, discriminator: nn.Module) -> None:
+    """ConfigError where these networks lack what train.freeze_d and train.tune_g ask for."""
+    if train.freeze_d:
+        _blocks(discriminator, train.freeze_d)
+    if train.tune_g != "all":
+        _tuned(generator, train.tune_g)
+
+
 def held(frozen: Iterable[Frozen], cur_nimg: int) -> set[nn.Parameter]:
     """The parameters that the iteration at `cur_nimg` leaves as they are."""
     return set(chain.from_iterable(part.parameters for part in frozen if cur_nimg < part.until))
@@ -97,11 +105,7 @@ def _first_blocks(
     The blocks are those of `discriminator.blocks` or `.stages`, in the order in which an image passes them, which is
     seen by sending one through: some models count them from the image, others from the logit.
     """
-    blocks = list(getattr(discriminator, "blocks", getattr(discriminator, "stages", ())))
-    require(
-        count <= len(blocks),
-        f"train.freeze_d = {count} is too much: this discriminator has {len(blocks)} blocks",
-    )
+    blocks = _blocks(discriminator, count)
     met: list[list[nn.Module]] = [[]]
 
     def meet(module: nn.Module, _: object) -> None:
@@ -116,3 +120,13 @@ def _first_blocks(
     for handle in handles:
         handle.remove()
     return [[p for module in group for p in module.parameters(recurse=False)] for group in met[:count]]
+
+
+def _blocks(discriminator: nn.Module, count: int) -> list[nn.Module]:
+    """The blocks of `discriminator`; ConfigError where there are fewer than `count`."""
+    blocks = list(getattr(discriminator, "blocks", getattr(discriminator, "stages", ())))
+    require(
+        count <= len(blocks),
+        f"train.freeze_d = {count} is too much: this discriminator has {len(blocks)} blocks",
+    )
+    return blocks

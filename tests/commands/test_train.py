@@ -187,7 +187,7 @@ def test_a_run_starts_from_another_resolution_and_says_what_it_took(images, tmp_
     sets = TINY["stylegan"]
     shared = ["--preset", "stylegan", *length]
     here(*arguments(images, "--out", tmp_path / "small", "--resolution", 8, *shared, sets=sets))
-    options = ["--resolution", 16, "--init-from", tmp_path / "small", "--freeze-d", 1, *shared]
+    options = ["--resolution", 16, "--init-from", tmp_path / "small", *shared]
     result = CliRunner().invoke(
         command, arguments(images, "--out", tmp_path / "large", *options, sets=sets), catch_exceptions=False
     )
@@ -196,6 +196,10 @@ def test_a_run_starts_from_another_resolution_and_says_what_it_took(images, tmp_
         r"generator takes \d+ of its \d+ tensors from .*small; as initialised stay .* more", result.output
     )
     assert re.search(r"discriminator takes \d+ of its \d+ tensors", result.output)
+    frozen = arguments(images, "--out", tmp_path / "third", *options, "--freeze-d", 1, sets=sets)
+    assert re.search(
+        r"train.freeze_d would freeze \S+\.2\.\S+ \(absent there\).* leave out --freeze-d", refuse(*frozen)
+    )
     sentence = refuse(images, "--out", tmp_path / "third", "--init-from", tmp_path / "absent")
     assert "absent is neither a training run nor a checkpoint" in sentence
     assert not (tmp_path / "third").exists()
@@ -295,9 +299,22 @@ def test_resume_takes_no_options_of_a_new_run(trained, option):
     assert f"{option[0]} belongs to a new run" in result.output
 
 
+@pytest.mark.parametrize("change", ["freeze_d=1", "tune_g=mapping", "init_from=elsewhere"])
+def test_what_is_frozen_is_settled_when_a_run_begins(trained, change):
+    result = CliRunner().invoke(
+        command, ["--resume", str(trained), "--budget", "32img", "--set", f"train.{change}"]
+    )
+    assert result.exit_code == 2
+    key, _, value = change.partition("=")
+    assert f"train.{key} = {value} belongs to a new run" in " ".join(result.output.split())
+
+
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
+        (["--freeze-d", "2"], "train.freeze_d = 2 freezes what a network has learnt"),
+        (["--tune-g", "norms"], "leave out --tune-g"),
+        (["--freeze-d", "2", "--dry-run"], "add --init-from RUN"),
         (["--preset", "biggan"], "unknown preset 'biggan'; there are dcgan"),
         (["--set", "train.bacth=3"], "unknown setting train.bacth (did you mean train.batch)"),
         (["--set", "train.batch=-3"], "train.batch = -3 must be 1 or more"),

@@ -7,6 +7,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
+
+from fastgan.data.dataset import Dataset, content_hash
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +22,62 @@ def study() -> ModuleType:
     sys.modules["few_shot_study"] = module
     spec.loader.exec_module(module)
     return module
+
+
+def packed(folder: Path, name: str, seed: int = 0) -> str:
+    images = torch.randint(
+        0, 256, (520, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
+    path = folder / f"{name}-{seed}.fgd"
+    Dataset(images=images, content_hash=content_hash(images)).save(path)
+    return f"{name}={path}"
+
+
+def call(study: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> list[str]:
+    """The runs that a call of the tool would make."""
+    made: list[str] = []
+    monkeypatch.setattr(study.Study, "run", lambda self, cell: made.append(cell.key))
+    monkeypatch.setattr(sys, "argv", ["few_shot_study.py", *map(str, arguments)])
+    study.main()
+    return made
+
+
+def test_arms_that_there_are_not_are_refused(
+    study: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        call(study, monkeypatch, tmp_path / "out", "--arms", "plain,difaug")
+    assert "'difaug' is none of plain, diffaug, ada, projected, transfer, few-shot" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        call(study, monkeypatch, tmp_path / "out", "--set", "faces.fgd")
+    assert "'faces.fgd' must read NAME=SOURCE" in capsys.readouterr().err
+
+
+def test_a_study_goes_on_as_it_was_begun(
+    study: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faces, out = packed(tmp_path, "faces"), tmp_path / "out"
+    begun = [out, "--set", faces, "--sizes", "10,20", "--arms", "plain,few-shot", "--seeds", 1]
+    keys = ["faces-10-plain-0", "faces-10-few-shot-0", "faces-20-plain-0", "faces-20-few-shot-0"]
+    assert call(study, monkeypatch, *begun) == keys
+    assert call(study, monkeypatch, *begun, "--sizes", "10") == keys[:2]
+    other = packed(tmp_path, "faces", seed=1)
+    for change, sentence in (
+        (("--budget", "80s"), "was begun with --budget 5m, not 80s: go on with that, or name another folder"),
+        (("-n", 500), "was begun with -n 1000, not 500"),
+        (("--points", 2), "was begun with --points 4, not 2"),
+        (("--sizes", "10,15"), "was begun with --sizes 10,20, and 15 is none of them"),
+        (("--set", other), "was begun with other images called faces than those of"),
+        (
+            ("--arms", "ada,transfer"),
+            "transfer needs a second --set to come from: give one, or leave it out with --arms ada",
+        ),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            call(study, monkeypatch, *begun, *change)
+        assert sentence in capsys.readouterr().err
+    emoji = packed(tmp_path, "emoji", seed=2)
+    assert call(study, monkeypatch, *begun, "--set", emoji)[0] == keys[0]
 
 
 def record(study: ModuleType, arm: str, kids: list[float], seed: int = 0) -> dict[str, Any]:

@@ -2,13 +2,17 @@
 
 import json
 
+import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 from fastgan.errors import ConfigError
 from fastgan.nn import ProjectedDiscriminator
-from fastgan.training.onnx_features import OnnxFeatures
+from fastgan.training.onnx_features import OnnxFeatures, probe
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:torch.*", "ignore:You are using the legacy"
@@ -64,8 +68,133 @@ def test_a_file_gives_the_maps_of_its_network(tower, tmp_path, device):
     images = torch.rand(2, 3, 64, 64, device=device) * 2 - 1
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in ([0.5, 0.4, 0.3], [0.2, 0.3, 0.4]))
     expected = tower.to(device)(((images + 1) / 2 - mean) / std)
-    for ours, theirs in zip(features(images), expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    for ours, theirs, spread in zip(features(images), expected, features.spread, strict=True):
+        torch.testing.assert_close(ours * spread, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_maps_are_brought_to_the_same_spread_wherever_and_whenever_they_are_opened(tower, tmp_path, device):
+    tower.down.weight *= 1000
+    path = export(tmp_path, tower)
+    features, again = OnnxFeatures(path, device), OnnxFeatures(path, torch.device("cpu"))
+    assert features.spread == again.spread
+    assert features.spread[1] > 100 * features.spread[0]
+    for m in features(probe().to(device)):
+        assert m.std().item() == pytest.approx(1, abs=0.06)
+    nn.init.zeros_(tower.down.weight)
+    nn.init.zeros_(tower.down.bias)
+    with pytest.raises(ConfigError, match="gives the same value everywhere in map 2 of 2"):
+        OnnxFeatures(export(tmp_path, tower), device)
+
+
+def two_files(path, network):
+    """As newer exporters write them: the graph in one file, weights in another."""
+    torch.onnx.export(network.eval(), (torch.randn(1, 3, 64, 64),), path, dynamo=False, input_names=["x"])
+    model = onnx.load(path)
+    path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # it would be appended to
+    onnx.save(model, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=0)
+    path.with_suffix(".json").write_text('{"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]}')
+
+
+def test_a_network_is_known_by_its_weights_and_by_how_it_wants_its_images(tower, tmp_path, device):
+    path = tmp_path / "net.onnx"
+    two_files(path, tower)
+    written, before = path.read_bytes(), OnnxFeatures(path, device).sha256
+    path.rename(tmp_path / "renamed.onnx")
+    path.with_suffix(".json").rename(tmp_path / "renamed.json")
+    assert OnnxFeatures(tmp_path / "renamed.onnx", device).sha256 == before
+    tower.down.weight[0, 0, 0, 0] += 1
+    two_files(path, tower)
+    assert path.read_bytes() == written
+    other = OnnxFeatures(path, device).sha256
+    path.with_suffix(".json").write_text('{"mean": [0.5, 0.5, 0.4], "std": [0.2, 0.2, 0.2]}')
+    assert len({before, other, OnnxFeatures(path, device).sha256}) == 3
+
+
+def handmade(folder, *nodes, inputs=("x",)):
+    """A file whose `nodes` make "coarse" of "fine"."""
+    shapes = {"stem": (4, 3, 3, 3), "down": (4, 4, 3, 3)}
+    values = np.random.default_rng(0)
+    initialisers = [
+        numpy_helper.from_array(values.normal(size=shape).astype(np.float32), name)
+        for name, shape in shapes.items()
+    ]
+    halves = {"strides": [2, 2], "pads": [1] * 4}
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "stem"], ["fine"], **halves), *nodes],
+        "handmade",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3, "h", "w"]) for name in inputs],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("fine", "coarse")],
+        initialisers,
+    )
+    path = folder / "handmade.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9), path)
+    path.with_suffix(".json").write_text('{"mean": [0, 0, 0], "std": [1, 1, 1]}')
+    return path
+
+
+def as_onnx_has_it(path, features, images):
+    """The same images through ONNX's own reference implementation, and through ours."""
+    theirs = ReferenceEvaluator(str(path)).run(None, {"x": ((images + 1) / 2).numpy()})
+    ours = features(images)
+    for mine, spread, other in zip(ours, features.spread, theirs, strict=True):
+        torch.testing.assert_close(mine * spread, torch.from_numpy(other), rtol=1e-4, atol=1e-4)
+
+
+HALVES = helper.make_node("Conv", ["pooled", "down"], ["coarse"], strides=[2, 2], pads=[1] * 4)
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        {"kernel_shape": [3, 3], "pads": [1] * 4},
+        {"kernel_shape": [3, 3], "pads": [2] * 4, "dilations": [2, 2]},
+    ],
+)
+def test_pools_move_by_one_pixel_unless_told_and_may_be_dilated(pool, tmp_path):
+    path = handmade(tmp_path, helper.make_node("MaxPool", ["fine"], ["pooled"], **pool), HALVES)
+    as_onnx_has_it(path, OnnxFeatures(path, torch.device("cpu")), torch.rand(2, 3, 64, 64) * 2 - 1)
+
+
+@pytest.mark.parametrize(
+    "constant",
+    [{"value_float": 2.5}, {"value_floats": [2.5]}, {"value": numpy_helper.from_array(np.float32(2.5))}],
+)
+def test_a_constant_may_be_written_in_any_form(constant, tmp_path):
+    nodes = [
+        helper.make_node("Constant", [], ["factor"], **constant),
+        helper.make_node("Mul", ["fine", "factor"], ["pooled"]),
+    ]
+    path = handmade(tmp_path, *nodes, HALVES)
+    as_onnx_has_it(path, OnnxFeatures(path, torch.device("cpu")), torch.rand(2, 3, 64, 64) * 2 - 1)
+
+
+def test_files_that_are_no_network_of_images_are_refused_in_a_sentence(tmp_path):
+    halves = helper.make_node("Conv", ["fine", "down"], ["coarse"], strides=[2, 2], pads=[1] * 4)
+    words = helper.make_node("Constant", [], ["words"], value_string="words")
+    for nodes, inputs, sentence in (
+        ([halves], (), "has no input: export a network that takes images"),
+        ([halves], ("x", "y"), r"has 2 inputs \(x, y\)"),
+        ([halves, words], ("x",), "has a Constant of value_string, which is no number"),
+    ):
+        path = handmade(tmp_path, *nodes, inputs=inputs)
+        with pytest.raises(ConfigError, match=sentence):
+            OnnxFeatures(path, torch.device("cpu"))
+    path.write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"is not a whole ONNX model \(its graph is empty\)"):
+        OnnxFeatures(path, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "numbers", ['"mean": [NaN, 0, 0], "std": [1, 1, 1]', '"mean": [0, 0, 0], "std": [1, Infinity, 1]']
+)
+def test_numbers_that_are_not_finite_are_refused(numbers, tower, tmp_path, device):
+    path = export(tmp_path, tower)
+    path.with_suffix(".json").write_text(f"{{{numbers}}}")
+    with pytest.raises(ConfigError, match=r"tower\.json must have finite numbers, and in std above 0"):
+        OnnxFeatures(path, device)
+    tower.down.bias[0] = torch.nan
+    with pytest.raises(ConfigError, match="gives values that are not finite in map 2 of 2"):
+        OnnxFeatures(export(tmp_path, tower), device)
 
 
 def test_a_discriminator_on_it_is_differentiable_twice(tower, tmp_path, device):

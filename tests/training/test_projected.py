@@ -1,12 +1,15 @@
 """Training against pretrained features: what is saved, whose features they are, and what is refused."""
 
 import builtins
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.training import assemble, checkpoint, pretrained
+from fastgan.training import run as run_module
 from tests.training.conftest import small
 from tests.training.test_run import fit, settings
 from tests.training.test_trainer import run
@@ -32,6 +35,53 @@ def test_other_features_than_before_are_refused(packed, tmp_path, device, monkey
         CheckpointError, match=r"trained on the features of random \(SHA-256 seed 0\), and these are"
     ):
         fit(settings(packed, "projected", budget="48img"), out, device, resume=True)
+
+
+def test_the_same_network_under_another_name_is_the_same(packed, tmp_path, device, monkeypatch):
+    out = tmp_path / "run"
+    fit(settings(packed, "projected"), out, device)
+    monkeypatch.setattr(pretrained.RandomFeatures, "name", "renamed.onnx")
+    fit(settings(packed, "projected", budget="48img"), out, device, resume=True)
+    assert checkpoint.load(out).state["cur_nimg"] == 48
+
+
+def test_a_discriminator_on_other_features_is_not_taken(packed, tmp_path, device, monkeypatch):
+    source, init_from = tmp_path / "source", str(tmp_path / "source")
+    fit(settings(packed, "projected"), source, device)
+    fit(settings(packed, "projected", init_from=init_from, seed=1), tmp_path / "same", device)
+    monkeypatch.setattr(pretrained.RandomFeatures, "sha256", "seed 1")
+    _, notes = fit(settings(packed, "projected", init_from=init_from, seed=1), tmp_path / "other", device)
+    assert any(
+        "the discriminator stays as initialised, for that in" in note
+        and "was trained on the features of random (SHA-256 seed 0), and these are random (seed 1)" in note
+        for note in notes
+    )
+    mixing = [checkpoint.load(tmp_path / name).model["d.ccm.0"] for name in ("source", "same", "other")]
+    assert torch.equal(mixing[0], mixing[1])
+    assert not torch.equal(mixing[0], mixing[2])
+
+
+def test_features_are_looked_for_before_images_are_packed(packed, tmp_path, device, monkeypatch):
+    def never(*_):
+        raise AssertionError("images were read")
+
+    monkeypatch.setattr(run_module, "_data", never)
+    config = settings(packed, "projected")
+    for asked, sentence in (
+        ({"features": "absent.onnx"}, r"'absent\.onnx' does not exist"),
+        ({"features": "absent.ONNX"}, r"'absent\.ONNX' does not exist"),
+        ({"features": "resnet"}, "'resnet' is unknown"),
+    ):
+        changed = replace(config, discriminator=replace(config.discriminator, **asked))
+        with pytest.raises(ConfigError, match=sentence):
+            fit(changed, tmp_path / "run", device)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "NET.ONNX"])
+def test_the_path_of_a_network_is_made_absolute(name, dataset):
+    config = assemble.resolve(small("projected", discriminator={"features": name}), dataset)
+    assert Path(config.discriminator.features).is_absolute()
 
 
 def test_mixing_stays_as_drawn_and_heads_learn(make):

@@ -6,7 +6,9 @@ from torch import nn
 
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.training import checkpoint, thawing, transfer
+from fastgan.training import run as run_module
 from fastgan.training.settings import TrainConfig
+from tests.training.test_run import fit, settings
 from tests.training.test_trainer import assert_same_bits, run, through_disk
 
 
@@ -56,6 +58,7 @@ def test_a_release_serves_both_generators(make, tmp_path):
     checkpoint.save(tmp_path, model=model, optimizer=optimizer, state=state, keep=1)
     checkpoint.save_release(tmp_path / "g.safetensors", checkpoint.load(tmp_path))
     assert b"secret" not in (tmp_path / "g.safetensors").read_bytes()
+    assert checkpoint.describe(tmp_path / "g.safetensors")["cur_nimg"] == 12
     there = checkpoint.load_networks(tmp_path / "g.safetensors")
     *_, discriminator = transfer.initialise(target, there, "it")
     assert "discriminator takes 0 of its" in discriminator
@@ -64,9 +67,87 @@ def test_a_release_serves_both_generators(make, tmp_path):
         assert torch.equal(target.state_dict()[0][name.replace("g_ema.", "g.")], tensor)
 
 
-def test_another_model_altogether_is_refused(make):
+@pytest.mark.parametrize(("name", "other"), [("dcgan", "stylegan"), ("dcgan", "r3gan"), ("stylegan", "sle")])
+def test_another_model_altogether_is_refused(make, name, other):
     with pytest.raises(CheckpointError, match="nothing in there fits the generator by name and shape"):
-        transfer.initialise(make("dcgan"), networks(make("stylegan")), "there")
+        transfer.initialise(make(name), networks(make(other)), "there")
+
+
+def test_counters_and_biases_alone_make_no_fit(make):
+    target = make("dcgan", model={"width": 128})
+    small = [
+        name for name, tensor in networks(target).items() if tensor.ndim < 2 or name == "g.to_image.weight"
+    ]
+    assert {"g.to_image.bias", "g.project.norm.num_batches_tracked"} <= set(small)
+    there = {name: networks(target)[name] for name in small}
+    with pytest.raises(CheckpointError, match="next to nothing in there fits the generator"):
+        transfer.initialise(target, there, "there")
+
+
+@pytest.mark.parametrize("tensor", ["blocks.0.bias", "blocks.1.conv.weight"])
+def test_what_was_not_taken_is_not_frozen(make, tensor):
+    there = networks(make("wgan-gp"))
+    del there[f"d.{tensor}"]
+    sentence = (
+        rf"train.freeze_d would freeze {tensor} \(absent there\) of the discriminator, which there does not"
+    )
+    with pytest.raises(ConfigError, match=sentence):
+        transfer.initialise(make("wgan-gp", train={"freeze_d": 2}), there, "there")
+    with pytest.raises(ConfigError, match=sentence):
+        transfer.initialise(make("wgan-gp", train={"freeze_d": 2, "thaw_kimg": 1.0}), there, "there")
+    transfer.initialise(make("wgan-gp"), there, "there")
+
+
+def test_a_release_has_no_discriminator_to_freeze(make):
+    released = {name: t for name, t in networks(make("dcgan")).items() if name.startswith("g_ema.")}
+    with pytest.raises(
+        ConfigError, match=r"would freeze blocks\.0\.\S+ \(absent there\).* leave out --freeze-d"
+    ):
+        transfer.initialise(make("dcgan", train={"freeze_d": 1}), released, "it")
+
+
+def test_spectral_normalisation_leaves_nothing_to_freeze(make):
+    with pytest.raises(ConfigError, match=r"train\.freeze_d would freeze"):
+        transfer.initialise(make("spectral", train={"freeze_d": 1}), networks(make("dcgan")), "there")
+
+
+def test_what_is_tuned_need_not_be_taken(make):
+    source, target = make("stylegan"), make("stylegan", train={"tune_g": "mapping"})
+    there = networks(source)
+    del there["g.mapping.linears.0.weight"]
+    transfer.initialise(target, there, "there")
+    del there["g.const"]
+    with pytest.raises(
+        ConfigError, match=r"train.tune_g would freeze const \(absent there\) of the generator"
+    ):
+        transfer.initialise(target, there, "there")
+
+
+@pytest.mark.parametrize("train", [{"freeze_d": 1}, {"tune_g": "mapping"}])
+def test_a_run_from_scratch_freezes_nothing(packed, tmp_path, device, train):
+    with pytest.raises(
+        ConfigError, match="a run from scratch has learnt nothing: add --init-from RUN, or leave"
+    ):
+        fit(settings(packed, "stylegan", **train), tmp_path / "run", device)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("train", "sentence"),
+    [
+        ({"freeze_d": 9}, "freeze_d = 9 is too much: this discriminator has 2 blocks"),
+        ({"tune_g": "norms"}, "this generator has no norms"),
+    ],
+)
+def test_parts_to_freeze_are_looked_for_before_images_are_packed(
+    packed, tmp_path, device, monkeypatch, train, sentence
+):
+    def never(*_):
+        raise AssertionError("images were read")
+
+    monkeypatch.setattr(run_module, "_data", never)
+    with pytest.raises(ConfigError, match=sentence):
+        fit(settings(packed, "stylegan", init_from="there", **train), tmp_path / "run", device)
 
 
 @pytest.mark.parametrize(

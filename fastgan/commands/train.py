@@ -215,6 +215,7 @@ def _few_shot(config: "RunConfig", given: dict[str, Any], device: str) -> tuple[
         resolution=given.get("model", {}).get("resolution"),
         model=few_shot.settled(config.train.init_from, given.get("model", {})),
         projected=config.discriminator.name == "projected",
+        conditional=config.data.conditional != "none",
     )
     return few_shot.tables(choices), few_shot.notes(images, choices, given)
 

@@ -83,6 +83,7 @@ class Recipe:
             resolution=side,
             model=few_shot.settled(self._init_from, given.get("model", {})),
             projected=given.get("discriminator", {}).get("name") == "projected",
+            conditional=True,
         )
         return few_shot.tables(choice for choice in choices if choice.key != "model.resolution")
 

@@ -46,11 +46,12 @@ def choose(
     resolution: int | None = None,
     model: Mapping[str, Any] | None = None,
     projected: bool = False,
+    conditional: bool = False,
 ) -> list[Choice]:
     """What to train on so many `images` of `side` x `side` pixels within `budget`, on a GPU or a CPU.
 
-    resolution, model (its `name`, and settings of its own) and projected (a discriminator on pretrained features):
-    where they are settled, and the other choices have to suit them.
+    resolution, model (its `name`, and settings of its own), projected (a discriminator on pretrained features) and
+    conditional (on classes or attributes): where they are settled, and the other choices have to suit them.
     """
     chosen, why = _resolution(side, budget, gpu=gpu) if resolution is None else (resolution, "as asked for")
     settled = list(_model(chosen, model or {}))
@@ -58,7 +59,7 @@ def choose(
     return [
         Choice(key="model.resolution", value=chosen, why=why),
         *settled,
-        *(_of_preset("projected") if projected else _against_its_own(name, images, chosen)),
+        *(_of_preset("projected") if projected else _against_its_own(name, images, chosen, conditional)),
     ]
 
 
@@ -108,11 +109,10 @@ def _model(resolution: int, settled: Mapping[str, Any]) -> Iterable[Choice]:
         yield Choice(key="model.width", value=32, why=why)
 
 
-def _against_its_own(name: str, images: int, resolution: int) -> Iterable[Choice]:
+def _against_its_own(name: str, images: int, resolution: int, conditional: bool) -> Iterable[Choice]:
     """How to train the model `name` and its own discriminator."""
     yield _batch(images, resolution)
-    why = "only as much as the discriminator overfits: augmenting every image learns more slowly"
-    yield Choice(key="train.augment", value="ada", why=why)
+    yield _augmentation(images, conditional)
     if name in ("dcgan", "sle"):
         yield Choice(
             key="model.norm", value="none", why="R1 needs a discriminator that judges each image alone"
@@ -126,8 +126,24 @@ def _against_its_own(name: str, images: int, resolution: int) -> Iterable[Choice
         yield from (choice for choice in _of_preset(name) if choice.key != "train.batch")
 
 
+def _augmentation(images: int, conditional: bool) -> Choice:
+    if images <= _SMALL and not conditional:
+        why = f"{_told(images)}: covers up to twice as much of what they show as ada, which comes too late in short runs"
+        return Choice(key="train.augment", value="color,translation,cutout", why=why)
+    why = (
+        "only as much as the discriminator overfits: where every image is augmented, classes blur"
+        if conditional
+        else f"{_told(images)}: only as much as the discriminator overfits, which learns faster"
+    )
+    return Choice(key="train.augment", value="ada", why=why)
+
+
+def _told(images: int) -> str:
+    return f"{images:,} image{'' if images == 1 else 's'}"
+
+
 def _batch(images: int, resolution: int) -> Choice:
-    count = f"{images:,} image{'' if images == 1 else 's'}"
+    count = _told(images)
     if images < _SMALL and resolution > 32:
         return Choice(key="train.batch", value=16, why=f"{count}: more steps from the same few")
     why = count if images >= _SMALL else f"images of {resolution} px"

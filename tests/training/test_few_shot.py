@@ -100,10 +100,24 @@ def test_small_networks_take_larger_steps():
     assert rates == [(8e-4, 8e-4), (2e-4, 4e-4), (2e-4, 2e-4)]
 
 
-def test_at_32_px_it_is_the_preset_small():
-    choices = few_shot.choose(300, 32, Duration.parse("100kimg"), gpu=False)
+@pytest.mark.parametrize(
+    ("images", "conditional", "augment"),
+    [(500, False, "color,translation,cutout"), (501, False, "ada"), (100, True, "ada")],
+)
+def test_at_32_px_it_is_the_preset_small_but_for_the_augmentation_of_few(images, conditional, augment):
+    choices = few_shot.choose(images, 32, Duration.parse("100kimg"), gpu=False, conditional=conditional)
     made = merge(preset("few-shot"), few_shot.tables(choices))
-    assert build(RunConfig, made) == build(RunConfig, merge(preset("small"), {"model": {"resolution": 32}}))
+    small = merge(preset("small"), {"model": {"resolution": 32}, "train": {"augment": augment}})
+    assert build(RunConfig, made) == build(RunConfig, small)
+
+
+def test_a_run_on_classes_is_augmented_as_far_as_it_overfits(tmp_path: Path):
+    labels = torch.arange(100) % 2
+    images = torch.randint(0, 256, (100, 16, 16, 3), dtype=torch.uint8)
+    Dataset(images=images, labels=labels, class_names=("a", "b"), content_hash="x").save(tmp_path / "set.fgd")
+    shown = [dry_run(tmp_path / "set.fgd", *more) for more in ((), ("--conditional", "labels"))]
+    augments = [tomllib.loads(text)["train"]["augment"] for text in shown]
+    assert augments == ["color,translation,cutout", "ada"]
 
 
 @pytest.mark.parametrize("images", [100, 2000])

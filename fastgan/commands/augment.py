@@ -104,9 +104,9 @@ def command(data: Path, out: Path | None, **options: Any) -> None:
         finished = outcome.run(study, planned)
     click.echo(outcome.told(study, finished))
     if options["write"] is not None:
-        click.echo(
-            f"  {write.write(study, finished, options['write'])}   the synthetic images, with a manifest"
-        )
+        written = write.write(study, finished, options["write"])
+        advice = "" if write.recommended(finished) else "; the verdict does not recommend them"
+        click.echo(f"  {written}   the synthetic images, with a manifest{advice}")
 
 
 def _asked(data: Path, options: dict[str, Any]) -> tuple[Any, Any, float | None]:

@@ -28,6 +28,7 @@ from fastgan.study.task import Task
 from fastgan.study.transfer import Backbone
 from fastgan.training import assemble
 from fastgan.training.settings import RunConfig
+from fastgan.training.transfer import check as check_start
 
 
 class OutOfTimeError(Exception):
@@ -291,7 +292,10 @@ class Study:
     def gan_config(self) -> RunConfig:
         """All settings of a GAN of all training images; ConfigError for what there is none of."""
         whole = self.gan_recipe().config(self.task, self.pool, Path("train.fgd"), 0)
-        return assemble.resolve(whole, gan.data_set(self.task, self.pool))
+        config = assemble.resolve(whole, gan.data_set(self.task, self.pool))
+        check_start(config.train)
+        assemble.check(config, lambda: self.pool.images.shape[1])
+        return config
 
 
 def _choices(found: dict[str, Any]) -> Choices:

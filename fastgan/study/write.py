@@ -10,7 +10,7 @@ arm's filter, where it has one.
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,11 @@ def check(target: Path) -> None:
     """OutputError where `target` is in use."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise OutputError(f"--write {target} is there already: name a new folder")
+
+
+def recommended(finished: Mapping[str, Any]) -> bool:
+    """Whether the verdict on what is written is that the images help."""
+    return bool(finished["scenarios"][-1]["verdict"]["outcome"] == "help")
 
 
 def write(study: "Study", finished: dict[str, Any], target: Path) -> Path:
@@ -52,6 +57,7 @@ def write(study: "Study", finished: dict[str, Any], target: Path) -> Path:
     manifest = {
         "format": "fastgan.synthetic",
         "verdict": found["verdict"]["sentence"],  # type: ignore[index]
+        "recommended": recommended(finished),
         "scenario": scenario.name,
         "arm": name,
         "seed": desk.seed,

@@ -128,7 +128,7 @@ def _against_its_own(name: str, images: int, resolution: int, conditional: bool)
 
 def _augmentation(images: int, conditional: bool) -> Choice:
     if images <= _SMALL and not conditional:
-        why = f"{_told(images)}: covers up to twice as much of what they show as ada, which comes too late in short runs"
+        why = f"{_told(images)}: covers up to twice as much as ada does, which comes too late in short runs"
         return Choice(key="train.augment", value="color,translation,cutout", why=why)
     why = (
         "only as much as the discriminator overfits: where every image is augmented, classes blur"

@@ -46,6 +46,9 @@ def test_a_folder_of_16_bit_images_ends_in_one_sentence() -> None:
     assert len(report["cells"]) == 4
     assert {path.name for path in Path("more").iterdir()} == {"manifest.json", "lying", "square", "standing"}
     assert Image.open(next(Path("more/square").iterdir())).size == (16, 16)
+    manifest = json.loads(Path("more/manifest.json").read_text())
+    assert manifest["recommended"] == done.stdout.startswith("as given: Synthetic images help")
+    assert manifest["recommended"] == ("does not recommend them" not in done.stdout)
     again = augment("photos", *TINY, "--write", "others")
     assert "everything is there already" in again.stderr
     assert again.stdout == done.stdout.replace("  more ", "  others ")

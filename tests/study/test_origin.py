@@ -87,5 +87,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(small: Make, tm
     run = trained(small(), bars(8, seed=1), tmp_path / "others")
     with pytest.raises(ConfigError, match=r"nothing in .* fits .* than the GANs of this study \(stylegan\)"):
         small(gan_init_from=str(run), gan_preset="stylegan", gan_sets=("train.batch=8",))
+    with pytest.raises(ConfigError, match="freezes what a network has learnt"):
+        small(gan_sets=("train.freeze_d=1",))
+    with pytest.raises(ConfigError, match="this discriminator has 3 blocks"):
+        small(gan_init_from=str(run), gan_sets=("train.freeze_d=77",))
     with pytest.raises(ConfigError, match="is --gan-init-from here"):
         small(gan_sets=("train.init_from=runs/0001",))

@@ -94,6 +94,8 @@ class Study:
         now |= {"--sizes": before.get("--sizes", self.sizes), "sets": self.known}
         if before:
             self._agree(before, now)
+        elif self.records:
+            _refuse(f"{self.file} does not say with what settings it was made: give another folder")
         if "transfer" in self.arms and len(self.known) < 2:
             others = ",".join(arm for arm in self.arms if arm != "transfer") or "plain"
             _refuse(

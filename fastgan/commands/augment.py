@@ -78,9 +78,9 @@ Examples:
 def command(data: Path, out: Path | None, **options: Any) -> None:
     """Find out whether synthetic images of DATA, with labels, make a classifier better, and by how much.
 
-    A GAN is trained on the training images alone, classifiers with and without its images are compared on test images
-    that are asked once, and the answer is one sentence, with intervals over paired seeds. Ctrl-C is safe: the same call
-    goes on.
+    A GAN is trained on the training images alone (or from a model of other images: --gan-init-from), classifiers with
+    and without its images are compared on test images that are asked once, and the answer is one sentence, with
+    intervals over paired seeds. Ctrl-C is safe: the same call goes on.
     """
     from fastgan import allocator
 

@@ -266,9 +266,10 @@ def _resumed_config(run: Path, options: dict[str, Any]) -> "RunConfig":
             raise click.UsageError(f"data.{key} belongs to a new run: the images of {run} are chosen already")
     for key in ("init_from", "freeze_d", "tune_g", "thaw_kimg"):
         if getattr(config.train, key) != getattr(before.train, key):
+            mend = "leave it out" if key == "init_from" else f"begin another with --init-from {run}"
             raise click.UsageError(
-                f"train.{key} = {getattr(config.train, key)} belongs to a new run: {run} goes on as it began, so begin "
-                f"another with --init-from {run}"
+                f"train.{key} = {getattr(config.train, key)!r} belongs to a new run, and {run} goes on as it began: "
+                f"{mend}"
             )
     return config
 

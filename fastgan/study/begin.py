@@ -9,7 +9,7 @@ import torch
 from fastgan.config import require
 from fastgan.data import Dataset
 from fastgan.errors import DataError, MetricError
-from fastgan.study import families, opening, origin, split, transfer
+from fastgan.study import families, gan, opening, origin, split, transfer
 from fastgan.study.labelled import Labelled, check_left_out, labelled
 from fastgan.study.settings import Settings
 from fastgan.study.study import Study
@@ -62,7 +62,7 @@ def begin(
     begun_from = None
     if settings.gan_init_from:
         begun_from = origin.open_origin(Path(settings.gan_init_from))
-        origin.unseen(begun_from, held, str(source.data), note, source.near)
+        origin.unseen(begun_from, held, note, source.near)
     backbone = None
     if settings.transfer:
         try:
@@ -82,7 +82,8 @@ def begin(
         note=note,
     )
     if begun_from is not None:
-        note(origin.fits(begun_from, study.gan_config()))
+        for text in origin.fits(begun_from, study.gan_config(), gan.data_set(task, study.pool)):
+            note(text)
     return study
 
 

@@ -29,11 +29,11 @@ class Choices:
     recipe: str
     """Of classical augmentation"""
     recipes: dict[str, float]
-    """Validation accuracy of each"""
+    """What each got on validation images"""
     tap: int = 0
     """Of the pretrained network; 0: there is none"""
     taps: dict[int, float] = field(default_factory=dict)
-    """Accuracy of each, cross-validated on the training images"""
+    """What each got, cross-validated on the training images"""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -62,7 +62,7 @@ class Desk:
     _pools: dict[Mix, tuple[Labelled, int]] = field(default_factory=dict)
 
     def choose(self) -> Choices:
-        """The recipe by validation accuracy, and the tap by cross-validation."""
+        """The recipe on the validation images, the tap by cross-validation on the training images."""
 
         def score(recipe: Recipe) -> float:
             batches = self.batches(Arm(name="", classical=True), "cnn")
@@ -75,7 +75,7 @@ class Desk:
         if self.backbone is None:
             return Choices(recipe=best.name, recipes=scores)
         tap, taps = transfer.cross_validate(
-            self.task, self.features(self.train), self.train.targets, self.seed
+            self.task, self.features(self.train), self.train.targets, self.seed, self.chosen_by
         )
         return Choices(recipe=best.name, recipes=scores, tap=tap, taps=taps)
 
@@ -137,7 +137,7 @@ class Desk:
         targets = self.train.targets
         each = max(round(mix.ratio * len(targets)), 1)
         seen = self.training["cnn"].steps * self.training["cnn"].batch
-        count = min(each, seen)  # no more than the steps can show
+        count = min(each, seen)  # no more than the steps can show: of more, an epoch has some twice
         wanted = synthetic.filling(self.task, targets) if mix.fill else synthetic.like(targets, count)
         make, run = self.gan
         if mix.filtered:

@@ -67,7 +67,11 @@ def judge(
     throw("unlike the training images", _strange(task, real, candidates, judges.features))
     copied = families.shared(candidates.images, real.images, near)
     throw("copies of training images", _in(copied, len(left)))
-    pairs = families.near_copies(candidates.images, near=near)
+    first = families.copies(candidates.images)
+    again = (first != torch.arange(len(first))).nonzero()[:, 0]
+    pairs = torch.cat(
+        [torch.stack([first[again], again], 1), families.near_copies(candidates.images, near=near)]
+    )
     throw("copies of each other", _in(pairs[left[pairs[:, 0]]].flip(1), len(left)))
     return Filtered(kept=left, reasons=reasons)
 

@@ -1,7 +1,7 @@
 """The GAN of a cell: conditional, one for all classes, trained on the training images alone, and kept.
 
 It lies in a folder named by the hash of what made it, the images and every setting, so that it is trained once, goes on
-where it was interrupted, and can never be one that has seen other images.
+where it was interrupted, and can never be one that has seen other images, but for those of a model it starts from.
 """
 
 import hashlib

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from fastgan.data import Dataset, open_dataset
+from fastgan.data import Dataset, Feed, open_dataset
 from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError
 from fastgan.study import families
 from fastgan.training import assemble, checkpoint, transfer
@@ -39,46 +40,48 @@ def open_origin(path: Path) -> Origin:
     return Origin(path=path.absolute(), digest=found.hexdigest())
 
 
-def fits(origin: Origin, config: RunConfig) -> str:
-    """How much of the generator of the (resolved) `config` comes from `origin`; ConfigError where that is nothing."""
-    generator = assemble.networks(config, torch.device("cpu"))["generator"]
+def fits(origin: Origin, config: RunConfig, images: Dataset) -> list[str]:
+    """What GANs of the (resolved) `config` and of `images` take from `origin`, as `transfer.initialise` tells it.
+
+    ConfigError where that is next to nothing, and where something would be frozen that is not in it.
+    """
+    feed = Feed(images, device=torch.device("cpu"), seed=0)
+    trainer = assemble.make_trainer(config, feed, torch.device("cpu"), "fp32")
+    there, features = checkpoint.load_networks(origin.path), checkpoint.describe(origin.path).get("features")
     try:
-        return transfer.initialise_generator(
-            generator, checkpoint.load_networks(origin.path), str(origin.path)
-        )
+        return transfer.initialise(trainer, there, str(origin.path), features=features)
     except CheckpointError as error:
+        own = checkpoint.describe(origin.path)["config"]["model"]
         raise ConfigError(
-            f"--gan-init-from: {error} than the GANs of this study ({config.model['name']}): train it with the preset "
-            "that --gan-preset names, or name that of the model"
+            f"--gan-init-from: {error}: it is a {own['name']} of {own['resolution']} px, and GANs are "
+            f"{config.model['name']} of {config.model['resolution']} here (--gan-preset, --size)"
         ) from error
+    finally:
+        feed.close()
 
 
-def unseen(
-    origin: Origin,
-    held: Tensor,
-    where: str,
-    note: Callable[[str], None],
-    near: float = families.ALIKE,
-) -> None:
+def unseen(origin: Origin, held: Tensor, note: Callable[[str], None], near: float = families.ALIKE) -> None:
     """DataError where one of the images `held` back, uint8 [N, H, W, C], is among those that `origin` was trained on.
 
-    Copies and near copies alike, at the size of the study. A note where its training images are not at hand.
+    Or that what it was started from was trained on, and so on; copies and near copies alike, at the smaller of both
+    sizes. A note for each whose training images are out of reach.
     """
     for path in _lineage(origin.path):
         theirs = _trained_on(path, held)
         if theirs is None:
             note(
-                f"the images that {path} was trained on are not at hand: see to it that no validation or test image "
-                f"of {where} is among them"
+                f"the images that {path} was trained on are no longer where they were: see to it that no validation or "
+                "test image of this study is among them"
             )
-            return
-        shared = families.shared(held, theirs.images, near)
+            continue
+        ours = _smaller(held, theirs.resolution)
+        shared = families.shared(ours, theirs.images, near)
         if len(shared):
             row = int(shared[0, 1])
             one = theirs.names[row] if theirs.names else f"image {row}"
             raise DataError(
                 f"--gan-init-from: {path} was trained on {len(shared[:, 0].unique())} of the {len(held)} validation "
-                f"and test images of {where}, or on near copies ({one} there is one): start from a model of other "
+                f"and test images of this study, or on near copies ({one} there is one): start from a model of other "
                 "images"
             )
 
@@ -99,12 +102,23 @@ def _lineage(path: Path) -> Iterator[Path]:
 
 
 def _trained_on(path: Path, like: Tensor) -> Dataset | None:
-    """The training images of a model, as large as `like`; None where they are gone, or have changed since."""
+    """The training images of a model, at most as large as `like`; None where they are gone, or have changed since."""
     try:
         file = folders.training_images(folders.existing(path))
-        state = checkpoint.read_state(checkpoint.locate(path))
-        if file is None or open_dataset(file).content_hash != state["data"]["content_hash"]:
+        if file is None:
             return None
-        return open_dataset(file, resolution=like.shape[1], channels=like.shape[3])
-    except FastganError:  # a release, a checkpoint without its run, a set that was moved or damaged
+        found = open_dataset(file)
+        if found.content_hash != checkpoint.describe(path)["data"]["content_hash"]:
+            return None
+        return open_dataset(file, resolution=min(found.resolution, like.shape[1]), channels=like.shape[3])
+    except FastganError:  # a release or a checkpoint without its run, a set that was damaged
         return None
+
+
+def _smaller(images: Tensor, side: int) -> Tensor:
+    """uint8 [N, H, W, C] -> uint8 [N, side, side, C], where that is less."""
+    if images.shape[1] <= side:
+        return images
+    planes = images.permute(0, 3, 1, 2).float()
+    shrunk = F.interpolate(planes, size=(side, side), mode="bilinear", antialias=True)
+    return shrunk.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -52,18 +52,26 @@ def fit(study: "Study", budget: float | None, *, free_gan: bool) -> Plan:
     Raises ConfigError where the budget is too short: it says what would fit.
     """
     usual = measure(study)
-    gan_seconds = kept = _kept(study) if free_gan else None
-    if free_gan and budget is not None and kept is None:
-        gan_seconds = _gan_seconds(study, usual, budget)
+    kept = _kept(study) if free_gan else None
+    shared = None  # of what the budget leaves
+    if free_gan and budget is not None and kept is None and not _begun(study):
+        shared = _gan_seconds(study, usual, budget)
+    gan_seconds = kept if shared is None else shared
     if gan_seconds is not None:
         study.settings = replace(study.settings, gan_budget=Duration(seconds=gan_seconds))
     study.usual = usual
     pace = Pace(study, usual)
     total = pace.total()
     if budget is not None and total > budget * 1.02:
-        raise ConfigError(_too_short(study, usual, budget, kept or SHORTEST))
+        raise ConfigError(_too_short(study, usual, budget))
     sentence = _sentence(study, pace, total) + ("" if kept is None else _KEPT)
     return Plan(seconds=total, budget=budget, sentence=sentence, gan_seconds=gan_seconds)
+
+
+def _begun(study: "Study") -> bool:
+    """Whether there are GANs of the length that is set: then the others are made as long."""
+    seeds = range(study.settings.seeds)
+    return any(study.gan_run(scenario, seed) for scenario in study.scenarios for seed in seeds)
 
 
 def _sentence(study: "Study", pace: Pace, total: float) -> str:
@@ -126,7 +134,8 @@ def _gan_seconds(study: "Study", usual: dict[str, float], budget: float) -> floa
     rest = budget - _SPARE * sum(pace.cost(kind) for kind in pace.left if kind != "gan")
     seconds = float(int(rest / _SPARE / gans - usual["pools"]))
     if seconds < SHORTEST:
-        raise ConfigError(_too_short(study, usual, budget, SHORTEST))
+        study.settings = replace(study.settings, gan_budget=Duration(seconds=SHORTEST))
+        raise ConfigError(_too_short(study, usual, budget))
     return seconds
 
 
@@ -134,7 +143,8 @@ def _kept(study: "Study") -> float | None:
     """Seconds of each GAN, where an earlier call on these images decided over it; None where none did."""
     try:
         before = json.loads((study.folder / "plan.json").read_text(encoding="utf-8"))
-        return float(before["gan_seconds"]) if before["content"] == study.content else None
+        seconds = float(before["gan_seconds"])
+        return seconds if before["content"] == study.content and 0 < seconds < math.inf else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -146,14 +156,12 @@ def remember(study: "Study", planned: Plan) -> None:
         write_json(study.folder / "plan.json", kept)
 
 
-def _too_short(study: "Study", usual: dict[str, float], budget: float, gan_seconds: float) -> str:
-    """How long it takes with GANs of so many seconds, and the largest part of it that would fit."""
+def _too_short(study: "Study", usual: dict[str, float], budget: float) -> str:
+    """How long it takes, and the largest part of it that would fit."""
     settings = study.settings
-    length = Duration(seconds=gan_seconds) if settings.gan_budget.images is None else settings.gan_budget
-    shortest = replace(settings, gan_budget=length)
 
     def needs(**changes: Any) -> float:
-        study.settings = replace(shortest, **changes)
+        study.settings = replace(settings, **changes)
         try:
             return _SPARE * Pace(study, usual).total() + 1
         except ConfigError:  # a scenario without these arms
@@ -172,7 +180,11 @@ def _too_short(study: "Study", usual: dict[str, float], budget: float, gan_secon
     much = words(needs())
     what = f"{len(study.scenarios)} scenario{'s' * (len(study.scenarios) > 1)} of {settings.seeds} seeds"
     mend = f"; what fits: {fits}" if fits else f"; nothing of it fits, so give {much}"
-    return f"--budget {words(budget)} is too short: {what} need {much} with GANs of {length}{mend}"
+    if settings.gan_budget != Duration(seconds=SHORTEST):
+        mend += ", or shorter GANs with --gan-budget"
+    return (
+        f"--budget {words(budget)} is too short: {what} need {much} with GANs of {settings.gan_budget}{mend}"
+    )
 
 
 def words(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """Classical augmentation: what is done to the training images of a classifier, and which of it suits the data.
 
-A digit is no longer itself when it is mirrored, a solar cell is; so the recipe is chosen by validation accuracy.
+A digit is no longer itself when it is mirrored, a solar cell is; so the recipe is chosen on validation images.
 """
 
 import math

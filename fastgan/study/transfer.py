@@ -4,6 +4,7 @@ Which tap serves is chosen by cross-validation on the training images: what was 
 another depth for glyphs than for animals, and a frozen head on the last layer alone can lose many points.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from fastgan.metrics.resize import bilinear, to_rgb
 from fastgan.study import cnn
 from fastgan.study.cnn import Hyper, Predict, Training
 from fastgan.study.labelled import Labelled
-from fastgan.study.measures import accuracy
+from fastgan.study.measures import measure
 from fastgan.study.recipes import Recipe
 from fastgan.study.task import Task
 
@@ -124,11 +125,11 @@ def fit_head(task: Task, features: Tensor, targets: Tensor, decay: float) -> Hea
 
 
 def cross_validate(
-    task: Task, features: Mapping[int, Tensor], targets: Tensor, seed: int
+    task: Task, features: Mapping[int, Tensor], targets: Tensor, seed: int, chosen_by: str = "accuracy"
 ) -> tuple[int, dict[int, float]]:
     """The tap whose frozen head does best on held-out fifths of the training images, and all scores.
 
-    The folds hold each class's images in turn, so that none lacks a class.
+    chosen_by: see `Measures.value`. The folds hold each class's images in turn, so that none lacks a class.
     """
     fold = torch.empty(len(targets), dtype=torch.int64)
     order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(seed))
@@ -138,14 +139,13 @@ def cross_validate(
         fold[own] = torch.arange(len(own)) % FOLDS
     scores = {}
     for tap, x in features.items():
-        right = 0.0
+        said = torch.empty(len(targets), task.outputs)
         for k in range(FOLDS):
             held = fold == k
-            if not held.any():
-                continue
-            head = fit_head(task, x[~held], targets[~held], START_DECAY)
-            right += float(held.sum()) * accuracy(task, task.probabilities(head(x[held])), targets[held])
-        scores[tap] = right / len(targets)
+            if held.any():
+                head = fit_head(task, x[~held], targets[~held], START_DECAY)
+                said[held] = task.probabilities(head(x[held]))
+        scores[tap] = measure(task, said, targets, train_accuracy=math.nan).value(chosen_by)
     return max(scores, key=scores.__getitem__), scores
 
 

@@ -87,7 +87,7 @@ def judge(
         )
     elif (ceiling := _told_ceiling(headroom, best, what)) or 1 - mean[best] < WORTH:
         outcome = "nothing to gain"
-        more = ceiling or f"{best!r} makes {100 * (1 - mean[best]):.1f} % errors"
+        more = ceiling or f"{best!r} alone has {100 * mean[best]:.1f}"
         sentence = f"There is nothing to gain: {more}, and synthetic images give {_points(shown.best)}"
     elif shown.same_p < LEVEL and shown.same.mean < 0:
         outcome = "hurt"

@@ -162,7 +162,9 @@ def check(config: RunConfig, resolution: Callable[[], int]) -> None:
     if config.discriminator.name == "projected":
         _features(config.discriminator, torch.device("cpu"))
     if config.train.freeze_d or config.train.tune_g != "all":
-        options = {"resolution": resolution(), **config.model}
+        options = dict(config.model)
+        if "resolution" not in options:
+            options["resolution"] = resolution()
         module = models.load(options.pop("name"))
         model = build(module.Config, options, "model")
         with torch.device("meta"):  # no memory, and no random numbers

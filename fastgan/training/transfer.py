@@ -22,7 +22,7 @@ def check(train: TrainConfig) -> None:
         require(
             bool(train.init_from) or not frozen,
             f"train.{key} = {getattr(train, key)!r} freezes what a network has learnt, and a run from scratch has "
-            f"learnt nothing: add --init-from RUN, or leave out --{key.replace('_', '-')}",
+            f"learnt nothing: start from one (--init-from; in fastgan augment --gan-init-from), or leave it out",
         )
 
 
@@ -41,8 +41,11 @@ def initialise(
     took, and what stays as it was initialised. Raises CheckpointError when nothing fits the generator, and ConfigError
     when something would be frozen that was not taken.
     """
+    trained = "g." if any(name.startswith("g.") for name in tensors) else "g_ema."
     sentences = [
-        initialise_generator(trainer.generator, tensors, source),
+        _initialise(
+            trainer.generator, "generator", trained, tensors, source, needed=True, frozen_by="tune_g"
+        ),
         _initialise(trainer.average, "averaged generator", "g_ema.", tensors, source),
     ]
     for average in trainer.averages.values():
@@ -53,12 +56,6 @@ def initialise(
     frozen_by = "freeze_d" if trainer.config.train.freeze_d else ""
     taken = _initialise(trainer.discriminator, "discriminator", "d.", tensors, source, frozen_by=frozen_by)
     return [*sentences, taken]
-
-
-def initialise_generator(generator: nn.Module, tensors: Mapping[str, Tensor], source: str) -> str:
-    """What `initialise` does to the generator, and its sentence; CheckpointError when nothing fits."""
-    prefix = "g." if any(name.startswith("g.") for name in tensors) else "g_ema."
-    return _initialise(generator, "generator", prefix, tensors, source, needed=True, frozen_by="tune_g")
 
 
 def _initialise(
@@ -76,13 +73,14 @@ def _initialise(
     left = _copy_matching(module, there)
     if needed and _share(module, left) < _SHARE:
         raise CheckpointError(
-            f"next to nothing in {source} fits the {title} by name and shape: it is of another model"
+            f"next to nothing in {source} fits the {title} by name and shape: it is of another model, or of another "
+            "resolution, which a dcgan does not bear"
         )
     frozen = [left[name] for name, p in module.named_parameters() if not p.requires_grad and name in left]
     if frozen_by and frozen:
         raise ConfigError(
             f"train.{frozen_by} would freeze {_listed(frozen)} of the {title}, which {source} does not have: start "
-            f"from a model that has it, or leave out --{frozen_by.replace('_', '-')}"
+            f"from a model that has it, or leave out train.{frozen_by}"
         )
     count = len(module.state_dict())
     stays = f"; as initialised stay {_listed([*left.values()])}" if left else ""

@@ -198,7 +198,7 @@ def test_a_run_starts_from_another_resolution_and_says_what_it_took(images, tmp_
     assert re.search(r"discriminator takes \d+ of its \d+ tensors", result.output)
     frozen = arguments(images, "--out", tmp_path / "third", *options, "--freeze-d", 1, sets=sets)
     assert re.search(
-        r"train.freeze_d would freeze \S+\.2\.\S+ \(absent there\).* leave out --freeze-d", refuse(*frozen)
+        r"train.freeze_d would freeze \S+\.2\.\S+ \(absent there\).* leave out train.freeze_d", refuse(*frozen)
     )
     sentence = refuse(images, "--out", tmp_path / "third", "--init-from", tmp_path / "absent")
     assert "absent is neither a training run nor a checkpoint" in sentence
@@ -306,15 +306,16 @@ def test_what_is_frozen_is_settled_when_a_run_begins(trained, change):
     )
     assert result.exit_code == 2
     key, _, value = change.partition("=")
-    assert f"train.{key} = {value} belongs to a new run" in " ".join(result.output.split())
+    shown = value if value.isdecimal() else repr(value)
+    assert f"train.{key} = {shown} belongs to a new run" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
         (["--freeze-d", "2"], "train.freeze_d = 2 freezes what a network has learnt"),
-        (["--tune-g", "norms"], "leave out --tune-g"),
-        (["--freeze-d", "2", "--dry-run"], "add --init-from RUN"),
+        (["--tune-g", "norms"], "train.tune_g = 'norms' freezes"),
+        (["--freeze-d", "2", "--dry-run"], "start from one (--init-from;"),
         (["--preset", "biggan"], "unknown preset 'biggan'; there are dcgan"),
         (["--set", "train.bacth=3"], "unknown setting train.bacth (did you mean train.batch)"),
         (["--set", "train.batch=-3"], "train.batch = -3 must be 1 or more"),

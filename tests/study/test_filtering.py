@@ -85,6 +85,17 @@ def test_copies_are_thrown_away_but_for_the_first_of_each() -> None:
     assert (found.reasons["copies of training images"], found.reasons["copies of each other"]) == (1, 1)
 
 
+def test_where_near_copies_may_stay_exact_ones_may_not() -> None:
+    images = OTHERS.images.clone()
+    images[9] = images[4]
+    images[6] = images[5].clamp(min=1)  # nearly
+    candidates = Labelled(images, OTHERS.targets)
+    agreeing = torch.nn.functional.one_hot(OTHERS.targets, 3).float()
+    judges = Judges(predict=lambda x: agreeing, critic=None, features=alike)
+    assert judge(TASK, REAL, candidates, judges, near=1.0).kept.logical_not().nonzero()[:, 0].tolist() == [9]
+    assert judge(TASK, REAL, candidates, judges).kept.logical_not().nonzero()[:, 0].tolist() == [6, 9]
+
+
 def test_what_was_kept_fills_what_was_wanted_class_by_class() -> None:
     kept = torch.ones(len(OTHERS), dtype=torch.bool)
     kept[OTHERS.targets == 2] = False

@@ -324,6 +324,27 @@ def test_a_budget_decides_once_how_long_gans_are_trained(
     assert "2 classifiers and 2 GANs of 64img" in plan.fit(own, None, free_gan=False).sentence
 
 
+def test_a_budget_that_comes_later_keeps_the_gans_there_are(small: Make) -> None:
+    few = ("real", "synthetic x1")
+    small(only=few).run()
+    more = small(only=few, seeds=3)
+    sentence = plan.fit(more, 600.0, free_gan=True).sentence
+    assert "2 classifiers and 1 GANs of 64img to train" in sentence
+    assert not (more.folder / "plan.json").exists()
+    long = small(only=few, gan_budget=Duration(seconds=600.0))
+    with pytest.raises(ConfigError, match=r"with GANs of 10m; nothing .*, or shorter GANs with --gan-budget"):
+        plan.fit(long, 900.0, free_gan=False)
+
+
+@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "-5", '"x"'])
+def test_a_damaged_plan_is_none(small: Make, seconds: str) -> None:
+    study = small(only=("real", "synthetic x1"))
+    study.folder.mkdir()
+    text = f'{{"content": "{study.content}", "gan_seconds": {seconds}}}'
+    (study.folder / "plan.json").write_text(text)
+    assert "GANs of 64img" in plan.fit(study, None, free_gan=True).sentence
+
+
 def test_gans_that_are_there_are_not_planned_again(small: Make) -> None:
     small(only=("real", "synthetic x1")).run()
     more = small(only=("real", "synthetic x1", "synthetic x1 filtered"))

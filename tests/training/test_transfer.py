@@ -101,7 +101,7 @@ def test_what_was_not_taken_is_not_frozen(make, tensor):
 def test_a_release_has_no_discriminator_to_freeze(make):
     released = {name: t for name, t in networks(make("dcgan")).items() if name.startswith("g_ema.")}
     with pytest.raises(
-        ConfigError, match=r"would freeze blocks\.0\.\S+ \(absent there\).* leave out --freeze-d"
+        ConfigError, match=r"would freeze blocks\.0\.\S+ \(absent there\).* leave out train.freeze_d"
     ):
         transfer.initialise(make("dcgan", train={"freeze_d": 1}), released, "it")
 
@@ -126,7 +126,7 @@ def test_what_is_tuned_need_not_be_taken(make):
 @pytest.mark.parametrize("train", [{"freeze_d": 1}, {"tune_g": "mapping"}])
 def test_a_run_from_scratch_freezes_nothing(packed, tmp_path, device, train):
     with pytest.raises(
-        ConfigError, match="a run from scratch has learnt nothing: add --init-from RUN, or leave"
+        ConfigError, match="a run from scratch has learnt nothing: start from one "
     ):
         fit(settings(packed, "stylegan", **train), tmp_path / "run", device)
     assert not (tmp_path / "run").exists()

@@ -42,7 +42,9 @@ Examples:
 )
 @click.option("--seeds", default=5, show_default=True, help="Paired repetitions.")
 @click.option("--ratios", default="1,2,5", show_default=True, help="Synthetic images for one real image.")
-@click.option("--arms", metavar="NAME,NAME", help="Only arms that begin so, as in real,transfer.")
+@click.option(
+    "--arms", metavar="NAME,NAME", help="Only arms that begin so, and their like without synthetic."
+)
 @click.option("--no-transfer", is_flag=True, help="Without the pretrained network.")
 @click.option(
     "--measure",

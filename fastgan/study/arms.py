@@ -91,15 +91,14 @@ def arms(
 def chosen(found: Sequence[Arm], wanted: Sequence[str]) -> list[Arm]:
     """Those that are `wanted` (none: all): by name, or by how names begin where none is called so.
 
-    ConfigError where nothing begins so, and where no arm without synthetic images is left to compare with.
+    With each come those that are the same without synthetic images, for what transfer or classical augmentation gives
+    is not to be put down to these. ConfigError where nothing begins so, and where nothing but a ceiling is left.
     """
     if not wanted:
         return [*found]
     names = {arm.name for arm in found}
     of = {
-        name: [
-            arm.name for arm in found if arm.name == name or (name not in names and arm.name.startswith(name))
-        ]
+        name: [arm for arm in found if arm.name == name or (name not in names and arm.name.startswith(name))]
         for name in wanted
     }
     for name, matches in of.items():
@@ -107,10 +106,10 @@ def chosen(found: Sequence[Arm], wanted: Sequence[str]) -> list[Arm]:
             raise ConfigError(
                 f"--arms {name!r}: no arm begins so; there are {', '.join(a.name for a in found)}"
             )
-    kept = [arm for arm in found if any(arm.name in matches for matches in of.values())]
-    if not any(arm.mix is None and not arm.ceiling for arm in kept):
-        raise ConfigError("--arms leaves no arm without synthetic images to compare with: add real")
-    return kept
+    kept = {name for matches in of.values() for arm in matches for name in (arm.name, arm.beside)}
+    if not any(arm.name in kept and arm.mix is None and not arm.ceiling for arm in found):
+        raise ConfigError("--arms leaves nothing but all real images: add real")
+    return [arm for arm in found if arm.name in kept]
 
 
 def _mixing(ratios: Sequence[float], transfer: bool) -> list[Arm]:

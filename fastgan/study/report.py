@@ -7,7 +7,6 @@ from typing import Any
 
 from fastgan import __version__
 from fastgan.config import to_mapping
-from fastgan.study.arms import Arm
 from fastgan.study.scenarios import Scenario
 from fastgan.study.statistics import estimate
 from fastgan.study.study import Study
@@ -97,7 +96,7 @@ def _scenario(study: Study, scenario: Scenario) -> dict[str, Any] | None:
                 "main": _estimate(test[arm.name]),
                 "val": sum(val[arm.name]) / len(seeds),
                 "over_best": _rival(against.get(arm.name), "best"),
-                "over_same": _rival(_like(against.get(arm.name), arm), "same"),
+                "over_same": _rival(against.get(arm.name), "same"),
                 "seconds": sum(by[arm.name, s]["seconds"] for s in seeds) / len(seeds),
             }
             for arm in arms
@@ -133,11 +132,6 @@ def _estimate(values: Sequence[float]) -> dict[str, Any]:
     found = estimate(values)
     ends = [found.low, found.high]
     return {"mean": found.mean, "interval": [end if math.isfinite(end) else None for end in ends]}
-
-
-def _like(against: Any, arm: Arm) -> Any:
-    """None where the same arm without synthetic images was not trained, and another one had to stand for it."""
-    return against if against is not None and against.same_as == arm.beside else None
 
 
 def _rival(against: Any, which: str) -> dict[str, Any] | None:

@@ -31,10 +31,8 @@ class Against:
     best_p: float
     """Holm's"""
     same: Estimate
-    """Over the same arm without them, or over `best` where that one was not trained"""
+    """Over the same arm without them"""
     same_p: float
-    same_as: str
-    """Which of the two"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +90,8 @@ def judge(
     elif shown.same_p < LEVEL and shown.same.mean < 0:
         outcome = "hurt"
         sentence = (
-            f"Synthetic images hurt here: {_points(shown.same)} {what} with {shown.arm!r} against "
-            f"{_same(shown, arms)}; {simple}"
+            f"Synthetic images hurt here: {_points(shown.same)} {what} with {shown.arm!r} against the same without "
+            f"them; {simple}"
         )
     else:
         sentence = (
@@ -112,13 +110,12 @@ def compare(
     """Each arm with synthetic images, not those without real ones, against `best` and against its like without."""
     mixed = [arm for arm in arms if arm.mix is not None and not arm.mix.alone]
     over_best = [paired(test[arm.name], test[best], grain) for arm in mixed]
-    same_as = [arm.beside if arm.beside in test else best for arm in mixed]
-    same = [paired(test[arm.name], test[name], grain) for arm, name in zip(mixed, same_as, strict=True)]
+    same = [paired(test[arm.name], test[arm.beside], grain) for arm in mixed]
     best_p = holm([found.p_value for found in over_best])
     same_p = holm([found.p_value for found in same])
     return [
-        Against(arm=arm.name, best=b, best_p=bp, same=s, same_p=sp, same_as=name)
-        for arm, b, bp, s, sp, name in zip(mixed, over_best, best_p, same, same_p, same_as, strict=True)
+        Against(arm=arm.name, best=b, best_p=bp, same=s, same_p=sp)
+        for arm, b, bp, s, sp in zip(mixed, over_best, best_p, same, same_p, strict=True)
     ]
 
 
@@ -138,11 +135,6 @@ def _told_ceiling(headroom: Estimate | None, best: str, what: str) -> str:
     if headroom is None or not -WORTH < headroom.mean <= headroom.high < WORTH:
         return ""
     return f"all real images would give {_points(headroom)} {what} over {best!r}"
-
-
-def _same(shown: Against, arms: Sequence[Arm]) -> str:
-    beside = next(arm.beside for arm in arms if arm.name == shown.arm)
-    return "the same without them" if shown.same_as == beside else repr(shown.same_as)
 
 
 def _gain(

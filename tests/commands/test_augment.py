@@ -142,7 +142,11 @@ def alone(path: str) -> None:
         (["bars.fgd", "--test", "alone.fgd"], DataError, "single class 'bar'"),
         (["bars.fgd", "--attributes", "hat"], DataError, "has no attributes"),
         (["bars.fgd", "--arms", "gan"], ConfigError, "no arm begins so; there are real, classical"),
-        (["bars.fgd", "--arms", "synthetic"], ConfigError, "to compare with: add real"),
+        (
+            ["bars.fgd", "--arms", "all real", "--per-class", "5"],
+            ConfigError,
+            "nothing but all real images: add",
+        ),
         (["bars.fgd", "--group-by", "("], ConfigError, "no regular expression"),
         (["bars.fgd", "--write", "."], OutputError, "is there already: name a new folder"),
         (["bars.fgd", "--gan-preset", "best"], ConfigError, "unknown preset 'best'"),

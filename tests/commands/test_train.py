@@ -198,7 +198,8 @@ def test_a_run_starts_from_another_resolution_and_says_what_it_took(images, tmp_
     assert re.search(r"discriminator takes \d+ of its \d+ tensors", result.output)
     frozen = arguments(images, "--out", tmp_path / "third", *options, "--freeze-d", 1, sets=sets)
     assert re.search(
-        r"train.freeze_d would freeze \S+\.2\.\S+ \(absent there\).* leave out train.freeze_d", refuse(*frozen)
+        r"train.freeze_d would freeze \S+\.2\.\S+ \(absent there\).* leave out train.freeze_d",
+        refuse(*frozen),
     )
     sentence = refuse(images, "--out", tmp_path / "third", "--init-from", tmp_path / "absent")
     assert "absent is neither a training run nor a checkpoint" in sentence

@@ -4,7 +4,9 @@ import random
 
 import pytest
 
+from fastgan.errors import ConfigError
 from fastgan.study.arms import arms as all_arms
+from fastgan.study.arms import chosen
 from fastgan.study.verdict import judge
 
 ARMS = all_arms((1.0, 2.0, 5.0), transfer=True)
@@ -89,14 +91,15 @@ def test_more_real_images_that_do_worse_are_no_ceiling() -> None:
     assert told.outcome != "nothing to gain"
 
 
-def test_who_stands_for_an_arm_that_was_left_out_is_named() -> None:
-    """`classical` was not trained, so `classical + ...` is held against the best there is, and that is said."""
-    some = [arm for arm in ARMS if arm.name in ("real", "transfer", "classical + synthetic x2")]
-    every = scores(**{"transfer": 0.9, "classical + synthetic x2": 0.7})
-    found = {arm.name: every[arm.name] for arm in some}
-    told = judge(some, found, found, grain=0.001)
-    assert told.outcome == "hurt"
-    assert "with 'classical + synthetic x2' against 'transfer'" in told.sentence
+def test_no_arm_is_judged_without_its_like() -> None:
+    """Else what classical augmentation and transfer give would pass for what synthetic images do."""
+    found = chosen(ARMS, ["real", "classical + synthetic x2 filtered", "transfer + synthetic"])
+    assert [arm.name for arm in found] == [
+        "real", "classical", "transfer", "classical + synthetic x2 filtered", "transfer + synthetic x2",
+    ]  # fmt: skip
+    assert [arm.name for arm in chosen(ARMS, ["synthetic only"])] == ["real", "synthetic only"]
+    with pytest.raises(ConfigError, match="nothing but all real images"):
+        chosen(ARMS, ["all real"])
 
 
 @pytest.mark.parametrize("transfer", [True, False])

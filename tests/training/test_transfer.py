@@ -125,9 +125,7 @@ def test_what_is_tuned_need_not_be_taken(make):
 
 @pytest.mark.parametrize("train", [{"freeze_d": 1}, {"tune_g": "mapping"}])
 def test_a_run_from_scratch_freezes_nothing(packed, tmp_path, device, train):
-    with pytest.raises(
-        ConfigError, match="a run from scratch has learnt nothing: start from one "
-    ):
+    with pytest.raises(ConfigError, match="a run from scratch has learnt nothing: start from one "):
         fit(settings(packed, "stylegan", **train), tmp_path / "run", device)
     assert not (tmp_path / "run").exists()
 

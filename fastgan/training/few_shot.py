@@ -53,8 +53,17 @@ def choose(
     resolution, model (its `name`, and settings of its own), projected (a discriminator on pretrained features) and
     conditional (on classes or attributes): where they are settled, and the other choices have to suit them.
     """
-    chosen, why = _resolution(side, budget, gpu=gpu) if resolution is None else (resolution, "as asked for")
-    settled = list(_model(chosen, model or {}))
+    begun = model or {}
+    if resolution is not None:
+        chosen, why = resolution, "as asked for"
+    elif begun.get("name") == "dcgan" and "resolution" in begun:
+        chosen, why = (
+            begun["resolution"],
+            "that of the dcgan to start from, of which nothing fits at any other",
+        )
+    else:
+        chosen, why = _resolution(side, budget, gpu=gpu)
+    settled = list(_model(chosen, begun))
     name = next(choice.value for choice in settled if choice.key == "model.name")
     return [
         Choice(key="model.resolution", value=chosen, why=why),
@@ -64,7 +73,7 @@ def choose(
 
 
 def settled(init_from: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The `model` of `choose`: that which is asked for or, with its settings, the one to start from."""
+    """The `model` of `choose`: that which is asked for or, with its settings and resolution, the one to start from."""
     there: dict[str, Any] = checkpoint.describe(init_from)["config"]["model"] if init_from else {}
     found = there if asked.get("name", there.get("name")) == there.get("name") else {}
     return {**found, **{key: value for key, value in asked.items() if key != "resolution"}}
@@ -88,7 +97,7 @@ def _resolution(side: int, budget: Duration, *, gpu: bool) -> tuple[int, str]:
         return largest, f"the images have {side} px, and few-shot trains at {_LARGEST} px at most"
     time = "a budget in images leaves time out" if budget.images is not None else f"{budget} is enough for it"
     if fits == side:
-        return fits, f"that of the images, and {time}"
+        return fits, f"as large as the images allow, and {time}"
     return fits, f"the power of two that suits images of {side} px, and {time}"
 
 

@@ -46,7 +46,7 @@ def test_a_budget_buys_a_resolution(side, budget, gpu, resolution):
 @pytest.mark.parametrize(
     ("side", "budget", "why"),
     [
-        (64, "30m", "that of the images, and 30m is enough for it"),
+        (64, "30m", "as large as the images allow, and 30m is enough for it"),
         (48, "30m", "the power of two that suits images of 48 px, and 30m is enough for it"),
         (28, "9kimg", "the power of two that suits images of 28 px, and a budget in images leaves time out"),
         (512, "5h", "the images have 512 px, and few-shot trains at 256 px at most"),
@@ -57,6 +57,14 @@ def test_a_budget_buys_a_resolution(side, budget, gpu, resolution):
 def test_the_reason_for_a_resolution_is_the_reason(side, budget, why):
     choices = few_shot.choose(300, side, Duration.parse(budget), gpu=False)
     assert choices[0].why == why
+
+
+def test_a_dcgan_to_start_from_settles_the_resolution():
+    start = {"name": "dcgan", "width": 8, "resolution": 16}
+    choices = few_shot.choose(300, 64, Duration.parse("5h"), gpu=False, model=start)
+    assert (choices[0].value, choices[0].why.split(",")[0]) == (16, "that of the dcgan to start from")
+    other = few_shot.choose(300, 64, Duration.parse("5h"), gpu=False, model=start | {"name": "stylegan"})
+    assert other[0].value == 64, "most of a StyleGAN fits at any"
 
 
 MODELS = {

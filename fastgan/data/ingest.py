@@ -66,9 +66,7 @@ def survey(
     if resolution is not None and channels is not None:
         return Survey(np.arange(len(images)), [], resolution, channels)
     rows, sides, bad, all_grey = array("q"), array("q"), [], True
-    for row, header in enumerate(
-        in_order(_each(images, decode.read_header), len(images), 0, progress, "scan")
-    ):
+    for row, header in enumerate(headers(images, progress)):
         if isinstance(header, BadImage):
             bad.append(header)
         else:
@@ -80,6 +78,11 @@ def survey(
     if rows and channels is None:
         channels = 1 if all_grey else 3
     return Survey(np.array(rows, np.int64), bad, resolution or 0, channels or 0)
+
+
+def headers(images: Images, progress: Progress | None = None) -> Iterator[decode.Header | BadImage]:
+    """What the headers of all images say, in their order."""
+    return in_order(_each(images, decode.read_header), len(images), 0, progress, "scan")
 
 
 def decode_all(

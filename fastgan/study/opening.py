@@ -46,19 +46,7 @@ def _headers(path: Path) -> list[decode.Header]:
     """Of the images that `open_dataset` reads."""
     _, module = sources.find(path)
     images = sources.choose_split(path, module.read(path), None)
-
-    def read(row: int) -> decode.Header | None:
-        try:
-            image = images.load(row)
-            if isinstance(image, np.ndarray):
-                return decode.read_header(image)
-            with image:
-                return decode.read_header(image)
-        except (decode.BadImageError, OSError):
-            return None  # `open_dataset` says so
-
-    found = ingest.in_order(read, len(images), 0, None, "scan")
-    return [header for header in found if header is not None]
+    return [header for header in ingest.headers(images) if isinstance(header, decode.Header)]
 
 
 def _side(sides: list[int]) -> tuple[int, list[str]]:

@@ -140,9 +140,9 @@ def _augmentation(images: int, conditional: bool) -> Choice:
         why = f"{_told(images)}: covers up to twice as much as ada does, which comes too late in short runs"
         return Choice(key="train.augment", value="color,translation,cutout", why=why)
     why = (
-        "only as much as the discriminator overfits: where every image is augmented, classes blur"
+        "only as much as the discriminator overfits: with every image augmented, classifiers learnt less from them"
         if conditional
-        else f"{_told(images)}: only as much as the discriminator overfits, which learns faster"
+        else f"{_told(images)}: only as much as the discriminator overfits; with 2,000, either way came out level"
     )
     return Choice(key="train.augment", value="ada", why=why)
 

@@ -43,7 +43,8 @@ def test_neither_gan_nor_classifier_ever_sees_a_test_image(
     for them, but where a classifier is validated, and where it is examined.
     """
     monkeypatch.setattr(transfer, "open_backbone", lambda resolution: backbone())
-    study = small(only=(*FEW, "frozen transfer", "transfer", "synthetic x1 filtered"), transfer=True)
+    some = ("frozen transfer", "transfer", "synthetic x1 filtered", "all real")
+    study = small(only=(*FEW, *some), transfer=True)
     seen: dict[str, set[bytes]] = {"training": set(), "validation": set(), "exam": set()}
     during = ["training"]
 

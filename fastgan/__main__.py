@@ -12,6 +12,7 @@ import click
 
 from fastgan.cli import cli
 from fastgan.errors import FastganError
+from fastgan.text import shown
 
 MISTAKE = 2
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -85,7 +86,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
             traceback.print_exc()
         if not (isinstance(error, click.UsageError) and _follows()):
-            print(f"fastgan: error: {' '.join(sentence.split())}", file=sys.stderr)
+            print(f"fastgan: error: {shown(' '.join(sentence.split()))}", file=sys.stderr)
         return MISTAKE
 
 

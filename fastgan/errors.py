@@ -13,6 +13,14 @@ class ConfigError(FastganError):
     """A setting is unknown, has the wrong type, or has an impossible value."""
 
 
+class DocumentError(FastganError, ValueError):
+    """A JSON or TOML text is none, or says something of another type than it should."""
+
+
+class MemoryLimitError(FastganError, MemoryError):
+    """Something would take more memory than there is."""
+
+
 class DataError(FastganError):
     """A source of images cannot be read, or holds nothing that can be trained on."""
 

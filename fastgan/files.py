@@ -1,15 +1,113 @@
-"""Write whole files and folders or none: temporary name, fsync, rename."""
+"""Read regular files alone, up to a limit; write whole files and folders or none: temporary name, fsync, rename."""
 
 import ctypes
+import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from fastgan.errors import ConfigError, OutputError
+from fastgan.text import shown
+
+DOCUMENT_BYTES = 256 << 20
+"""Most bytes of a text document: JSON, TOML, CSV (dataset.json of a million images has some 40 MB)"""
+IMAGE_BYTES = 512 << 20
+"""Most bytes of one encoded image"""
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def size_limit(default: int) -> int:
+    """The most bytes of a file that is read whole: `default`, or FASTGAN_MAX_FILE where that is more.
+
+    FASTGAN_MAX_FILE is a number of bytes, or one with KB, MB or GB. Raises ConfigError for anything else.
+    """
+    text = os.environ.get("FASTGAN_MAX_FILE", "")
+    if not text:
+        return default
+    number = text.upper().removesuffix("B").strip()
+    factor = {"K": 10**3, "M": 10**6, "G": 10**9}.get(number[-1:], 1)
+    digits = number.rstrip("KMG").strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 16):
+        raise ConfigError(
+            f"FASTGAN_MAX_FILE={shown(text)} is no size: use a number of bytes, or one such as 2GB"
+        )
+    return max(default, int(digits) * factor)
+
+
+def check_size(size: int, limit: int, where: str | os.PathLike[str]) -> None:
+    """Raise OSError where a file or an archive's member has more than `limit` bytes (or FASTGAN_MAX_FILE)."""
+    limit = size_limit(limit)
+    if size <= limit:
+        return
+    reason = (
+        f"has {size / 1e6:,.0f} MB, more than the {limit / 1e6:,.0f} MB that are read of such a file: set "
+        f"FASTGAN_MAX_FILE={size // 10**6 + 1}MB if it is meant"
+    )
+    raise OSError(errno.EFBIG, reason, os.fspath(where))
+
+
+def open_regular(path: str | os.PathLike[str], limit: int | None = None) -> BufferedReader:
+    """Open a regular file for reading bytes. Never waits (a named pipe) and never reads without end (a device).
+
+    limit: the most bytes that it may have; None: any. Raises OSError with a sentence for what is no regular file or
+    larger, and with the operating system's words otherwise.
+    """
+    name = os.fspath(path)
+    fd = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
+            raise OSError(errno.EINVAL, f"is {kind}, not a regular file", name)
+        if limit is not None:
+            check_size(status.st_size, limit, name)
+        return cast(BufferedReader, os.fdopen(fd, "rb"))
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def read_bytes(path: str | os.PathLike[str], limit: int = DOCUMENT_BYTES) -> bytes:
+    """All bytes of a regular file of at most `limit`; raises OSError as `open_regular`."""
+    with open_regular(path, limit) as file:
+        return file.read()
+
+
+def read_text(path: str | os.PathLike[str], limit: int = DOCUMENT_BYTES) -> str:
+    """The text (UTF-8, a byte order mark left out) of a regular file; OSError as `open_regular`, or ValueError."""
+    return read_bytes(path, limit).decode("utf-8-sig")
+
+
+def output_path(path: str | os.PathLike[str]) -> Path:
+    """Where a file called `path` is to be written: links are followed, so that their target is replaced, not they.
+
+    Raises OutputError for what is there and is no regular file (a device, a pipe, a folder).
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return target
+    except OSError as error:
+        raise OutputError(f"cannot write {shown(path)}: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+        raise OutputError(f"cannot write {shown(path)}: it is {kind}; give the name of a file")
+    return target
 
 
 def _fsync(path: Path) -> None:
@@ -20,22 +118,28 @@ def _fsync(path: Path) -> None:
         os.close(fd)
 
 
+def _public(mode: int) -> int:
+    """`mode` as the umask leaves it."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return mode & ~umask
+
+
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is fsynced and renamed to `path`, else removed.
 
-    The suffix is kept, so that encoders which look at it (PIL, onnx) see the right one.
+    The suffix is kept, so that encoders which look at it (PIL, onnx) see the right one. A link stays, and what it
+    points to is replaced; OutputError where something is there that is no regular file.
     """
-    target = Path(path)
+    target = output_path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
     os.close(fd)
     temporary = Path(name)
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; ours are as public as any other
+        temporary.chmod(_public(0o666))  # mkstemp makes private files; ours are as public as any other
         _fsync(temporary)
         temporary.replace(target)
         _fsync(target.parent)
@@ -54,10 +158,9 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
+        temporary.chmod(_public(0o777))
         for file in temporary.rglob("*"):
+            file.chmod(_public(0o777 if file.is_dir() else 0o666))  # safetensors makes private files
             _fsync(file)
         _fsync(temporary)
         if target.exists():
@@ -108,7 +211,7 @@ def sync_files(folder: str | os.PathLike[str], files: Iterable[Path]) -> None:
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
     """Hex SHA-256 of a file's bytes, read in pieces."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

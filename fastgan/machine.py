@@ -10,6 +10,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastgan.errors import MemoryLimitError
+
 # What our kernels and torch's bf16 paths care about, by the names that Linux gives them in /proc/cpuinfo.
 _ISA_FLAGS = (
     "avx2",
@@ -84,6 +86,15 @@ def available_memory() -> int | None:
         return free
     left = max(int(limit) - int(used), 0) if limit.isdigit() else None
     return min((value for value in (free, left) if value is not None), default=None)
+
+
+def require_memory(needed: float, what: str, mend: str) -> None:
+    """Raise MemoryLimitError where `needed` bytes for `what` are not free; `mend` says what would fit."""
+    free = available_memory()
+    if free is not None and needed > free:
+        raise MemoryLimitError(
+            f"{what} would take about {needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free: {mend}"
+        )
 
 
 def _kilobytes(path: Path, name: str) -> int | None:

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "fastgan"
 FILES = sorted(PACKAGE.rglob("*.py"))
-BASE = {"errors", "files", "config"}
+BASE = {"errors", "text", "files", "documents", "tensors", "config", "machine"}
 CORE = BASE | {"draws", "ops", "nn", "models", "losses", "diffaug", "data"}
 TRAINED = BASE | {"ops", "nn", "models", "data", "training.checkpoint", "inference", "export"}
 EVERYTHING = CORE | TRAINED | {"machine", "training", "metrics", "study", "allocator", "report"}
@@ -18,9 +18,12 @@ EVERYTHING = CORE | TRAINED | {"machine", "training", "metrics", "study", "alloc
 # Who may import whom: a name covers what is below it. Nothing may import commands, cli, tools or benchmarks.
 MAY_IMPORT = {
     "errors": set(),
-    "files": {"errors"},
-    "config": {"errors"},
-    "machine": set(),
+    "text": set(),
+    "files": {"errors", "text"},
+    "documents": {"errors", "text", "files"},
+    "tensors": {"errors", "files"},
+    "config": {"errors", "text", "files", "documents"},
+    "machine": {"errors"},
     "allocator": set(),
     "onnx_probe": set(),
     "draws": set(),
@@ -41,10 +44,10 @@ MAY_IMPORT = {
     "bench": EVERYTHING,
     "commands": EVERYTHING | {"bench", "doctor"},
     "cli": {"errors", "commands"},
-    "__main__": {"errors", "cli"},
+    "__main__": {"errors", "text", "cli"},
     "__init__": {"errors", "inference", "data", "allocator"},  # inside functions, when a name is first used
 }
-STDLIB_ONLY = ("errors", "files", "config", "machine", "allocator")
+STDLIB_ONLY = ("errors", "text", "files", "documents", "config", "machine", "allocator")
 LIGHT = ("__init__", "__main__", "cli", "commands", *STDLIB_ONLY)  # no heavy module at the top
 HEAVY = {"torch", "numpy", "onnx", "onnxruntime", "PIL", "rich", "safetensors", "scipy", "tensorboard"}
 

@@ -1,0 +1,43 @@
+"""Text that others wrote, made safe to print: names of files, classes and settings."""
+
+import os
+import shlex
+import unicodedata
+
+_LINE_ENDS = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode categories that act instead of being seen: control, format (bidirectional), surrogate, line separators"""
+
+
+def shown(text: str | os.PathLike[str] | object) -> str:
+    """`text` with each character that a terminal would obey or reorder, or could not encode, as its escape."""
+    string = (
+        text if isinstance(text, str) else os.fspath(text) if isinstance(text, os.PathLike) else str(text)
+    )
+    if string.isascii() and string.isprintable():
+        return string
+    return "".join(map(_visible, string))
+
+
+def quoted(path: str | os.PathLike[str]) -> str:
+    """`path` as one word of a shell command, to be copied from a message into a terminal."""
+    string = os.fspath(path)
+    if shown(string) != string:
+        return f"$'{_escaped_for_shell(string)}'"  # bash, zsh and ksh read this form
+    return shlex.quote(string)
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) not in _HIDDEN:
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is no UTF-8 (surrogateescape)
+        return f"\\x{code - 0xDC00:02x}"
+    return _LINE_ENDS.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def _escaped_for_shell(string: str) -> str:
+    return "".join(
+        f"\\{c}" if c in "\\'" else c if _visible(c) == c else "".join(f"\\x{b:02x}" for b in os.fsencode(c))
+        for c in string
+    )

@@ -1,0 +1,96 @@
+"""Documents that may say anything: every value is of the type that was asked for, or one sentence says where not."""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+import pytest
+
+from fastgan.documents import checked, parse_json, parse_toml, read_json, read_json_lines
+from fastgan.errors import DocumentError
+
+
+class Inner(TypedDict):
+    name: str
+    size: NotRequired[float]
+
+
+class Outer(TypedDict):
+    items: list[Inner]
+    pair: tuple[str, int]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (1, int),
+        (1, float),
+        (1.5, float),
+        (None, str | None),
+        (["a", 3], tuple[str, int]),
+        ([1.0, 2], tuple[float, ...]),
+        ({"a": [1]}, dict[str, list[int]]),
+        ("x", Literal["x", "y"]),
+        ({"items": [{"name": "a", "other": 1}], "pair": ["a", 1]}, Outer),
+        ({"deep": [1, {"x": None}]}, dict[str, Any]),
+    ],
+)
+def test_takes_what_is_of_the_type(value, kind) -> None:
+    assert checked(value, kind, "x.json") == value
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "sentence"),
+    [
+        (True, int, "x.json should be a whole number, and is True"),
+        (10**400, float, "x.json should be a number, and is 1000"),
+        (2**63, int, "x.json should be a whole number, and is 9223372036854775808"),
+        ("a", int | None, "x.json should be a whole number or null, and is 'a'"),
+        ([1], dict[str, Any], "x.json should be a table of names and values, and is a list"),
+        ({"a": {"b": [1, "c"]}}, dict[str, dict[str, list[int]]], "x.json: a.b[1] should be a whole number"),
+        (["a"], tuple[str, int], "x.json should be a list of 2, and is one of 1"),
+        (
+            {"items": [{"size": 2}], "pair": ["a", 1]},
+            Outer,
+            "x.json: items[0].name should be text, and is missing",
+        ),
+        ({"items": [{"name": 5}], "pair": ["a", 1]}, Outer, "x.json: items[0].name should be text, and is 5"),
+        ("z", Literal["x", "y"], "x.json should be 'x' or 'y', and is 'z'"),
+        ("\x1b[31m", int, r"and is '\x1b[31m'"),
+    ],
+)
+def test_says_the_first_key_that_is_not(value, kind, sentence: str) -> None:
+    with pytest.raises(DocumentError) as error:
+        checked(value, kind, "x.json")
+    assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "{", "", b"\xff", '{"a": ' + "1" * 5000 + "}", "[" * 5000 + "]" * 5000],
+    ids=range(6),
+)
+def test_no_json_is_one_sentence(text: str | bytes) -> None:
+    with pytest.raises(DocumentError, match=r"^x\.json is "):
+        parse_json(text, Any, "x.json")
+
+
+@pytest.mark.parametrize(
+    "text", ["a = [" * 5000, "a = ", "a = " + "1" * 5000, "a = " + "[" * 5000 + "]" * 5000]
+)
+def test_no_toml_is_one_sentence(text: str) -> None:
+    with pytest.raises(DocumentError, match=r"^x\.toml is "):
+        parse_toml(text, "x.toml")
+
+
+def test_a_bad_line_is_left_out_and_counted(tmp_path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"a": 1}\n[1]\n\xff\n\n{"a": 2}\n{"a": ')
+    assert read_json_lines(path, dict[str, int]) == ([{"a": 1}, {"a": 2}], 3)
+
+
+def test_a_document_over_the_limit_is_refused_unread(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "state.json"
+    path.write_text('{"a": "' + "x" * 3_000_000 + '"}')
+    with pytest.raises(OSError, match="FASTGAN_MAX_FILE=4MB"):
+        read_json(path, Any, limit=10**6)
+    monkeypatch.setenv("FASTGAN_MAX_FILE", "4MB")
+    assert len(read_json(path, dict[str, str], limit=10**6)["a"]) == 3_000_000

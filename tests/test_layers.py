@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "fastgan"
 FILES = sorted(PACKAGE.rglob("*.py"))
-BASE = {"errors", "text", "files", "documents", "tensors", "config", "machine"}
+BASE = {"errors", "text", "files", "documents", "tensors", "config", "machine", "extras"}
 CORE = BASE | {"draws", "ops", "nn", "models", "losses", "diffaug", "data"}
 TRAINED = BASE | {"ops", "nn", "models", "data", "training.checkpoint", "inference", "export"}
 EVERYTHING = CORE | TRAINED | {"machine", "training", "metrics", "study", "allocator", "report"}
@@ -24,10 +24,11 @@ MAY_IMPORT = {
     "tensors": {"errors", "files"},
     "config": {"errors", "text", "files", "documents"},
     "machine": {"errors"},
+    "extras": set(),
     "allocator": set(),
     "onnx_probe": set(),
     "draws": set(),
-    "doctor": {"machine", "ops", "onnx_probe"},
+    "doctor": {"machine", "extras", "ops", "onnx_probe"},
     "ops": {"errors"},
     "nn": {"errors", "ops"},
     "models": {"errors", "config", "draws", "ops", "nn"},
@@ -47,7 +48,7 @@ MAY_IMPORT = {
     "__main__": {"errors", "text", "cli"},
     "__init__": {"errors", "inference", "data", "allocator"},  # inside functions, when a name is first used
 }
-STDLIB_ONLY = ("errors", "text", "files", "documents", "config", "machine", "allocator")
+STDLIB_ONLY = ("errors", "text", "files", "documents", "config", "machine", "allocator", "extras")
 LIGHT = ("__init__", "__main__", "cli", "commands", *STDLIB_ONLY)  # no heavy module at the top
 HEAVY = {"torch", "numpy", "onnx", "onnxruntime", "PIL", "rich", "safetensors", "scipy", "tensorboard"}
 

@@ -90,6 +90,7 @@ def interpolation(
 ) -> "Write":
     """The way from each seed to the next, as a strip and as moving pictures."""
     from fastgan.errors import ConfigError
+    from fastgan.extras import install_line
     from fastgan.inference import figures, video
 
     formats = (
@@ -113,7 +114,7 @@ def interpolation(
         way = "styles" if model.has_styles else "z"
         said = f"{len(seeds)} seeds, interpolated in {way}: {', '.join(map(str, paths))}"
         if not image_format and "mp4" not in formats:
-            said += "\nno MP4, for which PyAV is missing: pip install 'fastgan[video]'"
+            said += f"\nno MP4, for which PyAV is missing: {install_line('video')}"
         return said
 
     return write

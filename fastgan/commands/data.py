@@ -136,7 +136,7 @@ def info(file: Path, verify: bool, as_json: bool) -> None:
 def avatars(out: Path, count: int, size: int, seed: int, workers: int | None) -> None:
     """Draw cartoon faces with named attributes: a small CelebA without a download.
 
-    Needs `pip install 'fastgan[demo]'`. The art is Pablo Stanley's avataaars, see NOTICE.
+    Needs `pip install python-avatars resvg-py`. The art is Pablo Stanley's avataaars, see NOTICE.
 
     \b
     Example:

@@ -55,7 +55,7 @@ Examples:
 @click.option(
     "--discriminator",
     type=click.Choice(["own", "projected"]),
-    help="The model's own, or one on pretrained features (needs fastgan[pretrained]).  [default: own]",
+    help="The model's own, or one on pretrained features .  [default: own]",
 )
 @click.option("--spectral-norm", is_flag=True, help="Normalise the discriminator's weights by spectral norm.")
 @click.option(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from fastgan import extras
 from fastgan.errors import DataError
 
 if TYPE_CHECKING:
@@ -269,7 +270,7 @@ def _packages() -> tuple[Any, Any]:
             import resvg_py
     except ImportError as error:
         raise DataError(
-            f"drawing avatars needs the package {error.name}: install it with pip install 'fastgan[demo]'"
+            f"drawing avatars needs the package {error.name}: {extras.install_line('demo')}"
         ) from error
     return python_avatars, resvg_py
 

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgan import extras
 from fastgan.errors import ConfigError
 
 ARCHIVES = {"webdataset": "tar", "parquet": "parquet", "npz": "npz"}
@@ -246,7 +247,7 @@ def pyarrow() -> tuple[ModuleType, ModuleType]:
         import pyarrow.parquet
     except ImportError as error:
         raise ConfigError(
-            "--format parquet needs the package pyarrow: install it with pip install 'fastgan[parquet]'."
+            f"--format parquet needs the package pyarrow: {extras.install_line('parquet')}."
         ) from error
     return pyarrow, pyarrow.parquet
 

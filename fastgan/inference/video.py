@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fastgan import extras
 from fastgan.errors import ConfigError
 from fastgan.files import atomic_write
 from fastgan.inference.encoders import to_pil
@@ -42,7 +43,7 @@ def has_mp4() -> bool:
 def check_movie(name: str, frames: int, resolution: int) -> None:
     """Raise ConfigError if a movie of so many frames cannot be written as `name`, "gif" or "mp4"."""
     if name == "mp4" and not has_mp4():
-        raise ConfigError("MP4 needs PyAV: install it with pip install 'fastgan[video]', or ask for gif.")
+        raise ConfigError(f"MP4 needs PyAV: {extras.install_line('video')}, or ask for gif.")
     if name == "gif" and frames * resolution**2 > _MOST_PIXELS:
         raise ConfigError(
             f"a GIF of {frames} frames of {resolution} px would be too large: ask for at most "

@@ -65,5 +65,5 @@ def _stats() -> Any:
     try:
         from scipy import stats
     except ImportError as error:
-        raise FastganError("fastgan augment needs scipy: pip install 'fastgan[study]'") from error
+        raise FastganError("fastgan augment needs scipy: pip install scipy") from error
     return stats

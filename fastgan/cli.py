@@ -11,9 +11,10 @@ import pkgutil
 import click
 
 from fastgan import commands
+from fastgan.commands._group import Group
 
 
-class CommandFolder(click.Group):
+class CommandFolder(Group):
     """A group that finds its commands on disk and imports one only when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

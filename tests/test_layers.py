@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "fastgan"
 FILES = sorted(PACKAGE.rglob("*.py"))
-BASE = {"errors", "text", "files", "documents", "tensors", "config", "machine", "extras"}
+BASE = {"errors", "naming", "text", "files", "documents", "tensors", "config", "machine", "extras"}
 CORE = BASE | {"draws", "ops", "nn", "models", "losses", "diffaug", "data"}
 TRAINED = BASE | {"ops", "nn", "models", "data", "training.checkpoint", "inference", "export"}
 EVERYTHING = CORE | TRAINED | {"machine", "training", "metrics", "study", "allocator", "report"}
@@ -18,6 +18,7 @@ EVERYTHING = CORE | TRAINED | {"machine", "training", "metrics", "study", "alloc
 # Who may import whom: a name covers what is below it. Nothing may import commands, cli, tools or benchmarks.
 MAY_IMPORT = {
     "errors": set(),
+    "naming": set(),
     "text": set(),
     "files": {"errors", "text"},
     "documents": {"errors", "text", "files"},
@@ -44,11 +45,11 @@ MAY_IMPORT = {
     "report": BASE,
     "bench": EVERYTHING,
     "commands": EVERYTHING | {"bench", "doctor"},
-    "cli": {"errors", "commands"},
-    "__main__": {"errors", "text", "cli"},
+    "cli": {"errors", "naming", "commands"},
+    "__main__": {"errors", "naming", "text", "cli"},
     "__init__": {"errors", "inference", "data", "allocator"},  # inside functions, when a name is first used
 }
-STDLIB_ONLY = ("errors", "text", "files", "documents", "config", "machine", "allocator", "extras")
+STDLIB_ONLY = ("errors", "naming", "text", "files", "documents", "config", "machine", "allocator", "extras")
 LIGHT = ("__init__", "__main__", "cli", "commands", *STDLIB_ONLY)  # no heavy module at the top
 HEAVY = {"torch", "numpy", "onnx", "onnxruntime", "PIL", "rich", "safetensors", "scipy", "tensorboard"}
 

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastgan.commands._group import Group
+
 if TYPE_CHECKING:
     from fastgan.data import Dataset
 
 _SHOWN = 20  # bad images, classes and attributes that are printed; the rest is in the file and in --json
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Pack images into one checked file, look into it, or draw a demo set.
 

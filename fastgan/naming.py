@@ -1,0 +1,41 @@
+"""What an error calls a parameter: its own name for who calls Python, the option's for who runs a command.
+
+A check is written once, with the parameter's name: `f"leave {named('classes')} away"` reads "leave classes away" in
+Python and "leave --class away" in `fastgan generate`.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+_commands: list[Mapping[str, str]] = []
+"""Option by parameter of each command that runs, the innermost last. Of the process: errors come from its threads."""
+_NOTHING = object()
+
+
+def named(parameter: str, value: object = _NOTHING, *, elsewhere: str = "") -> str:
+    """`classes` or `--class`; with a value `seed=-1` or `--seed -1`.
+
+    elsewhere: a command that has the option, for where the one that runs has not: "--kind of fastgan data pack".
+    """
+    if not _commands:
+        return parameter if value is _NOTHING else f"{parameter}={value!r}"
+    options = _commands[-1]
+    option = options.get(parameter, f"--{parameter.replace('_', '-')}")
+    text = option if value is _NOTHING else f"{option} {value!r}"
+    return f"{text} of {elsewhere}" if elsewhere and parameter not in options else text
+
+
+@contextmanager
+def command_line() -> Iterator[None]:
+    """While a command runs, errors speak of options."""
+    _commands.append({})
+    try:
+        yield
+    finally:
+        _commands.pop()
+
+
+def use_options(options: Mapping[str, str]) -> None:
+    """The command that runs has these: parameter -> option. Nothing where no command runs."""
+    if _commands:
+        _commands[-1] = options

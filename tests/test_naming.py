@@ -1,6 +1,5 @@
 """Errors speak of parameters to who calls Python, and of options to who runs a command."""
 
-
 import pytest
 
 from fastgan import naming

@@ -15,6 +15,10 @@ class Group(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None:
             naming.use_options(
-                {p.name: max(p.opts, key=len) for p in command.params if isinstance(p, click.Option) and p.name}
+                {
+                    p.name: max(p.opts, key=len)
+                    for p in command.params
+                    if isinstance(p, click.Option) and p.name
+                }
             )
         return name, command, rest

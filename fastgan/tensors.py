@@ -1,61 +1,91 @@
-"""Safetensors files: opened only where they are regular, readable and whole; written as public as any other file."""
+"""Tensors in safetensors files: written with fingerprints, read with them compared; see `fastgan.tensor_file`."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fastgan.files import open_regular
+from fastgan.machine import require_memory
+from fastgan.tensor_file import FINGERPRINT, Entry, TensorFile, fingerprints, open_tensor_file, verifies
 
-FINGERPRINT = "sha256"
-"""The metadata's key of the fingerprint of all tensors"""
+__all__ = ["FINGERPRINT", "Entry", "Reader", "count_not_finite", "open_tensors", "save_tensors", "verifies"]
+
+DTYPES = {
+    "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16, "I32": torch.int32,
+    "I64": torch.int64, "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64,
+}  # fmt: skip
+"""safetensors' names of the types that fastgan writes."""
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
-def verifies() -> bool:
-    """Whether fingerprints are compared when a file is read: FASTGAN_VERIFY=0 is for those who cannot wait."""
-    return os.environ.get("FASTGAN_VERIFY", "1") != "0"
+class Reader:
+    """The tensors of an open file."""
+
+    def __init__(self, file: TensorFile) -> None:
+        self._file = file
+        self.entries = file.entries
+        """Types, shapes and sizes by name, which are those of the file: nothing that it only claims."""
+
+    def keys(self) -> list[str]:
+        """Names, in the order of the file."""
+        return list(self.entries)
+
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself."""
+        return self._file.metadata
+
+    def get_tensor(self, name: str) -> Tensor:
+        """A tensor in memory of its own. SafetensorError where it is not as it was written, or of no type of torch's.
+
+        Raises MemoryLimitError where it would not fit.
+        """
+        entry = self.entries[name]
+        if entry.dtype not in DTYPES:
+            raise SafetensorError(f"the tensor {name} is of the type {entry.dtype}")
+        require_memory(entry.size, f"the tensor {name}", "use a smaller model, or a machine with more memory")
+        content = torch.empty(entry.size, dtype=torch.uint8)
+        self._file.read_into(name, content.numpy().data)
+        return content.view(DTYPES[entry.dtype]).view(entry.shape)
 
 
 @contextmanager
-def open_tensors(path: str | os.PathLike[str], framework: str = "pt") -> Iterator[Any]:
-    """Yield safetensors' reader of a file (`keys`, `metadata`, `get_slice`, `get_tensor`), of any name at all.
+def open_tensors(path: str | os.PathLike[str]) -> Iterator[Reader]:
+    """Yield the reader of a safetensors file of any name at all.
 
     Raises OSError as `files.open_regular` (not there, not permitted, no regular file), SafetensorError for a file that
-    is cut short or no safetensors file.
+    is cut short, damaged or none of that format.
     """
-    with open_regular(path) as file:
-        name: str | Path = Path(path)
-        try:
-            os.fspath(name).encode()
-        except UnicodeEncodeError:  # safetensors opens names that are UTF-8 only
-            name = f"/proc/self/fd/{file.fileno()}"
-        with safe_open(name, framework=framework) as tensors:
-            yield tensors
+    with open_tensor_file(path) as file:
+        yield Reader(file)
 
 
 def save_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write `tensors` with `metadata` and their fingerprint; not atomic: give the name of a temporary file.
+    """Write `tensors` with `metadata` and their fingerprints; not atomic: give the name of a temporary file.
 
     safetensors knows no memory formats: all are written contiguous.
     """
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(content, path, {**(metadata or {}), FINGERPRINT: fingerprint(content)})
+    told = dict(metadata or {})
+    told[FINGERPRINT] = fingerprints(
+        told,
+        {name: (_NAMES[t.dtype], tuple(t.shape), _bytes(t)) for name, t in content.items()},
+    )
+    save_file(content, path, told)
 
 
-def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 (hex) of names, dtypes, shapes and bytes, in the order of the names."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+def count_not_finite(tensor: Tensor) -> int:
+    """How many numbers of a tensor are NaN or infinite."""
+    # A sum is finite only where all its terms are, and takes a twentieth of the time of looking at each.
+    if not tensor.is_floating_point() or bool(tensor.sum().isfinite()):
+        return 0
+    return int((~tensor.isfinite()).sum())
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.view(-1).view(torch.uint8).numpy().data

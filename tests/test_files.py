@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import SafetensorError
 
 from fastgan.errors import ConfigError, OutputError
 from fastgan.files import atomic_folder, atomic_write, open_regular, read_bytes, size_limit
-from fastgan.tensors import FINGERPRINT, fingerprint, open_tensors, save_tensors
+from fastgan.tensors import save_tensors
 from fastgan.text import quoted, shown
 
 
@@ -76,31 +75,6 @@ def test_what_is_written_is_as_public_as_the_umask_says(tmp_path: Path, umask: i
         os.umask(before)
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a.safetensors", "b/a.safetensors")]
     assert modes == [mode, mode]
-
-
-def test_tensors_in_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
-    path = tmp_path / os.fsdecode(b"caf\xe9.safetensors")
-    tensors = {"x": torch.arange(3.0), "empty": torch.empty(0, 2), "one": torch.tensor(True)}
-    save_tensors(path, tensors, {"a": "b"})
-    with open_tensors(path) as file:
-        assert file.metadata() == {"a": "b", FINGERPRINT: fingerprint(tensors)}
-        assert file.get_tensor("x").tolist() == [0, 1, 2]
-
-
-def test_a_file_that_is_cut_is_told_from_one_that_is_no_file(tmp_path: Path) -> None:
-    save_tensors(tmp_path / "x", {"x": torch.ones(9)})
-    os.truncate(tmp_path / "x", 50)
-    with pytest.raises(SafetensorError), open_tensors(tmp_path / "x"):
-        pass
-    with pytest.raises(FileNotFoundError), open_tensors(tmp_path / "y"):
-        pass
-
-
-def test_a_fingerprint_changes_with_each_bit_and_name() -> None:
-    x = torch.arange(4, dtype=torch.bfloat16)
-    kinds = [{"x": x}, {"y": x}, {"x": x.view(2, 2)}, {"x": x.float()}, {"x": x + torch.tensor([0, 0, 0, 1])}]
-    assert len({fingerprint(tensors) for tensors in kinds}) == len(kinds)
-    assert fingerprint({"x": x.view(2, 2).t()}) == fingerprint({"x": x.view(2, 2).t().contiguous()})
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 from fastgan.errors import ConfigError, OutputError
+from fastgan.ownership import temporary_prefix
 from fastgan.text import shown
 
 DOCUMENT_BYTES = 256 << 20
@@ -69,16 +70,38 @@ def open_regular(path: str | os.PathLike[str], limit: int | None = None) -> Buff
     name = os.fspath(path)
     fd = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
-            raise OSError(errno.EINVAL, f"is {kind}, not a regular file", name)
+        status = _check_regular(fd, name)
         if limit is not None:
             check_size(status.st_size, limit, name)
         return cast(BufferedReader, os.fdopen(fd, "rb"))
     except BaseException:
         os.close(fd)
         raise
+
+
+def open_append(path: str | os.PathLike[str]) -> TextIO:
+    """Open a regular file, or a new one, for appending lines of UTF-8; OSError as `open_regular`, and never waits."""
+    name = os.fspath(path)
+    try:
+        fd = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o666)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # a pipe that nobody reads
+            raise
+        raise OSError(errno.EINVAL, "is a named pipe, not a regular file", name) from None
+    try:
+        _check_regular(fd, name)
+        return cast(TextIO, os.fdopen(fd, "a", encoding="utf-8", newline="\n"))
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _check_regular(fd: int, name: str) -> os.stat_result:
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
+        raise OSError(errno.EINVAL, f"is {kind}, not a regular file", name)
+    return status
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int = DOCUMENT_BYTES) -> bytes:
@@ -134,7 +157,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = output_path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    fd, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
+    fd, name = tempfile.mkstemp(dir=target.parent, prefix=temporary_prefix(target.stem), suffix=target.suffix)
     os.close(fd)
     temporary = Path(name)
     try:
@@ -155,7 +178,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=temporary_prefix(target.name)))
     try:
         yield temporary
         temporary.chmod(_public(0o777))
@@ -164,7 +187,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             _fsync(file)
         _fsync(temporary)
         if target.exists():
-            old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
+            old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{temporary_prefix(target.name)}old-"))
             target.replace(old)
             temporary.replace(target)
             shutil.rmtree(old)

@@ -10,7 +10,18 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "fastgan"
 FILES = sorted(PACKAGE.rglob("*.py"))
-BASE = {"errors", "naming", "text", "files", "documents", "tensors", "config", "machine", "extras"}
+BASE = {
+    "errors",
+    "ownership",
+    "naming",
+    "text",
+    "files",
+    "documents",
+    "tensors",
+    "config",
+    "machine",
+    "extras",
+}
 CORE = BASE | {"draws", "ops", "nn", "models", "losses", "diffaug", "data"}
 TRAINED = BASE | {"ops", "nn", "models", "data", "training.checkpoint", "inference", "export"}
 EVERYTHING = CORE | TRAINED | {"machine", "training", "metrics", "study", "allocator", "report"}
@@ -19,8 +30,9 @@ EVERYTHING = CORE | TRAINED | {"machine", "training", "metrics", "study", "alloc
 MAY_IMPORT = {
     "errors": set(),
     "naming": set(),
+    "ownership": set(),
     "text": set(),
-    "files": {"errors", "text"},
+    "files": {"errors", "ownership", "text"},
     "documents": {"errors", "text", "files"},
     "tensor_file": {"errors", "files", "documents"},
     "tensors": {"errors", "machine", "tensor_file"},
@@ -50,7 +62,18 @@ MAY_IMPORT = {
     "__main__": {"errors", "naming", "text", "cli"},
     "__init__": {"errors", "inference", "data", "allocator"},  # inside functions, when a name is first used
 }
-STDLIB_ONLY = ("errors", "naming", "text", "files", "documents", "config", "machine", "allocator", "extras")
+STDLIB_ONLY = (
+    "errors",
+    "ownership",
+    "naming",
+    "text",
+    "files",
+    "documents",
+    "config",
+    "machine",
+    "allocator",
+    "extras",
+)
 LIGHT = ("__init__", "__main__", "cli", "commands", *STDLIB_ONLY)  # no heavy module at the top
 HEAVY = {"torch", "numpy", "onnx", "onnxruntime", "PIL", "rich", "safetensors", "scipy", "tensorboard"}
 

@@ -49,6 +49,7 @@ def _of_packed(path: Path) -> dict[str, Any]:
 
 def _of_training(path: Path) -> dict[str, Any]:
     """A run, by its latest checkpoint, or one checkpoint."""
+    from fastgan import ownership
     from fastgan.training import checkpoint
 
     folder = checkpoint.locate(path)
@@ -59,7 +60,7 @@ def _of_training(path: Path) -> dict[str, Any]:
         best = path / "best"
         known["latest"] = folder.name
         known["best"] = Path(best.read_text(encoding="utf-8").strip()).name if best.is_file() else None
-        known["checkpoints"] = sorted(found.name for found in (path / "checkpoints").glob("[0-9]*"))
+        known["checkpoints"] = [found.name for found in ownership.checkpoints(path)]
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise checkpoint.CheckpointError(f"the checkpoint {folder} is not whole: {weights.name} is missing")

@@ -292,12 +292,13 @@ def _beginning(session: "Session") -> str:
 
 
 def _ending(session: "Session", outcome: "Outcome") -> str:
+    from fastgan import ownership
     from fastgan.commands._progress import clock
 
     run, at = session.run, f"{outcome.cur_nimg / 1000:g} kimg in {clock(outcome.seconds)}"
     if outcome.signum is not None:
         return f"stopped at {at}; saved {session.saved}\n  fastgan train --resume {run}   goes on exactly"
-    grids = sorted((run / "grids").glob("*.png"))
+    grids = ownership.grids(run)
     why = f", when {outcome.stopped} was met" if outcome.stopped else ""
     best = session.best
     if best is not None:

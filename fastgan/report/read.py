@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastgan import ownership
 from fastgan.config import read_toml
 from fastgan.errors import CheckpointError
 from fastgan.report.cards import read_cards
@@ -48,7 +49,7 @@ def read(path: str | Path) -> Run:
     if not (run / "config.toml").is_file():
         raise CheckpointError(f"{run} is no training run: it holds no config.toml")
     lines = [_numbers(line) for line in _json_lines(run / "log.jsonl")]
-    grids = sorted((run / "grids").glob("[0-9]*.png"))
+    grids = ownership.grids(run)
     if not lines and not grids:
         raise CheckpointError(
             f"the run {run} has nothing to show yet: neither a line in log.jsonl nor a picture in grids/"

@@ -20,17 +20,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from fastgan import models
+from fastgan import models, ownership
 from fastgan.config import build
 from fastgan.errors import CheckpointError, OutputError
-from fastgan.files import atomic_folder, atomic_write, write_json
+from fastgan.files import atomic_folder, atomic_write, read_text, write_json
+from fastgan.tensors import open_tensors, save_tensors
+from fastgan.text import quoted
 from fastgan.training.ema import names as average_names
 
 FORMAT = 1
+_POINTER_BYTES = 4096
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 
 
@@ -60,14 +62,15 @@ def save(
     folder = run / "checkpoints" / f"{state['cur_nimg']:09d}"
     with saving(folder, run):
         with atomic_folder(folder) as temporary:
-            _write_tensors(temporary / "model.safetensors", model)
-            _write_tensors(temporary / "optimizer.safetensors", optimizer)
+            save_tensors(temporary / "model.safetensors", model)
+            save_tensors(temporary / "optimizer.safetensors", optimizer)
             write_json(temporary / "state.json", {"format": FORMAT, **state})
         _point(run / "latest", folder)
         best = _best(run, state.get("best"))
     # Folders beyond this one belong to a future that was left by resuming from an earlier checkpoint.
-    older = sorted(p for p in folder.parent.glob("[0-9]*") if p.name < folder.name and p != best)
-    newer = [path for path in folder.parent.glob("[0-9]*") if path.name > folder.name]
+    own = [path for path in ownership.checkpoints(run) if not path.is_symlink()]
+    older = [path for path in own if ownership.step(path) < state["cur_nimg"] and path != best]
+    newer = [path for path in own if ownership.step(path) > state["cur_nimg"]]
     for path in older[: max(len(older) + 1 - keep, 0)] + newer:
         remove(path)
     return folder
@@ -103,21 +106,16 @@ def saving(target: Path, run: Path) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(
             f"could not save {target} ({reason}); {remaining(run)}: make room or mend the folder, "
-            f"then go on with fastgan train --resume {run}"
+            f"then go on with fastgan train --resume {quoted(run)}"
         ) from error
 
 
 def remaining(run: Path) -> str:
     """Half a sentence: the checkpoint that a failed `run` still has."""
-    latest = run / "latest"
-    return (
-        f"{run / latest.read_text().strip()} remains" if latest.exists() else "no checkpoint was saved before"
-    )
-
-
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    # safetensors knows no memory formats: channels_last is restored by copying into the model's own layout.
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata)
+    try:
+        return f"{locate(run)} remains"
+    except (CheckpointError, OSError):
+        return "no checkpoint was saved before"
 
 
 def locate(path: str | Path) -> Path:
@@ -125,7 +123,7 @@ def locate(path: str | Path) -> Path:
     path = Path(path)
     pointer = path if is_pointer(path) else path / "latest"
     if pointer.is_file():
-        named = pointer.read_text(encoding="utf-8").strip()
+        named = _pointed(pointer)
         if not named or not (pointer.parent / named).is_dir():
             raise CheckpointError(
                 f"{pointer} names {named!r}, which is not a folder of the run {pointer.parent}"
@@ -138,6 +136,16 @@ def locate(path: str | Path) -> Path:
     raise CheckpointError(f"{path} is neither a training run nor a checkpoint")
 
 
+def _pointed(pointer: Path) -> str:
+    """What a run's `latest` or `best` says; "" where it is no text."""
+    try:
+        return read_text(pointer, _POINTER_BYTES).strip()
+    except ValueError:
+        return ""
+    except OSError as error:
+        raise CheckpointError(f"cannot read {pointer}: {error.strerror}") from error
+
+
 def is_pointer(path: Path) -> bool:
     """Whether `path` is a run's `latest` or `best`, and no model."""
     return path.name in ("latest", "best") and path.is_file()
@@ -145,7 +153,7 @@ def is_pointer(path: Path) -> bool:
 
 def earlier(run: Path, steps: int) -> Path | None:
     """The run's newest checkpoint but `steps`, or the oldest that there is; None without any."""
-    folders = sorted((run / "checkpoints").glob("[0-9]*"), reverse=True)
+    folders = ownership.checkpoints(run)[::-1]
     return folders[min(steps, len(folders) - 1)] if folders else None
 
 
@@ -162,9 +170,11 @@ def read_state(folder: Path) -> dict[str, Any]:
     """A checkpoint folder's state.json, checked."""
     path = folder / "state.json"
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = json.loads(read_text(path))
     except FileNotFoundError as error:
         raise CheckpointError(f"the checkpoint {folder} is not whole: state.json is missing") from error
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged ({error}); resume from another checkpoint") from error
     return _checked(state, path)
@@ -182,12 +192,14 @@ def _checked(state: Any, where: Path) -> dict[str, Any]:
 def _read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
     """The tensors whose names start with `prefix`, which is taken off."""
     try:
-        with safe_open(path, framework="pt") as file:
-            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 (not a dict)
-            return {name[len(prefix) :]: file.get_tensor(name) for name in names}
+        with open_tensors(path) as file:
+            found = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 (not a dict)
+            return {name[len(prefix) :]: file.get_tensor(name) for name in found}
     except FileNotFoundError as error:
         raise CheckpointError(f"the checkpoint {path.parent} is not whole: {path.name} is missing") from error
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    except SafetensorError as error:
         raise CheckpointError(f"{path} is cut short or damaged ({error}); use another checkpoint") from error
 
 
@@ -259,7 +271,7 @@ def save_release(path: str | Path, checkpoint: Checkpoint) -> None:
         k.removeprefix(prefix): v for k, v in checkpoint.model.items() if k.startswith((prefix, _CONDITIONS))
     }
     with saving(Path(path), checkpoint.path.parent.parent), atomic_write(path) as temporary:
-        _write_tensors(temporary, tensors, {"fastgan": json.dumps(state)})
+        save_tensors(temporary, tensors, {"fastgan": json.dumps(state)})
 
 
 _CONDITIONS = "conditions."
@@ -334,9 +346,11 @@ def _read_release(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _release_state(path: Path) -> dict[str, Any]:
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    except SafetensorError as error:
         raise CheckpointError(f"{path} is no safetensors file, or it is cut short ({error})") from error
     if "fastgan" not in metadata:
         raise CheckpointError(

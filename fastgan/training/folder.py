@@ -6,13 +6,18 @@ checkpoints/  latest (see checkpoint.py)  data.fgd     the images, packed, unles
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+<<<<<<< HEAD
 from fastgan.config import build, read_toml, to_mapping, to_toml, with_units
+=======
+from fastgan import ownership
+from fastgan.config import build, read_toml, to_mapping, to_toml
+>>>>>>> 8a1d999 (Only names that fastgan gives are its own: a copied checkpoint, grid or hidden folder is neither deleted nor read; run files that are pipes are refused, files of others said to be not permitted)
 from fastgan.errors import CheckpointError, OutputError
-from fastgan.files import atomic_write
+from fastgan.files import atomic_write, open_append
 from fastgan.training.settings import RunConfig
 
 try:
@@ -81,24 +86,29 @@ def newest(parent: Path = Path("runs")) -> Path:
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
     """Hold the run for this process; OutputError when another one trains in it. The lock dies with the process."""
-    with open(run / ".lock", "w", encoding="utf-8") as file:
+    with open_append(run / ".lock") as file:
         if fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise OutputError(f"another process is training in {run}: wait for it or stop it") from error
-        for leftover in (run / "checkpoints").glob(".*"):  # of a process that was killed while it saved
-            shutil.rmtree(leftover)
+        for leftover in ownership.leftovers(run):  # of a process that was killed while it saved
+            _delete(leftover)
         yield
 
 
-def clear(run: Path) -> None:
-    """Delete all that lies in `run`."""
+def clear(run: Path, kept: Collection[str] = ()) -> None:
+    """Delete what lies in `run`, but the entries of it that are to be `kept`."""
     for path in run.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        if path.name not in kept:
+            _delete(path)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def read_config(run: Path) -> RunConfig:

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fastgan.files import atomic_write
+from fastgan import ownership
+from fastgan.files import atomic_write, open_append, read_text
 from fastgan.training import conditions
 from fastgan.training.trainer import Trainer
 
@@ -26,8 +27,8 @@ class Log:
         for path in (self.path, self.events):
             if path.exists():
                 _trim(path, cur_nimg)
-        for grid in (run / "grids").glob("[0-9]*.png"):
-            if int(grid.stem) > cur_nimg:
+        for grid in ownership.grids(run):
+            if ownership.step(grid) > cur_nimg:
                 grid.unlink()
         self._writer: Any = None
         try:
@@ -41,7 +42,7 @@ class Log:
 
     def write(self, line: dict[str, float]) -> None:
         """Append one line; `cur_nimg` is the curves' abscissa."""
-        with open(self.path, "a", encoding="utf-8") as file:
+        with open_append(self.path) as file:
             file.write(json.dumps(line) + "\n")
         if self._writer is not None:
             for name, value in line.items():
@@ -51,7 +52,7 @@ class Log:
     def event(self, kind: str, text: str, cur_nimg: int, seconds: float) -> None:
         """Append a sentence about the run: a warning and its end, a rollback, the reason to stop."""
         line = {"cur_nimg": cur_nimg, "seconds": round(seconds, 3), "kind": kind, "text": text}
-        with open(self.events, "a", encoding="utf-8") as file:
+        with open_append(self.events) as file:
             file.write(json.dumps(line) + "\n")
         if self._writer is not None:
             self._writer.add_text(kind, text, cur_nimg)
@@ -69,7 +70,7 @@ class Log:
 
 def _trim(path: Path, cur_nimg: int) -> None:
     """Keep the whole lines up to `cur_nimg`: a killed process may have left more, and half a line."""
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    lines = read_text(path).split("\n")[:-1]
     kept = [line for line in lines if json.loads(line)["cur_nimg"] <= cur_nimg]
     if len(kept) < len(lines) or path.stat().st_size != sum(len(line.encode()) + 1 for line in kept):
         with atomic_write(path) as temporary:

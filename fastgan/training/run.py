@@ -60,6 +60,7 @@ def new(
 
     where = processes.in_turn(check)
     existed = out is not None and Path(out).exists()
+    before = {path.name for path in Path(out).iterdir()} if out is not None and Path(out).is_dir() else set()
     run = processes.first(lambda: folder.create(out))
     with _owned(run, processes):
         try:
@@ -68,7 +69,7 @@ def new(
             session = _prepare(run, config, where, None, note, progress, processes, evaluator)
         except BaseException:
             if processes.rank == 0:
-                folder.clear(run)
+                folder.clear(run, before)
                 if not existed:
                     run.rmdir()
             raise

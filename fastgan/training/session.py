@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fastgan.data import Dataset
 from fastgan.errors import ConfigError, FastganError, MetricError
+from fastgan.text import quoted
 from fastgan.training import checkpoint, conditions, overfit, schedule, signals, stopping
 from fastgan.training.diversity import Diversity
 from fastgan.training.evaluation import Evaluate, better, decisive, sampler
@@ -155,7 +156,7 @@ class Session:
             improved = self.best is not None and self.best["cur_nimg"] == trainer.cur_nimg
             if save_due.due(*now) or improved:
                 self._save()
-        if self.saved is None or int(self.saved.name) != trainer.cur_nimg:
+        if self.saved is None or self.saved.name != f"{trainer.cur_nimg:09d}":
             self._save()
         if stop.signum is None:
             self._draw()
@@ -284,7 +285,7 @@ class Session:
         after = f" after {len(self.rollbacks)} rollbacks" if self.rollbacks else ""
         return FastganError(
             f"training broke down at {self.trainer.cur_nimg} images{after} ({what}); {checkpoint.remaining(self.run)}: "
-            f"go on with smaller steps, as in fastgan train --resume {self.run} --set train.lr_g=1e-4 "
+            f"go on with smaller steps, as in fastgan train --resume {quoted(self.run)} --set train.lr_g=1e-4 "
             "--set train.lr_d=1e-4"
         )
 

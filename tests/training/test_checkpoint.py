@@ -110,7 +110,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(run, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint, "save_tensors", full)
     with pytest.raises(
         OutputError, match=r"could not save .*000000012 \(No space left on device\); .*000000008 remains"
     ):

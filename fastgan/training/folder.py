@@ -10,12 +10,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-<<<<<<< HEAD
-from fastgan.config import build, read_toml, to_mapping, to_toml, with_units
-=======
 from fastgan import ownership
-from fastgan.config import build, read_toml, to_mapping, to_toml
->>>>>>> 8a1d999 (Only names that fastgan gives are its own: a copied checkpoint, grid or hidden folder is neither deleted nor read; run files that are pipes are refused, files of others said to be not permitted)
+from fastgan.config import build, read_toml, to_mapping, to_toml, with_units
 from fastgan.errors import CheckpointError, OutputError
 from fastgan.files import atomic_write, open_append
 from fastgan.training.settings import RunConfig

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from fastgan import __version__, machine
+from fastgan.errors import OutputError
 from fastgan.files import cache_folder, write_json
 from fastgan.inference.runtime import Runtime
+from fastgan.seal import check_seal, sealed
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 """From exact to coarse."""
-SCHEMA = 2
+SCHEMA = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +45,14 @@ class Choice:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, for the cache."""
-        return {"schema": SCHEMA, **asdict(self)}
+        return sealed({"schema": SCHEMA, **asdict(self)})
 
     @classmethod
     def from_json(cls, content: Any) -> "Choice":
         """The inverse of `to_json`; ValueError, KeyError or TypeError for anything else."""
         if content["schema"] != SCHEMA:
             raise ValueError("of another version")
+        check_seal(content, "the choice", needed=True)
         chosen, *tried = (Trial(**trial) for trial in [content["chosen"], *content["tried"]])
         for trial in (chosen, *tried):
             if trial.precision not in PRECISIONS or not isinstance(trial.batch, int) or trial.batch < 1:
@@ -110,5 +113,5 @@ def remember(path: Path, choice: Choice) -> None:
     """Keep a choice where the cache folder can be written to; elsewhere it is measured again."""
     try:
         write_json(path, choice.to_json())
-    except OSError:
+    except (OSError, OutputError):
         return

@@ -11,17 +11,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
 
-from fastgan.errors import MetricError
+from fastgan.documents import parse_json
+from fastgan.errors import DocumentError, MetricError, OutputError
 from fastgan.files import atomic_write, cache_folder
 from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.moments import Moments
 from fastgan.metrics.resumable import resumable
 from fastgan.metrics.summary import KEPT, Advance, ImageSet, Summary
+from fastgan.tensors import count_not_finite, open_tensors, save_tensors
 
 FORMAT = "fastgan.reference"
 VERSION = 1
@@ -74,7 +77,7 @@ def make_reference(
                 advance(n)
             return found
     made = Reference(resumable(path.with_suffix(".partial"), dataset, extractor, wanted, advance), about)
-    with suppress(OSError):
+    with suppress(OSError, OutputError):
         write(path, made)
     return made
 
@@ -121,28 +124,71 @@ def write(path: Path, reference: Reference) -> None:
         "protocol": json.dumps(dict(reference.about), sort_keys=True),
     }
     with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        save_tensors(temporary, tensors, metadata)
+
+
+class _Protocol(TypedDict):
+    """What `identity` gives."""
+
+    extractor: str
+    extractor_sha256: str
+    resizer: str
+    pixel_range: str
+    image_shape: list[int]
+    reference_sha256: str
+    reference_n: int
 
 
 def read(path: Path) -> Reference:
     """What `write` wrote. MetricError for anything else."""
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
+        with open_tensors(path) as file:
+            metadata = file.metadata()
+            if metadata.get("format") != FORMAT or metadata.get("version") != str(VERSION):
+                raise MetricError(
+                    f"{path} holds no reference statistics of version {VERSION}: make them with fastgan eval "
+                    "--save-reference."
+                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
-        raise MetricError(f"{path} is no safetensors file, or it is cut short ({error}).") from error
-    if metadata.get("format") != FORMAT or metadata.get("version") != str(VERSION):
-        raise MetricError(
-            f"{path} holds no reference statistics of version {VERSION}: make them with fastgan eval "
-            "--save-reference."
-        )
-    n, moments, features = int(metadata["n"]), {}, {}
+        n = parse_json(metadata.get("n", ""), int, "the number of its images")
+        protocol = parse_json(metadata.get("protocol", ""), _Protocol, "its protocol")
+    except OSError as error:
+        raise MetricError(f"cannot read {path}: {error.strerror}.") from error
+    except (SafetensorError, DocumentError) as error:
+        raise MetricError(f"{path} is cut short, damaged or no safetensors file ({error}).") from error
+    _check(path, n, tensors)
+    moments, features = {}, {}
     for name, tensor in tensors.items():
-        kind, _, rest = name.partition(".")
+        kind, _, space = name.partition(".")
         if kind == "features":
-            features[rest] = tensor
-        elif rest.endswith(".mean"):
-            space = rest.removesuffix(".mean")
+            features[space] = tensor
+        elif space.endswith(".mean"):
+            space = space.removesuffix(".mean")
             moments[space] = Moments(n, tensor, tensors[f"moments.{space}.covariance"])
-    return Reference(Summary(n, moments, features), json.loads(metadata["protocol"]))
+    return Reference(Summary(n, moments, features), protocol)
+
+
+def _check(path: Path, n: int, tensors: Mapping[str, Tensor]) -> None:
+    """MetricError unless the tensors are the statistics of n images."""
+    for name, tensor in tensors.items():
+        kind, _, space = name.partition(".")
+        shape: list[int | None] = [min(n, KEPT), None]
+        if kind == "moments":
+            mean = tensors.get(f"{name.rpartition('.')[0]}.mean")
+            size = None if mean is None else mean.numel()
+            shape = [size] if space.endswith(".mean") else [size, size]
+        dtype = torch.float64 if kind == "moments" else torch.float32
+        fits = kind in ("features", "moments") and tensor.dtype == dtype and len(shape) == tensor.ndim
+        if n < 2 or not fits or any(b not in (None, a) for a, b in zip(tensor.shape, shape, strict=True)):
+            raise MetricError(
+                f"{path} is damaged: its {name} is {tensor.dtype} {list(tensor.shape)}, of {n} images; make it again "
+                "with fastgan eval --save-reference."
+            )
+        if count_not_finite(tensor):
+            raise MetricError(f"{path}: its {name} holds numbers that are NaN or infinite; make it again.")
+        if (
+            kind == "moments"
+            and space.endswith(".mean")
+            and f"moments.{space[:-5]}.covariance" not in tensors
+        ):
+            raise MetricError(f"{path} is damaged: it has a mean without a covariance; make it again.")

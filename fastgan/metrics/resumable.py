@@ -5,11 +5,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
+from fastgan.errors import OutputError
 from fastgan.files import atomic_write
 from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.summary import BATCH, Advance, Gathering, ImageSet, Summary, in_batches
+from fastgan.tensors import open_tensors, save_tensors
 
 SAVED = 128 * BATCH
 """Images between two savings: a minute or two on a CPU. Whole batches, so that sums are taken in the same order."""
@@ -30,8 +31,8 @@ def resumable(
     images = dataset.images
     gathering = Gathering(len(images), extractor, metrics, what="real")
     if partial.is_file():
-        with suppress(SafetensorError, OSError, KeyError):
-            gathering.resume(load_file(partial))
+        with suppress(SafetensorError, OSError, KeyError), open_tensors(partial) as file:
+            gathering.resume({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a mapping)
     if advance is not None and gathering.done:
         advance(gathering.done)
     for batch in in_batches(images, skip=gathering.done):
@@ -39,8 +40,8 @@ def resumable(
         if advance is not None:
             advance(len(batch))
         if gathering.done % SAVED == 0 and gathering.done < len(images):
-            with suppress(OSError), atomic_write(partial) as temporary:
-                save_file(gathering.tensors(), temporary)
+            with suppress(OSError, OutputError), atomic_write(partial) as temporary:
+                save_tensors(temporary, gathering.tensors())
     with suppress(OSError):
         partial.unlink(missing_ok=True)
     return gathering.result()

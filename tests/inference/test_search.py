@@ -190,6 +190,9 @@ def test_an_exported_file_has_one_way_and_its_batch_is_searched(
         lambda text: json.dumps({**json.loads(text), "schema": 0}),
         lambda text: text.replace('"batch": ', '"batch": -'),
         lambda text: text.replace('"fp32"', '"fp31"'),
+        lambda text: text.replace('"fp32"', '"fp16"'),
+        lambda text: text.replace('"batch": ', '"batch": 1'),
+        lambda text: text.replace('"sha256"', '"sha257"'),
     ],
 )
 def test_a_broken_memory_is_measured_again(

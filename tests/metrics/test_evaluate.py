@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from fastgan.errors import MetricError
 from fastgan.metrics import card, evaluator, frechet_distance, kernel_distance, open_extractor, summary
 from fastgan.metrics import reference as references
+from fastgan.tensors import FINGERPRINT, open_tensors
 from tests.metrics.sets import dataset, shapes
 
 ALL = ("fid", "kid", "is", "prdc")
@@ -101,6 +103,37 @@ def test_statistics_are_safetensors_that_say_what_they_are(tmp_path: Path) -> No
     other.write_bytes(b"no")
     with pytest.raises(MetricError, match="cut short"):
         references.read(other)
+
+
+def test_statistics_that_are_damaged_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "real.safetensors"
+    real = dataset(40)
+    references.write(path, references.make_reference(real, open_extractor("random-conv"), ("fid", "kid")))
+    whole, tensors = path.read_bytes(), load_file(path)
+    for at in range(0, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        with pytest.raises(MetricError, match=r"cut short|damaged|holds no reference"):
+            references.read(path)
+    path.write_bytes(whole)
+    with open_tensors(path) as file:
+        metadata = {key: value for key, value in file.metadata().items() if key != FINGERPRINT}
+    space = "moments.random-conv"
+    for wrong in (
+        {f"{space}.mean": tensors[f"{space}.mean"] * float("nan")},
+        {f"{space}.covariance": tensors[f"{space}.covariance"][1:]},
+        {f"{space}.covariance": tensors[f"{space}.covariance"].float()},
+        {"features.random-conv": tensors["features.random-conv"][1:]},
+        {"features.random-conv": tensors["features.random-conv"].long()},
+    ):
+        save_file({**tensors, **wrong}, path, metadata)  # a whole file, without fingerprints
+        with pytest.raises(MetricError, match=r"damaged|NaN"):
+            references.read(path)
+    for key, value in (("n", "many"), ("n", "1"), ("protocol", "[]"), ("protocol", "{}")):
+        save_file(tensors, path, {**metadata, key: value})
+        with pytest.raises(MetricError, match="damaged"):
+            references.read(path)
+    save_file(tensors, path, metadata)  # of an older version
+    assert references.read(path).summary.n == 40
 
 
 def test_memory_is_bounded_by_keeping_some_features(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,30 @@
+"""A JSON document with a fingerprint of itself: one whose bits have changed on the disk is told from a whole one."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fastgan.errors import DocumentError
+from fastgan.tensor_file import FINGERPRINT, verifies
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """`content` with its fingerprint."""
+    return {**content, FINGERPRINT: _fingerprint(content)}
+
+
+def check_seal(content: Mapping[str, Any], where: object, *, needed: bool = False) -> None:
+    """Raise DocumentError where `content`, read from `where`, is not as `sealed` gave it.
+
+    needed: refuse what has no fingerprint, too; else it passes, as of an older version.
+    """
+    said = content.get(FINGERPRINT)
+    if verifies() and (needed or said is not None) and said != _fingerprint(content):
+        raise DocumentError(f"{where} is not as it was written: its fingerprint is another")
+
+
+def _fingerprint(content: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in content.items() if key != FINGERPRINT}
+    as_read = json.loads(json.dumps(rest))  # tuples are lists then, and all keys text
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()

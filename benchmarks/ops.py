@@ -22,6 +22,7 @@ from benchmarks.merge import Key, Row, key, merged, rows_of
 from benchmarks.publish import RESULTS, slug
 from fastgan.bench import report, suite
 from fastgan.bench.questions import Question, questions
+from fastgan.device import choose
 from fastgan.files import write_json
 
 
@@ -34,7 +35,7 @@ class Chunk:
 
     def path(self, request: suite.Request) -> Path:
         """The file of the request's device."""
-        device = report.device_name(suite.resolve_device(request.device))
+        device = report.device_name(str(choose(request.device)))
         return self._folder / f"ops-{slug(device)}.json"
 
     def _before(self, request: suite.Request) -> dict[str, Any] | None:
@@ -58,7 +59,7 @@ class Chunk:
         )
         print("\r\033[K", end="", file=sys.stderr)
         there = _there(self._before(request), request)
-        plan = suite.ops_plan(request, suite.resolve_device(request.device))
+        plan = suite.ops_plan(request, str(choose(request.device)))
         return sum(_about(question, request) not in there for question in questions(plan))
 
 
@@ -94,7 +95,7 @@ def main(threads: tuple[int, ...], missing: bool, seconds: float | None, out: Pa
     chunk = Chunk(out, missing=missing, seconds=seconds)
     request = suite.Request(sections=["ops"], **narrowed)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    on_cpu = suite.resolve_device(request.device) == "cpu"
+    on_cpu = str(choose(request.device)) == "cpu"
     left = 0
     for count in threads or sorted({1, cores if on_cpu else 1}):
         left += chunk.run(replace(request, threads=count))

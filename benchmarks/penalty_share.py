@@ -21,6 +21,7 @@ from fastgan import allocator, ops
 from fastgan.bench import eager, report, suite, train
 from fastgan.bench.timing import Contender, Settings, measure
 from fastgan.data.feed import Feed
+from fastgan.device import choose
 from fastgan.files import write_json
 from fastgan.training import assemble, precision
 
@@ -78,7 +79,7 @@ def ask(case: train.Case, device: torch.device, timing: Settings) -> dict[str, A
 def publish(device: str, threads: int, budget_s: float, folder: Path = RESULTS) -> Path:
     """Measure and write results/penalty-<device>.json."""
     kept = "tuned" if allocator.keep_memory() else "default"  # as `fastgan train` does
-    device = suite.resolve_device(device)
+    device = str(choose(device))
     request = suite.Request(sections=["train"], device=device, threads=threads, budget_s=budget_s)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -5,11 +5,13 @@ What is left with a traceback is a bug of ours. `FASTGAN_DEBUG=1` shows the trac
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 
 import click
 
+from fastgan import environment, machine
 from fastgan.cli import cli
 from fastgan.errors import FastganError
 from fastgan.naming import command_line
@@ -43,11 +45,21 @@ def _sentence(error: BaseException) -> str | None:  # noqa: PLR0911  one kind of
         return _from_os_error(error)
     if "No space left on device" in str(error):  # the Rust writers (safetensors) raise their own type
         return "the disk is full: free some space, or write elsewhere."
-    if (
-        isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    ):  # torch's, not imported here
-        return "out of memory: use a smaller batch, a lower resolution, or a narrower model."
+    if machine.lacks_memory(error):
+        return (
+            f"out of memory{machine.memory_asked(error)}: ask for fewer images at a time (a smaller batch), a lower "
+            "resolution, or a narrower model."
+        )
     return None
+
+
+def _short(sentence: str) -> str:
+    """`sentence` without the middle of numbers that nobody reads."""
+    return re.sub(r"\d{60,}", lambda found: f"{found[0][:20]}... ({len(found[0])} digits)", sentence)
+
+
+def _debugs() -> bool:
+    return os.environ.get("FASTGAN_DEBUG") == "1"
 
 
 def _silence_stdout() -> None:
@@ -64,12 +76,13 @@ def _follows() -> bool:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run `fastgan ARGUMENTS` (sys.argv's by default) and return the exit code."""
     try:
+        environment.flag("FASTGAN_DEBUG", default=False)
         with command_line():
             code = cli.main(args=arguments, prog_name="fastgan", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (click.Abort, KeyboardInterrupt):  # click turns Ctrl-C into Abort
-        if os.environ.get("FASTGAN_DEBUG"):
+        if _debugs():
             raise
         print("fastgan: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -83,12 +96,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sentence = _sentence(error)
         if sentence is None:
             raise
-        if os.environ.get("FASTGAN_DEBUG"):
+        if _debugs():
             import traceback
 
             traceback.print_exc()
         if not (isinstance(error, click.UsageError) and _follows()):
-            print(f"fastgan: error: {shown(' '.join(sentence.split()))}", file=sys.stderr)
+            print(f"fastgan: error: {shown(_short(' '.join(sentence.split())))}", file=sys.stderr)
         return MISTAKE
 
 

@@ -241,9 +241,12 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
 def cache_folder() -> Path:
     """Where statistics, downloads and measurements are kept between runs: FASTGAN_CACHE, else the user's own cache.
 
-    It need not exist yet.
+    It need not exist yet. Raises ConfigError where FASTGAN_CACHE names something that is no folder.
     """
     named = os.environ.get("FASTGAN_CACHE")
     if named:
-        return Path(named)
+        folder = Path(named)
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"FASTGAN_CACHE={shown(named)} is not a folder: name one, or unset it.")
+        return folder
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastgan"

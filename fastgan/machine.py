@@ -5,6 +5,7 @@ Standard library only, so that it can be asked before torch is known to import.
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -24,6 +25,14 @@ _ISA_FLAGS = (
     "amx_bf16",
     "amx_tile",
 )
+_NO_ROOM = (
+    "can't allocate memory",
+    "out of memory",
+    "std::bad_alloc",
+    "could not create a primitive",  # oneDNN
+    'torch_call_dispatcher( "aten::empty',  # an op of ours: the stable interface to torch loses the reason
+)
+"""What torch says where it lacks memory and does not raise torch.OutOfMemoryError."""
 _ARM_FLAGS = ("asimd", "sve", "bf16", "i8mm")
 
 
@@ -97,6 +106,29 @@ def require_memory(needed: float, what: str, mend: str) -> None:
         )
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether `error` is Python's, numpy's or torch's way of saying that an allocation failed."""
+    if (
+        isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    ):  # torch's, not imported here
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_ROOM)
+
+
+def memory_asked(error: BaseException) -> str:
+    """ ", where 3.7 GiB more were asked for and 1.2 GiB are free", as far as `error` and the system say so."""
+    asked = re.search(r"allocate (\d{1,30}) bytes", str(error)) or re.search(
+        r"allocate ([\d.]+) GiB", str(error)
+    )
+    if asked is None:
+        return ""
+    gib = float(asked[1]) / (2**30 if asked[0].endswith("bytes") else 1)
+    free = None if type(error).__name__ == "OutOfMemoryError" else available_memory()  # that one is a GPU's
+    return f", where {gib:.1f} GiB more were asked for" + (
+        "" if free is None else f" and {free / 2**30:.1f} GiB are free"
+    )
+
+
 def _kilobytes(path: Path, name: str) -> int | None:
     """The number of a line like `MemAvailable:  1024 kB`, in bytes."""
     try:
@@ -114,7 +146,7 @@ def usable_cores() -> int:
 def threads_asked() -> int:
     """OMP_NUM_THREADS, by which several processes share a machine. 0 where it says nothing."""
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return int(asked) if asked.isdecimal() else 0
+    return int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else 0
 
 
 def processor() -> Processor:

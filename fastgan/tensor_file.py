@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from safetensors import SafetensorError
 
+from fastgan import environment
 from fastgan.documents import checked, parse_json
 from fastgan.errors import DocumentError
 from fastgan.files import open_regular
@@ -33,8 +34,11 @@ _PIECE = 16 << 20
 
 
 def verifies() -> bool:
-    """Whether fingerprints are compared when a file is read: FASTGAN_VERIFY=0 is for those who cannot wait."""
-    return os.environ.get("FASTGAN_VERIFY", "1") != "0"
+    """Whether fingerprints are compared when a file is read: FASTGAN_VERIFY=0 is for those who cannot wait.
+
+    Raises ConfigError for a value that is neither 0 nor 1.
+    """
+    return environment.flag("FASTGAN_VERIFY", default=True)
 
 
 class Entry(NamedTuple):

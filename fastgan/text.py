@@ -19,6 +19,11 @@ def shown(text: str | os.PathLike[str] | object) -> str:
     return "".join(map(_visible, string))
 
 
+def whole(text: str) -> int | None:
+    """The number that `text` writes in 1 to 18 ASCII digits; None otherwise."""
+    return int(text) if len(text) <= 18 and text.isascii() and text.isdigit() else None
+
+
 def quoted(path: str | os.PathLike[str]) -> str:
     """`path` as one word of a shell command, to be copied from a message into a terminal."""
     string = os.fspath(path)

@@ -97,7 +97,18 @@ def test_usage_error_is_one_line(
         (PermissionError(errno.EACCES, "Permission denied", "/out"), "/out: permission denied."),
         (IsADirectoryError(errno.EISDIR, "Is a directory", b"/out"), "/out: is a directory."),
         (click.FileError("x.fgd", "is gone"), "x.fgd"),
-        (MemoryError(), "out of memory"),
+        (MemoryError(), "out of memory: ask for fewer images"),
+        (RuntimeError("std::bad_alloc"), "out of memory: ask for fewer images"),
+        (
+            RuntimeError(
+                "DefaultCPUAllocator: can't allocate memory: you tried to allocate 4398046511104 bytes."
+            ),
+            "out of memory, where 4096.0 GiB more were asked for",
+        ),
+        (
+            ConfigError(f"-n {'7' * 4000} is impossible."),
+            "-n 77777777777777777777... (4000 digits) is impossible.",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )

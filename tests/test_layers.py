@@ -15,6 +15,7 @@ BASE = {
     "ownership",
     "naming",
     "text",
+    "environment",
     "files",
     "documents",
     "tensor_file",
@@ -22,6 +23,7 @@ BASE = {
     "seal",
     "config",
     "machine",
+    "device",
     "extras",
 }
 CORE = BASE | {"draws", "ops", "nn", "models", "losses", "diffaug", "data"}
@@ -34,9 +36,11 @@ MAY_IMPORT = {
     "naming": set(),
     "ownership": set(),
     "text": set(),
+    "environment": {"errors", "text"},
+    "device": {"errors", "naming", "text"},
     "files": {"errors", "ownership", "text"},
     "documents": {"errors", "text", "files"},
-    "tensor_file": {"errors", "files", "documents"},
+    "tensor_file": {"errors", "environment", "files", "documents"},
     "tensors": {"errors", "machine", "tensor_file"},
     "seal": {"errors", "tensor_file"},
     "config": {"errors", "text", "files", "documents"},
@@ -46,7 +50,7 @@ MAY_IMPORT = {
     "onnx_probe": set(),
     "draws": set(),
     "doctor": {"machine", "extras", "ops", "onnx_probe"},
-    "ops": {"errors"},
+    "ops": {"errors", "environment"},
     "nn": {"errors", "ops"},
     "models": {"errors", "config", "draws", "ops", "nn"},
     "losses": {"errors", "draws", "ops"},
@@ -62,7 +66,7 @@ MAY_IMPORT = {
     "bench": EVERYTHING,
     "commands": EVERYTHING | {"bench", "doctor"},
     "cli": {"errors", "naming", "commands"},
-    "__main__": {"errors", "naming", "text", "cli"},
+    "__main__": {"errors", "naming", "text", "environment", "machine", "cli"},
     "__init__": {"errors", "inference", "data", "allocator"},  # inside functions, when a name is first used
 }
 STDLIB_ONLY = (
@@ -70,6 +74,7 @@ STDLIB_ONLY = (
     "ownership",
     "naming",
     "text",
+    "environment",
     "files",
     "documents",
     "config",

@@ -14,6 +14,7 @@ from fastgan import allocator, ops
 from fastgan.bench import ops as bench_ops
 from fastgan.bench import questions, report, sources
 from fastgan.bench.timing import Settings
+from fastgan.device import choose
 from fastgan.errors import ConfigError
 
 SECTIONS = ("ops", "train", "inference")
@@ -51,18 +52,6 @@ class Request:
     baseline: str = "plain"
     """Training: the contender that the others are compared with."""
     budget_s: float | None = None
-
-
-def resolve_device(device: str) -> str:
-    """`auto` is the GPU where there is one; ConfigError for a device that is not there."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
-        raise ConfigError(f"device {device!r} is unknown: use cpu, cuda, cuda:N or auto.")
-    if kind == "cuda" and int(index or 0) >= (torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        raise ConfigError(f"there is no device {device!r} here: `fastgan doctor` says what there is.")
-    return device
 
 
 @contextmanager
@@ -132,7 +121,7 @@ def run(
     """
     # Large results would be mapped anew at each call, and both sides of every ratio drown in the page faults.
     kept_memory = "tuned" if allocator.keep_memory() else "default"
-    device = resolve_device(request.device)
+    device = str(choose(request.device))
     if not {"train", "inference"}.isdisjoint(request.sections):
         sources.check(device, request.models, request.sources)
     document: dict[str, Any] = {"sections": {}}

@@ -101,11 +101,11 @@ def judge(
 
 def _network() -> Extractor:
     """The default extractor, or random convolutions where its weights are not installed."""
+    from fastgan.device import choose
     from fastgan.errors import MetricError
-    from fastgan.inference.torch_runtime import choose_device
     from fastgan.metrics import open_extractor
 
-    device = choose_device("auto")
+    device = choose()
     try:
         return open_extractor(None, device)
     except MetricError as error:

@@ -184,12 +184,14 @@ def open_model(source: Path, *, device: str, batch: int | None, truncation: floa
     """The generator in `source`; None where it holds images. Raises what `open_generator` does."""
     from fastgan.errors import CheckpointError, MetricError
     from fastgan.inference import open_generator
+    from fastgan.training.checkpoint import is_pointer
 
     if not source.exists():
         raise CheckpointError(
             f"{source} does not exist: give a run, a checkpoint, an .onnx or a folder of images."
         )
-    if source.suffix.lower() in (".onnx", ".safetensors") or any((source / f).exists() for f in _RUN_FILES):
+    named = source.suffix.lower() in (".onnx", ".safetensors") or is_pointer(source)
+    if named or any((source / f).exists() for f in _RUN_FILES):
         return ModelSamples(open_generator(source, device=device, batch=batch), truncation)
     if truncation != 1.0:
         raise MetricError(f"{source} holds images that are made already: leave --truncation away.")

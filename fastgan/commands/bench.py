@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastgan.errors import OutputError
+from fastgan.text import whole
 
 if TYPE_CHECKING:
     from fastgan.bench.report import Table
@@ -21,11 +22,12 @@ def _shapes(
     shapes = []
     for value in values:
         sizes = value.replace("x", ",").split(",")
-        if len(sizes) != 4 or not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
+        shape = tuple(whole(size.strip()) or 0 for size in sizes)
+        if len(shape) != 4 or not all(shape):
             raise click.BadParameter(
                 f"{value!r} is no shape: give four sizes as in 16,256,64,64.", param=option
             )
-        shapes.append(tuple(map(int, sizes)))
+        shapes.append(shape)
     return tuple(shapes)
 
 

@@ -106,7 +106,7 @@ def command(
     from fastgan.commands import _beside as beside
     from fastgan.commands import _findings as findings
     from fastgan.commands._samples import open_folder, open_model
-    from fastgan.inference.torch_runtime import choose_device
+    from fastgan.device import choose
     from fastgan.metrics import card, open_extractor, reference
     from fastgan.metrics.evaluate import DEFAULT_N, Evaluator
 
@@ -122,7 +122,7 @@ def command(
     )
     held_out = findings.open_held_out(holdout, real, asked=audit or "cas" in others)
     target = out or (source if (source / "latest").is_file() else Path()) / "eval.json"
-    network = open_extractor(extractor, choose_device(device))
+    network = open_extractor(extractor, choose(device))
     beside.check(others, data, real, model, network)
     more: dict[str, Any] = {}
     with _progress() as bar:

@@ -17,6 +17,7 @@ from fastgan.data.memory import workers
 from fastgan.data.sources import Images
 from fastgan.data.spool import Spool
 from fastgan.errors import DataError
+from fastgan.text import whole
 
 Progress = Callable[[str, int, int], None]
 """Called as progress(stage, done, total); stages are "scan" and "decode"."""
@@ -47,10 +48,10 @@ def allowed_bad(max_bad: str | float, total: int) -> int:
         share = float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
     except ValueError:
         raise wrong from None
-    is_count = text.isdigit()
-    if not (share >= 0 and (is_count or share <= 1)):  # also refuses NaN
+    count = whole(text)
+    if not (share >= 0 and (count is not None or share <= 1)):  # also refuses NaN
         raise wrong
-    return int(text) if is_count else math.floor(share * total + 1e-9)
+    return count if count is not None else math.floor(share * total + 1e-9)
 
 
 def survey(

@@ -25,6 +25,7 @@ from fastgan.errors import ConfigError
 from fastgan.inference.latents import uniforms
 
 ALL = "all"  # every class, unless one is called so
+_LARGEST = float(np.finfo(np.float32).max)
 _NEAREST = 32  # rows that stand in where none agrees: enough for variety in what was not asked for
 
 
@@ -206,7 +207,7 @@ def find_attributes(
     found = {}
     for name, value in given.items():
         index = _index(name, attribute_names, "attribute", "attributes", model)
-        if not math.isfinite(value):
+        if not abs(value) <= _LARGEST:  # also refuses NaN
             raise ConfigError(
                 f"--attrs {name}={value} is no number: leave {name} away to draw it from the data."
             )
@@ -224,7 +225,9 @@ def parse_attributes(texts: Iterable[str]) -> dict[str, float]:
         try:
             number = float(value)
         except ValueError:
-            raise ConfigError(f"--attrs {part!r}: {value!r} is no number; 1 is yes and 0 is no.") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise ConfigError(f"--attrs {part!r}: {value!r} is no number; 1 is yes and 0 is no.")
         if found.get(name, number) != number:
             raise ConfigError(f"--attrs gives {name} two values, {found[name]:g} and {number:g}: give one.")
         found[name] = number

@@ -107,7 +107,7 @@ def parse_seeds(spec: str) -> Sequence[int]:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.isdigit() and len(text) <= 20  # as MAX_SEED has
 
 
 def _check_seed(seed: int) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from fastgan.device import parse
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.files import cache_folder
 from fastgan.machine import threads_asked
@@ -137,17 +138,13 @@ def _refused(path: Path, reason: str) -> CheckpointError:
 
 def _providers(device: str) -> list[Any]:
     """Execution providers in the order in which ONNX Runtime shall try them."""
-    kind, _, index = device.partition(":")
-    if kind not in ("auto", "cpu", *_PROVIDERS) or (index and not index.isdigit()):
-        raise ConfigError(
-            f"--device {device!r} is unknown: choose auto, cpu, cuda, cuda:N, tensorrt or tensorrt:N."
-        )
+    kind, index = parse(device, tuple(_PROVIDERS))
     wanted = _PROVIDERS.get("cuda" if kind == "auto" else kind, ())
     # get_available_providers lists what was compiled in, not what this machine can run.
     compiled_in = set(onnxruntime.get_available_providers())
     if not wanted or not _has_cuda_driver():
         return ["CPUExecutionProvider"]
-    options: dict[str, Any] = {"device_id": int(index or 0)}
+    options: dict[str, Any] = {"device_id": index or 0}
     of_tensorrt = options | {
         # Building an engine takes minutes: it is kept for the next time.
         "trt_engine_cache_enable": True,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastgan.errors import ConfigError
+from fastgan.text import whole
 
 _SPEC = re.compile(r"(\d{1,7})/(\d{1,7})")
 _AUTO = re.compile(r"auto(?:/(\d{1,7}))?")
@@ -104,16 +105,18 @@ def _pair(environment: Mapping[str, str], index: str, count: str) -> tuple[int, 
 
 def _number(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
     text = environment.get(name, "" if default is None else str(default))
-    if not text.isdecimal():
+    number = whole(text)
+    if number is None:
         raise ConfigError(
-            f"{name}={text!r} in the environment is no number: set it, or give --shard like 3/16."
+            f"{name}={text[:40]!r} in the environment is no number: set it, or give --shard like 3/16."
         )
-    return int(text)
+    return number
 
 
 def local_rank(environment: Mapping[str, str] = os.environ) -> int:
     """This process's number among those on the same machine, as torchrun and Slurm say it; else 0."""
     for name in ("LOCAL_RANK", "SLURM_LOCALID"):
-        if environment.get(name, "").isdecimal():
-            return int(environment[name])
+        number = whole(environment.get(name, ""))
+        if number is not None:
+            return number
     return 0

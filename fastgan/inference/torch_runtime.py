@@ -12,24 +12,18 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from fastgan.device import choose
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.inference.conditions import Conditions, Request
 from fastgan.inference.facts import Facts
 from fastgan.inference.inputs import Inputs, Noise, parts, take_noise
 from fastgan.inference.runs import Fetch
 from fastgan.inference.runtime import Runtime, default_batch, default_lanes
+from fastgan.machine import lacks_memory
 from fastgan.nn import StyleEpilogue, bake
-from fastgan.training.checkpoint import load_generator, locate
+from fastgan.training.checkpoint import is_release, load_generator, locate
 
 PRECISIONS = ("fp32", "bf16")
-_NO_ROOM = (
-    "can't allocate memory",
-    "out of memory",
-    "std::bad_alloc",
-    "could not create a primitive",  # oneDNN
-    'torch_call_dispatcher( "aten::empty',  # an op of ours: the stable interface to torch loses the reason
-)
-"""What torch says where it lacks memory and does not raise torch.OutOfMemoryError."""
 
 
 def open_model(
@@ -48,7 +42,7 @@ def open_model(
             f"--precision {precision} is an exported model's: export it first, fastgan export {path} --onnx model.onnx "
             f"--{precision}, or choose one of {', '.join(PRECISIONS)}."
         )
-    where = choose_device(device)
+    where = choose(device)
     generator, facts, _ = load_model(path, ema)
     gpu = where.type == "cuda"
     return TorchRuntime(
@@ -102,7 +96,7 @@ def _names(what: str, path: Path, config: Any, names: Sequence[str]) -> tuple[st
 
 def load_sample(path: Path) -> Conditions:
     """What a conditional run, checkpoint or release holds of its data's joint distribution, empty where nothing."""
-    file = path if path.is_file() else locate(path) / "model.safetensors"
+    file = path if is_release(path) else locate(path) / "model.safetensors"
     with safe_open(file, framework="numpy") as tensors:
         names = tensors.keys()
         return Conditions(
@@ -250,7 +244,7 @@ def _memory_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # torch.OutOfMemoryError is one
-        if not isinstance(error, torch.OutOfMemoryError) and not any(t in str(error) for t in _NO_ROOM):
+        if not lacks_memory(error):
             raise
         raise MemoryError(str(error)) from error
 
@@ -259,23 +253,6 @@ def to_uint8(images: Tensor) -> Tensor:
     """[N, C, H, W] about [-1, 1] -> uint8 [N, H, W, C], by the rule of `fastgan.inference.runtime.to_uint8`."""
     scaled = images.float() * 127.5 + 127.5
     return scaled.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-
-
-def choose_device(device: str) -> torch.device:
-    """The torch device that "auto", "cpu", "cuda" or "cuda:N" names here; ConfigError if there is none such."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise ConfigError(f"--device {device!r} is unknown: choose auto, cpu, cuda or cuda:N.") from None
-    if chosen.type not in ("cpu", "cuda"):
-        raise ConfigError(f"--device {device!r} is not supported: choose auto, cpu, cuda or cuda:N.")
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"--device {device} asks for a GPU that torch does not see here: choose cpu or auto."
-        )
-    return chosen
 
 
 def fingerprint(generator: nn.Module) -> str:

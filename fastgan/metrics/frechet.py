@@ -31,7 +31,8 @@ def frechet_distance(real: Tensor | Moments, generated: Tensor | Moments) -> flo
     check_widths(mean_r, mean_g)
     traces = factor_r.square().sum() + factor_g.square().sum()
     overlap = torch.linalg.svdvals(factor_r.T @ factor_g).sum()
-    return float((mean_r - mean_g).square().sum() + (traces - 2 * overlap))
+    distance = float((mean_r - mean_g).square().sum() + (traces - 2 * overlap))
+    return max(distance, 0.0)  # of equal sets rounding leaves some -1e-16 of the traces
 
 
 def _mean_and_factor(of: Tensor | Moments, what: str) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,6 @@
 """
 
 import importlib
-import os
 import platform
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastgan import environment
 from fastgan.errors import ConfigError
 from fastgan.ops.cases import accumulation_dtype
 
@@ -29,11 +29,8 @@ class _Extension:
         self.facts: dict[str, Any] = {}
         self.reason = ""
         self.cuda_reason = ""
-        choice = os.environ.get("FASTGAN_OPS", "auto")
-        if choice not in ("auto", "native", "reference"):
-            raise ConfigError(
-                f"FASTGAN_OPS={choice!r} is unknown: set it to native or reference, or unset it."
-            )
+        choice = environment.ops()
+        environment.isa()
         if choice == "reference":
             self.reason = self.cuda_reason = "FASTGAN_OPS=reference asks for it"
             return
@@ -84,7 +81,7 @@ def is_native(x: Tensor) -> bool:
     if device in ("cpu", "cuda") and device not in _announced and not torch.compiler.is_compiling():
         _announced.add(device)
         reason = _extension.reason if device == "cpu" else _extension.cuda_reason or _extension.reason
-        if os.environ.get("FASTGAN_OPS") != "reference":
+        if environment.ops() != "reference":
             warnings.warn(f"fastgan runs on slow reference ops on {device}: {reason}.", stacklevel=3)
     return False
 

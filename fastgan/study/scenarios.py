@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fastgan.errors import ConfigError, DataError
 from fastgan.study.task import Task
+from fastgan.text import whole
 
 FEWEST_VAL = 10
 
@@ -102,11 +103,12 @@ def _thinned(task: Task, pool: Tensor, per_class: int | None, text: str) -> Scen
         raise ConfigError(
             f"--imbalance {text}: there is no class {name!r}; the classes are {', '.join(task.names[:20])}"
         )
-    if not number.isdecimal() or int(number) < 2:
+    few = whole(number) or 0
+    if few < 2:
         raise ConfigError(f"--imbalance {text} must read CLASS=N with N of 2 or more, as in {name}=5")
     has = min(task.counts(pool)[task.names.index(name)], per_class or len(pool))
-    if int(number) >= has:
+    if few >= has:
         raise ConfigError(
             f"--imbalance {text} thins nothing, for {name!r} has {has} training images: give fewer"
         )
-    return Scenario(per_class=per_class, minority=name, few=int(number))
+    return Scenario(per_class=per_class, minority=name, few=few)

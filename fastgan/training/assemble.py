@@ -15,6 +15,7 @@ from torch import nn
 from fastgan import diffaug, losses, models
 from fastgan.config import build, require, to_mapping
 from fastgan.data import Dataset, Feed
+from fastgan.device import choose, parse
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
 from fastgan.nn import ProjectedDiscriminator, projected, recompute_blocks, spectral_norm
@@ -66,30 +67,16 @@ def resolve(config: RunConfig, dataset: Dataset | None = None) -> RunConfig:
 
 
 def pick_device(name: str, processes: Processes = ALONE) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU; ConfigError for a device that is not there.
-
-    With several processes each takes the GPU of its number on its machine.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if processes.size > 1 and name.startswith("cuda"):
-        if name != "cuda":
-            raise ConfigError(
-                f"device {name!r} cannot serve {processes.size} processes: use cuda, which gives each its own"
-            )
-        name = f"cuda:{processes.local_rank}"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"there is no device called {name!r}: use cpu, cuda, cuda:1 or auto") from error
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # each backend has its own
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device {name!r} cannot be used here ({reason}): use cpu or auto") from error
-    if processes.size > 1 and device.type == "cuda":
-        torch.cuda.set_device(device)  # NCCL takes the current one
-    return device
+    """What `fastgan.device.choose` gives; with several processes each takes the GPU of its number on its machine."""
+    if processes.size > 1 and parse(name)[1] is not None:
+        raise ConfigError(
+            f"--device {name} cannot serve {processes.size} processes: use cuda, which gives each its own"
+        )
+    chosen = choose(name)
+    if processes.size > 1 and chosen.type == "cuda":
+        chosen = choose(f"cuda:{processes.local_rank}")
+        torch.cuda.set_device(chosen)  # NCCL takes the current one
+    return chosen
 
 
 def make_penalty(loss: LossConfig) -> Penalty | None:

@@ -282,7 +282,7 @@ _RELEASED = ("format", "config", "cur_nimg", "resolution", "data", "versions")
 def load_networks(path: str | Path) -> dict[str, Tensor]:
     """The tensors g.*, d.* and g_ema.* of a run or checkpoint; of a release g_ema.*, all that it has."""
     path = Path(path)
-    if _is_release(path):
+    if is_release(path):
         return {f"g_ema.{name}": tensor for name, tensor in _read_release(path)[1].items()}
     folder = locate(path)
     read_state(folder)
@@ -292,10 +292,11 @@ def load_networks(path: str | Path) -> dict[str, Tensor]:
 def describe(path: str | Path) -> dict[str, Any]:
     """The state of a run, a checkpoint or a release: its `config`, and what else it says of itself."""
     path = Path(path)
-    return _release_state(path) if _is_release(path) else read_state(locate(path))
+    return _release_state(path) if is_release(path) else read_state(locate(path))
 
 
-def _is_release(path: Path) -> bool:
+def is_release(path: Path) -> bool:
+    """Whether `path` is a file that may be a release: one, and no run's `latest` or `best`."""
     return path.is_file() and not is_pointer(path)
 
 
@@ -307,7 +308,7 @@ def load_generator(path: str | Path, *, ema: bool | float = True) -> tuple[nn.Mo
     Raises CheckpointError for whatever is missing, damaged or not ours.
     """
     path = Path(path)
-    if _is_release(path):
+    if is_release(path):
         if ema is not True:
             raise CheckpointError(f"{path} is a release: it holds the averaged generator alone")
         state, tensors = _read_release(path)

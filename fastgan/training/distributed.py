@@ -18,7 +18,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from fastgan.errors import FastganError
+from fastgan.errors import ConfigError, FastganError
+from fastgan.text import whole
 from fastgan.training import signals
 
 T = TypeVar("T")
@@ -85,7 +86,7 @@ class _Together(Processes):
 
     def __init__(self) -> None:
         store, self.rank, self.size = next(iter(dist.rendezvous("env://", timeout=ANSWER)))
-        self.local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
+        self.local_rank = _number("LOCAL_RANK", self.rank)
         self._store = dist.PrefixStore("fastgan", store)
         nccl = torch.cuda.is_available() and dist.is_nccl_available()
         dist.init_process_group(
@@ -203,10 +204,19 @@ class _Together(Processes):
             return True
 
 
+def _number(name: str, default: int) -> int:
+    """A number that a launcher has put into the environment; ConfigError for what is none."""
+    text = os.environ.get(name, "") or str(default)
+    number = whole(text)
+    if number is None:
+        raise ConfigError(f"{name}={text[:40]!r} in the environment is no number: set it, or unset it")
+    return number
+
+
 def several() -> bool:
     """Whether torchrun, or another launcher that sets the same variables, has started more than this process."""
     keys = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-    return all(key in os.environ for key in keys) and int(os.environ["WORLD_SIZE"]) > 1
+    return all(key in os.environ for key in keys) and _number("WORLD_SIZE", 1) > 1
 
 
 @contextmanager

@@ -57,6 +57,21 @@ def test_classes_and_attributes(run: Path, tmp_path: Path) -> None:
     assert "attributes smiling=0, age=0.9, now not given" in said
 
 
+def test_the_pointers_of_a_run_generate_what_it_does(run: Path, tmp_path: Path) -> None:
+    for source, out in ((run, "a"), (run / "latest", "b")):
+        done = fastgan("generate", source, "--class", "cat", "-n", 2, "-o", out, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert manifest(tmp_path / "a") == manifest(tmp_path / "b")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e39", "1" * 5000])
+def test_attributes_are_finite(run: Path, tmp_path: Path, value: str) -> None:
+    said = refused(fastgan("generate", run, "--attrs", f"age={value}", "-n", 2, cwd=tmp_path))
+    assert "is no number" in said
+    assert len(said) < 200
+    assert not list(tmp_path.iterdir())
+
+
 def test_export_then_generate_by_name(run: Path, tmp_path: Path) -> None:
     done = fastgan("export", run, "--onnx", "m.onnx", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -98,6 +98,12 @@ def test_frechet_distance_of_a_set_to_itself_is_zero(n: int, d: int) -> None:
     )
 
 
+def test_frechet_distance_is_never_below_zero() -> None:
+    for seed in range(8):  # rounding alone leaves -1e-14 for some of them
+        same = torch.randn(50, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        assert frechet_distance(same, same) >= 0
+
+
 def test_streamed_moments_are_those_of_the_whole() -> None:
     """Far from the origin, where a running sum of squares would lose its digits."""
     whole = correlated(500, 12, 4, shift=1e6)

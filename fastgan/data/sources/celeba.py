@@ -13,6 +13,7 @@ import numpy as np
 from fastgan.data import annotations
 from fastgan.data.sources import SPLITS, Images, folder, zip_file
 from fastgan.errors import DataError
+from fastgan.text import whole
 
 DESCRIBES = "CelebA"
 _IMAGES, _ATTRIBUTES, _PARTITION = "img_align_celeba", "list_attr_celeba", "list_eval_partition"
@@ -76,9 +77,9 @@ def _attributes(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[float, ...
     lines = _lines(path)
     header = lines[0]
     if (
-        len(header) == 1 and header[0].isdigit() and len(lines) > 1
+        len(header) == 1 and (count := whole(header[0])) is not None and len(lines) > 1
     ):  # the number of images comes first in the original
-        count, header = int(header[0]), lines[1]
+        header = lines[1]
         if count != len(lines) - 2:
             raise DataError(f"{path} is cut short: it announces {count} images and lists {len(lines) - 2}")
         lines = lines[1:]

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fastgan.device import choose
 from fastgan.errors import MetricError
 
 DEFAULT = "effnet-lite0"
@@ -74,7 +75,7 @@ def open_extractor(spec: str | Path | None = None, device: str | torch.device = 
     Raises MetricError for an unknown name, and where weights are missing or are not the published ones.
     """
     wanted = DEFAULT if spec is None else str(spec)
-    where = torch.device(device)
+    where = choose(device)
     if Path(wanted).suffix.lower() in _OWN:
         from fastgan.metrics.own_network import open_file
 

@@ -7,6 +7,8 @@ Python and "leave --class away" in `fastgan generate`.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from fastgan.text import quoted
+
 _commands: list[Mapping[str, str]] = []
 """Option by parameter of each command that runs, the innermost last. Of the process: errors come from its threads."""
 _NOTHING = object()
@@ -21,7 +23,7 @@ def named(parameter: str, value: object = _NOTHING, *, elsewhere: str = "") -> s
         return parameter if value is _NOTHING else f"{parameter}={value!r}"
     options = _commands[-1]
     option = options.get(parameter, f"--{parameter.replace('_', '-')}")
-    text = option if value is _NOTHING else f"{option} {value!r}"
+    text = option if value is _NOTHING else f"{option} {quoted(value) if isinstance(value, str) else value}"
     return f"{text} of {elsewhere}" if elsewhere and parameter not in options else text
 
 

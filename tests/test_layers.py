@@ -33,7 +33,7 @@ EVERYTHING = CORE | TRAINED | {"machine", "training", "metrics", "study", "alloc
 # Who may import whom: a name covers what is below it. Nothing may import commands, cli, tools or benchmarks.
 MAY_IMPORT = {
     "errors": set(),
-    "naming": set(),
+    "naming": {"text"},
     "ownership": set(),
     "text": set(),
     "environment": {"errors", "text"},

@@ -125,7 +125,7 @@ def style_mix(model: "Runtime", request: "Request", seeds: Sequence[int], rows: 
     from fastgan.inference import figures
     from fastgan.inference.latents import parse_seeds
 
-    left = parse_seeds(rows) if rows is not None else [max(seeds) + 1, max(seeds) + 2]
+    left = parse_seeds(rows, "rows") if rows is not None else [max(seeds) + 1, max(seeds) + 2]
     figures.check_style_mix(model, len(seeds), len(left))
 
     def write(folder: "OutputFolder", progress: "Progress") -> str:

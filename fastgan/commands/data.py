@@ -33,7 +33,10 @@ def command() -> None:
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The file to write (.fgd).")
 @click.option(
-    "--size", type=click.IntRange(min=1), help="Pixels a side; default: from the images, at most 256."
+    "--size",
+    "resolution",
+    type=click.IntRange(min=1),
+    help="Pixels a side; default: from the images, at most 256.",
 )
 @click.option(
     "--channels", type=click.Choice(["1", "3", "4"]), help="Grey, RGB or RGBA; default: grey if all are."
@@ -60,7 +63,7 @@ def command() -> None:
 def pack(
     source: Path,
     out: Path,
-    size: int | None,
+    resolution: int | None,
     channels: str | None,
     max_bad: str,
     fit: str,
@@ -88,7 +91,7 @@ def pack(
         dataset = pack_images(
             source,
             out,
-            resolution=size,
+            resolution=resolution,
             channels=None if channels is None else int(channels),
             fit=fit,
             split=split,

@@ -46,7 +46,9 @@ Examples:
 )
 @click.option("-n", "--count", type=click.IntRange(min=2), help="Images to generate.  [default: 10000]")
 @click.option("--seed", default=0, show_default=True, help="The first seed.")
-@click.option("--truncation", default=1.0, show_default=True, help="As in fastgan generate.")
+@click.option(
+    "--truncation", "truncation_psi", default=1.0, show_default=True, help="As in fastgan generate."
+)
 @click.option("--split", help="Part of DATA: train, val, test or all.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--batch", type=int, help="Images a run of the model.")
@@ -82,7 +84,7 @@ def command(
     extractor: str,
     count: int | None,
     seed: int,
-    truncation: float,
+    truncation_psi: float,
     split: str | None,
     device: str,
     batch: int | None,
@@ -112,7 +114,7 @@ def command(
 
     names, others = beside.split(metrics)
     earlier = card.read(compare) if compare else None
-    model = open_model(source, device=device, batch=batch, truncation=truncation)
+    model = open_model(source, device=device, batch=batch, truncation=truncation_psi)
     real, shared = findings.open_real(
         data,
         model,
@@ -133,7 +135,7 @@ def command(
         images = model or open_folder(source, resolution, channels)
         n = images.count(DEFAULT_N if count is None else count, asked=count is not None)
         scorer = Evaluator(shared, network, names, n, confidence=confidence)
-        scorer.protocol["truncation"] = truncation
+        scorer.protocol["truncation"] = truncation_psi
         if earlier is not None and compare is not None and not others:
             card.check_alike(scorer.protocol, earlier["protocol"], compare)
         if save_reference is not None:

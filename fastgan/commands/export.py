@@ -33,6 +33,7 @@ IMAGES = 2000
 @click.option("--int8", is_flag=True, help="Convolutions in 8 bits, but those that need more.")
 @click.option(
     "--min-snr",
+    "min_snr_db",
     type=float,
     metavar="DB",
     help="Refuse a file with less signal to noise against torch.  [default: 40 for fp16, 26 for int8]",
@@ -71,7 +72,7 @@ def command(
     uint8: bool,
     fp16: bool,
     int8: bool,
-    min_snr: float | None,
+    min_snr_db: float | None,
     split: bool,
     opset: int,
     repository: Path | None,
@@ -121,7 +122,7 @@ def command(
                 opset=opset,
                 precision="fp16" if fp16 else "int8" if int8 else "fp32",
                 split=split,
-                min_snr_db=min_snr,
+                min_snr_db=min_snr_db,
                 overwrite=overwrite,
                 report=report,
                 accept=accept,

@@ -39,7 +39,7 @@ SECTIONS = {
         "spec",
         "classes",
         "attributes",
-        "truncation",
+        "truncation_psi",
         "truncation_cutoff",
         "noise",
     ),
@@ -74,6 +74,7 @@ SECTIONS = {
 )
 @click.option(
     "--truncation",
+    "truncation_psi",
     type=float,
     default=1.0,
     show_default=True,
@@ -164,7 +165,7 @@ def command(
     spec: str | None,
     classes: "Sequence[str]",
     attributes: "Sequence[str]",
-    truncation: float,
+    truncation_psi: float,
     truncation_cutoff: int | None,
     noise: str,
     image_format: str | None,
@@ -222,7 +223,7 @@ def command(
         source, stored=stored_settings(out) if layout and not overwrite else None, shards=part.count, runtime=runtime,
         precision=precision, batch=batch, device=device, lanes=1 if style_mix else lanes_here(), ema=ema,
     )  # fmt: skip
-    request = model.request(truncation, truncation_cutoff, classes=classes, attributes=named, noise=noise)
+    request = model.request(truncation_psi, truncation_cutoff, classes=classes, attributes=named, noise=noise)
     if interpolate:
         write = _writing.interpolation(model, request, seeds, image_format, frames or _FRAMES)
     elif style_mix:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from fastgan.errors import DataError
+from fastgan.naming import named
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,16 @@ def content_hash(
     return digest.hexdigest()
 
 
+def option(parameter: str, *value: object) -> str:
+    """How messages name a parameter of `open_dataset` and its siblings; see `fastgan.naming.named`."""
+    return named(parameter, *value, elsewhere="fastgan data pack")
+
+
 def check_geometry(resolution: int | None, channels: int | None) -> None:
     """Raise DataError unless both are possible (None: to be found from the data)."""
     if resolution is not None and not 1 <= resolution <= 8192:
-        raise DataError(f"size {resolution} is not possible: use a power of two from 8 to 4096, such as 64")
+        raise DataError(
+            f"{option('resolution', resolution)} is not possible: use a power of two from 8 to 4096, such as 64"
+        )
     if channels not in (None, 1, 3, 4):
-        raise DataError(f"channels {channels} is not possible: use 1 (grey), 3 (RGB) or 4 (RGBA)")
+        raise DataError(f"{option('channels', channels)} is not possible: use 1 (grey), 3 (RGB) or 4 (RGBA)")

@@ -12,7 +12,7 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 
 from fastgan.data import decode
-from fastgan.data.dataset import BadImage
+from fastgan.data.dataset import BadImage, option
 from fastgan.data.memory import workers
 from fastgan.data.sources import Images
 from fastgan.data.spool import Spool
@@ -41,7 +41,7 @@ def allowed_bad(max_bad: str | float, total: int) -> int:
     "1%" and 0.01 (or "0.01") are fractions, rounded down; 5 and "5" are counts; 1.0 is everything, 1 is one image.
     """
     wrong = DataError(
-        f"max_bad {max_bad!r} is not possible: use a share such as 1% or 0.01, or a count such as 5"
+        f"{option('max_bad', max_bad)} is not possible: use a share such as 1% or 0.01, or a count such as 5"
     )
     text = str(max_bad).strip()
     try:

@@ -15,7 +15,7 @@ import torch
 
 from fastgan import __version__
 from fastgan.data import decode, ingest, packed, sources, spool
-from fastgan.data.dataset import BadImage, Dataset, check_geometry, encode_names, raw_bytes
+from fastgan.data.dataset import BadImage, Dataset, check_geometry, encode_names, option, raw_bytes
 from fastgan.data.ingest import Progress
 from fastgan.data.sources import Images
 from fastgan.data.spool import Spool
@@ -40,9 +40,11 @@ class _Request:
         check_geometry(self.resolution, self.channels)
         ingest.allowed_bad(self.max_bad, 0)
         if self.fit not in decode.FITS:
-            raise DataError(f"fit {self.fit!r} is not possible: use {' or '.join(decode.FITS)}")
+            raise DataError(f"{option('fit', self.fit)} is not possible: use {' or '.join(decode.FITS)}")
         if self.split not in (None, "all", *sources.SPLITS):
-            raise DataError(f"split {self.split!r} is not possible: use {', '.join(sources.SPLITS)} or all")
+            raise DataError(
+                f"{option('split', self.split)} is not possible: use {', '.join(sources.SPLITS)} or all"
+            )
 
 
 def open_dataset(
@@ -201,7 +203,11 @@ def _check_bad(
     if not all_bad and len(bad) <= ingest.allowed_bad(max_bad, total):
         return
     first = "; ".join(str(image) for image in bad[:5]) + ("; ..." if len(bad) > 5 else "")
-    mend = "none is left" if all_bad else f"mend or remove them, or allow as many with --max-bad {len(bad)}"
+    mend = (
+        "none is left"
+        if all_bad
+        else f"mend or remove them, or allow as many with {option('max_bad', len(bad))}"
+    )
     raise DataError(f"{path}: {len(bad)} of {total} images cannot be used (limit {max_bad}): {first}; {mend}")
 
 
@@ -264,13 +270,16 @@ def _open_packed(request: _Request, make: Make) -> Dataset:
     """A packed set as it is, or at a lower resolution or with other channels."""
     path = request.path
     if request.kind is not None:
-        raise DataError(f"{path} is a packed set, not of kind {request.kind}: leave --kind out")
+        raise DataError(f"{path} is a packed set, not of kind {request.kind}: leave {option('kind')} out")
     if request.split not in (None, "all"):
         raise DataError(
-            f"{path} is packed and has no splits any more: pack its source with --split {request.split}"
+            f"{path} is packed and has no splits any more: pack its source with fastgan data pack --split "
+            f"{request.split}"
         )
     if request.fit != "crop":
-        raise DataError(f"{path} is packed and square already: pack its source with --fit {request.fit}")
+        raise DataError(
+            f"{path} is packed and square already: pack its source with fastgan data pack --fit {request.fit}"
+        )
     dataset = packed.read(path)
     resolution, channels = request.resolution or dataset.resolution, request.channels or dataset.channels
     if (resolution, channels) == (dataset.resolution, dataset.channels):
@@ -278,7 +287,7 @@ def _open_packed(request: _Request, make: Make) -> Dataset:
     if resolution > dataset.resolution:
         raise DataError(
             f"{path} was packed at size {dataset.resolution}, less than {resolution}: "
-            f"pack the original images again with --size {resolution}"
+            f"pack the original images again with fastgan data pack --size {resolution}"
         )
     pixels = dataset.images.numpy()
     decoded = make(

@@ -23,6 +23,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from fastgan.errors import OutputError
 from fastgan.export import subpixel
 from fastgan.export.graph import infer_shapes
+from fastgan.naming import named
 
 Feed = Mapping[str, NDArray[Any]]
 
@@ -67,7 +68,7 @@ def quantise(
             if len(kept) == len(names):
                 raise OutputError(
                     f"8 bits reach {reached:.1f} dB on this model, and {floor_db:g} are asked for: "
-                    "export it with --fp16, or give a lower --min-snr."
+                    f"export it in fp16, or give a lower {named('min_snr_db')}."
                 )
             expected = sum(noise[left] for left in names if left not in kept)
             if expected > 10 ** (-floor_db / 10):

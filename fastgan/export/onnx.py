@@ -42,6 +42,7 @@ from fastgan.inference.onnx_runtime import PARTS
 from fastgan.inference.onnx_session import open_session
 from fastgan.inference.torch_runtime import load_model, load_sample
 from fastgan.models import stylegan
+from fastgan.naming import named
 from fastgan.nn import bake
 
 OPSET = 20
@@ -95,10 +96,12 @@ def export_onnx(
     for each in paths:
         _check_target(each, overwrite=overwrite)
     if not _OPSETS[0] <= opset <= _OPSETS[1]:
-        raise ConfigError(f"--opset {opset} is out of range: choose one from {_OPSETS[0]} to {_OPSETS[1]}.")
+        raise ConfigError(
+            f"{named('opset', opset)} is out of range: choose one from {_OPSETS[0]} to {_OPSETS[1]}."
+        )
     generator, facts, state = load_model(Path(source))
     if split and not facts.layers:
-        raise ConfigError(f"{facts.words} has no mapping network to split off: leave --split away.")
+        raise ConfigError(f"{facts.words} has no mapping network to split off: leave {named('split')} away.")
     sample = load_sample(Path(source)) if facts.condition_dim else None
     job = _Job(generator, facts, sample, uint8=uint8, opset=opset, precision=precision)
     floor_db = MIN_SNR_DB[precision] if min_snr_db is None else min_snr_db
@@ -133,7 +136,9 @@ def _check_target(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
         raise OutputError(f"{path} is a folder: give the name of a file in it, like {path / 'model.onnx'}.")
     if path.exists() and not overwrite:
-        raise OutputError(f"{path} is there already: choose another name, or give --overwrite to replace it.")
+        raise OutputError(
+            f"{path} is there already: choose another name, or give {named('overwrite')} to replace it."
+        )
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise OutputError(f"{path} cannot be made: {parent} is not a folder that you may write to.")
@@ -180,8 +185,8 @@ class _Job:
         if reached < floor_db:
             raise OutputError(
                 f"the exported graph differs from torch: {reached:.1f} dB, of {floor_db:g} that are asked for, so "
-                "nothing was written: give a lower --min-snr"
-                + (", or leave --fp16 away." if self._precision == "fp16" else ".")
+                f"nothing was written: give a lower {named('min_snr_db')}"
+                + (", or export it in fp32." if self._precision == "fp16" else ".")
             )
         return int8.Quantised(model, reached, (), 0)
 

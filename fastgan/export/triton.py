@@ -38,6 +38,7 @@ from fastgan.inference.onnx_header import read_header
 from fastgan.inference.onnx_runtime import GRAPH_INPUTS, OnnxRuntime, open_model
 from fastgan.inference.onnx_session import open_session
 from fastgan.inference.runtime import default_batch
+from fastgan.naming import named
 
 QUEUE_MICROSECONDS = 1000
 """How long a request waits for others to share a batch with: little beside the milliseconds that an image takes."""
@@ -101,7 +102,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     """Fail before the work rather than after it."""
     if target.exists() and not overwrite:
         raise OutputError(
-            f"{target} is there already: choose another place, or give --overwrite to replace it."
+            f"{target} is there already: choose another place, or give {named('overwrite')} to replace it."
         )
     parent = next(folder for folder in target.absolute().parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fastgan import extras
 from fastgan.errors import ConfigError
+from fastgan.naming import named
 
 ARCHIVES = {"webdataset": "tar", "parquet": "parquet", "npz": "npz"}
 """Suffixes of the formats with many images a file."""
@@ -236,7 +237,8 @@ def check_contents(name: str, attribute_names: Sequence[str]) -> None:
     taken = sorted({"image", "seed", "label"} & set(attribute_names))
     if taken:
         raise ConfigError(
-            f"--format parquet has a column {taken[0]} of its own, and the model an attribute: choose webdataset."
+            f"{named('image_format', name)} has a column {taken[0]} of its own, and the model an attribute: "
+            "choose webdataset."
         )
 
 
@@ -247,7 +249,7 @@ def pyarrow() -> tuple[ModuleType, ModuleType]:
         import pyarrow.parquet
     except ImportError as error:
         raise ConfigError(
-            f"--format parquet needs the package pyarrow: {extras.install_line('parquet')}."
+            f"{named('image_format', 'parquet')} needs the package pyarrow: {extras.install_line('parquet')}."
         ) from error
     return pyarrow, pyarrow.parquet
 

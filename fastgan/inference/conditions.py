@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from fastgan.errors import ConfigError
 from fastgan.inference.latents import uniforms
+from fastgan.naming import named
 
 ALL = "all"  # every class, unless one is called so
 _LARGEST = float(np.finfo(np.float32).max)
@@ -68,7 +69,7 @@ class Conditions:
         if not np.isin(flags, (0, 1)).all() or (classes and not (one_hot.sum(1) == 1).all()):
             raise ConfigError(
                 "an exported model knows nothing between two classes, nor between a known and an unknown attribute: "
-                "name one --class and the --attrs, or generate from the run."
+                f"name one of {named('classes')} and the {named('attributes')}, or generate from the run."
             )
         return cls(
             labels=one_hot.argmax(1) if classes else None,
@@ -186,7 +187,7 @@ def find_classes(given: str | Iterable[str], class_names: Sequence[str], model: 
     Raises ConfigError for a name that is not there, and where there are none at all. `model` names it in words.
     """
     if not class_names:
-        raise ConfigError(f"{model} has no classes: leave --class away.")
+        raise ConfigError(f"{model} has no classes: leave {named('classes')} away.")
     found: dict[int, None] = {}
     for text in [given] if isinstance(given, str) else given:
         # A class's own name may hold commas ("tench, Tinca tinca"): it goes before anything else.
@@ -203,13 +204,13 @@ def find_attributes(
 ) -> tuple[tuple[int, float], ...]:
     """Indices and values of the attributes that `given` names; ConfigError as in `find_classes`."""
     if not attribute_names:
-        raise ConfigError(f"{model} has no attributes: leave --attrs away.")
+        raise ConfigError(f"{model} has no attributes: leave {named('attributes')} away.")
     found = {}
     for name, value in given.items():
         index = _index(name, attribute_names, "attribute", "attributes", model)
         if not abs(value) <= _LARGEST:  # also refuses NaN
             raise ConfigError(
-                f"--attrs {name}={value} is no number: leave {name} away to draw it from the data."
+                f"{named('attributes')}: {name}={value} is no number: leave {name} away to draw it from the data."
             )
         found[index] = float(np.float32(value))
     return tuple(sorted(found.items()))
@@ -221,15 +222,19 @@ def parse_attributes(texts: Iterable[str]) -> dict[str, float]:
     for part in (part.strip() for text in texts for part in text.split(",")):
         name, equals, value = (piece.strip() for piece in part.rpartition("="))
         if not equals or not name:
-            raise ConfigError(f"--attrs {part!r} is not NAME=NUMBER; write it like smiling=1,age=0.3.")
+            raise ConfigError(
+                f"{named('attributes', part)} is not NAME=NUMBER; write it like smiling=1,age=0.3."
+            )
         try:
             number = float(value)
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise ConfigError(f"--attrs {part!r}: {value!r} is no number; 1 is yes and 0 is no.")
+            raise ConfigError(f"{named('attributes', part)}: {value!r} is no number; 1 is yes and 0 is no.")
         if found.get(name, number) != number:
-            raise ConfigError(f"--attrs gives {name} two values, {found[name]:g} and {number:g}: give one.")
+            raise ConfigError(
+                f"{named('attributes')} gives {name} two values, {found[name]:g} and {number:g}: give one."
+            )
         found[name] = number
     return found
 

@@ -107,11 +107,11 @@ ENCODERS = {
         _webp(lossless=True, quality=20, method=1),
     ),
 }
-"""By the name that --format and --encoding take."""
+"""By the name that `Layout` takes for its format and encoding."""
 
 
-def check_encoder(name: str, img_channels: int, option: str = "--format") -> None:
-    """Raise ConfigError if images of so many channels cannot be encoded as `name`."""
+def check_encoder(name: str, img_channels: int, option: str) -> None:
+    """Raise ConfigError, which names `option`, if images of so many channels cannot be encoded as `name`."""
     if name == "jpg" and img_channels in (2, 4):
         raise ConfigError(f"{option} jpg cannot hold the model's alpha channel: choose png, webp or npz.")
     if name.startswith("webp") and not features.check("webp"):

@@ -26,9 +26,9 @@ class Facts:
     noise_sizes: tuple[int, ...] = ()
     """Side in pixels of the square of noise that each layer takes; empty where the model takes none."""
     class_names: tuple[str, ...] = ()
-    """What the model can be asked for by --class, in the order of its labels; empty where it takes none."""
+    """What the model can be asked for as classes, in the order of its labels; empty where it takes none."""
     attribute_names: tuple[str, ...] = ()
-    """What the model can be asked for by --attrs."""
+    """What the model can be asked for as attributes."""
 
     @property
     def condition_dim(self) -> int:

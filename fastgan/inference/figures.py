@@ -119,7 +119,7 @@ def check_interpolation(
 ) -> None:
     """Raise ConfigError where there is no way between the seeds, or the strip would be too large."""
     if len(seeds) < 2:
-        raise ConfigError("--interpolate goes from one seed to the next: give at least two, like -n 6.")
+        raise ConfigError("an interpolation goes from one seed to the next: give at least two seeds.")
     if "png" in formats:
         check_sheet(len(seeds) - 1, STEPS, runtime.resolution)
     c = runtime.conditions(seeds, request)

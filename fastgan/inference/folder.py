@@ -25,6 +25,7 @@ from fastgan.files import write_json
 from fastgan.inference.manifest import NAME, manifest_name
 from fastgan.inference.plan import seeds_text
 from fastgan.inference.shards import Shard
+from fastgan.naming import named
 
 SETTINGS = "fastgan.json"
 _LOCK = ".fastgan.lock"
@@ -45,7 +46,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(
-            f"cannot write to {path} ({error.strerror or error}): make room or choose another place with -o; "
+            f"cannot write to {path} ({error.strerror or error}): make room or choose another place; "
             "run the same command again to go on, nothing whole is lost."
         ) from error
 
@@ -79,7 +80,7 @@ class OutputFolder:
         self._settings = settings
         with disk_errors(path):
             if path.exists() and not path.is_dir():
-                raise OutputError(f"{path} is a file: choose a folder with -o.")
+                raise OutputError(f"{path} is a file: choose a folder.")
             if not overwrite:
                 self._check(stored_settings(path))
             path.mkdir(parents=True, exist_ok=True)
@@ -98,8 +99,8 @@ class OutputFolder:
             self._compare({key: value for key, value in earlier.items() if key != "set"}, self._settings)
         elif self.path.is_dir() and any(not _HIDDEN.fullmatch(file.name) for file in self.path.iterdir()):
             raise OutputError(
-                f"{self.path} is not empty and was not made by fastgan generate: choose another folder with -o, "
-                "or give --overwrite to write there all the same."
+                f"{self.path} is not empty and was not made by fastgan generate: choose another folder, "
+                f"or give {named('overwrite')} to write there all the same."
             )
 
     def _compare(self, earlier: dict[str, Any], settings: dict[str, Any]) -> None:
@@ -109,8 +110,8 @@ class OutputFolder:
                 f"{key} {_short(earlier.get(key))}, now {_short(settings.get(key))}" for key in differing
             )
             raise OutputError(
-                f"{self.path} holds images made with other settings ({changes}): choose another folder with -o, or "
-                "give --overwrite to replace them."
+                f"{self.path} holds images made with other settings ({changes}): choose another folder, or give "
+                f"{named('overwrite')} to replace them."
             )
 
     def _remove_images(self) -> None:
@@ -178,7 +179,7 @@ class OutputFolder:
             manifest = name.removeprefix(".").removesuffix(".lock")
             raise OutputError(
                 f"{self.path}: another fastgan generate is writing {manifest} there: let it finish or stop it, or "
-                "choose another folder with -o."
+                "choose another folder."
             ) from None
 
 

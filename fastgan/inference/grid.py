@@ -18,7 +18,7 @@ def columns_for(count: int, resolution: int) -> int:
     columns = math.ceil(math.sqrt(count))
     if columns * resolution > MAX_SIDE:
         raise ConfigError(
-            f"--grid of {count} images of {resolution} px would be over {MAX_SIDE} px wide: "
+            f"a sheet of {count} images of {resolution} px would be over {MAX_SIDE} px wide: "
             f"ask for at most {(MAX_SIDE // resolution) ** 2} images."
         )
     return columns

@@ -18,6 +18,7 @@ from fastgan.inference.plan import Plan
 from fastgan.inference.runtime import Runtime
 from fastgan.inference.shards import Shard
 from fastgan.inference.writers import FORMATS, ArchiveFiles, ImageFiles, Writer
+from fastgan.naming import named
 
 PER_FILE = 1000  # images: a restart makes at most so many again, and a copy of a set moves few files
 
@@ -36,20 +37,27 @@ class Layout:
     def __post_init__(self) -> None:
         name = self.image_format
         if name not in FORMATS:
-            raise ConfigError(f"--format {name!r} is unknown: choose one of {', '.join(FORMATS)}.")
+            raise ConfigError(
+                f"{named('image_format', name)} is unknown: choose one of {', '.join(FORMATS)}."
+            )
         if self.encoding is not None and name not in ("webdataset", "parquet"):
             raise ConfigError(
-                f"--encoding says what is inside of webdataset and parquet files, and --format is {name}: "
+                f"{named('encoding')} says what is inside of webdataset and parquet files, and "
+                f"{named('image_format')} is {name}: "
                 "leave it away."
             )
         if self.encoding is not None and self.encoding not in ENCODERS:
             raise ConfigError(
-                f"--encoding {self.encoding!r} is unknown: choose one of {', '.join(ENCODERS)}."
+                f"{named('encoding', self.encoding)} is unknown: choose one of {', '.join(ENCODERS)}."
             )
         if self.per_file is not None and name not in ARCHIVES:
-            raise ConfigError(f"--per-file counts the images of a file, and a {name} is one: leave it away.")
+            raise ConfigError(
+                f"{named('per_file')} counts the images of a file, and a {name} is one: leave it away."
+            )
         if self.per_file is not None and self.per_file < 1:
-            raise ConfigError(f"--per-file {self.per_file} is impossible: give a number of at least 1.")
+            raise ConfigError(
+                f"{named('per_file', self.per_file)} is impossible: give a number of at least 1."
+            )
 
     @property
     def encoder(self) -> str | None:
@@ -72,13 +80,14 @@ class Layout:
     def check(self, runtime: Runtime, count: int, shard: Shard) -> None:
         """Raise ConfigError if the images of this model cannot be stored so, or not by several processes."""
         if self.encoder is not None:
-            option = "--encoding" if self.in_archives else "--format"
+            option = named("encoding" if self.in_archives else "image_format")
             check_encoder(self.encoder, runtime.img_channels, option)
         if self.in_archives:
             check_contents(self.image_format, runtime.facts.attribute_names)
         if self.image_format == "npz" and self.per_file is None and shard.count > 1:
             raise ConfigError(
-                f"--format npz is one file and there are {shard.count} shards: give --per-file, or choose webdataset."
+                f"{named('image_format', 'npz')} is one file and there are {shard.count} shards: give "
+                f"{named('per_file')}, or choose webdataset."
             )
 
     def settings(self, batch: int, count: int) -> dict[str, Any]:

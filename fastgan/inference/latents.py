@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgan.errors import ConfigError
+from fastgan.naming import named
 
 MAX_SEED = 2**64 - 1
 MAX_SEEDS = 10_000_000  # in one call: what a list of them still fits in memory comfortably
@@ -77,10 +78,10 @@ def _box_muller(raw: NDArray[np.uint64]) -> NDArray[np.float32]:
     return z
 
 
-def parse_seeds(spec: str) -> Sequence[int]:
+def parse_seeds(spec: str, parameter: str = "spec") -> Sequence[int]:
     """The seeds that "0-999,2000" names, both ends included, in that order, each once.
 
-    Raises ConfigError for anything else.
+    parameter: whose value `spec` is, for messages. Raises ConfigError for anything else.
     """
     seeds: dict[int, None] = {}
     parts = spec.split(",")
@@ -88,17 +89,17 @@ def parse_seeds(spec: str) -> Sequence[int]:
         first, dash, last = (piece.strip() for piece in part.partition("-"))
         if not (_is_number(first) and (_is_number(last) if dash else True)):
             raise ConfigError(
-                f"--seeds {spec!r}: {part.strip()!r} is not a seed or a range; write it like 0-999,2000."
+                f"{named(parameter, spec)}: {part.strip()!r} is not a seed or a range; write it like 0-999,2000."
             )
         low, high = int(first), int(last or first)
         if high < low:
             raise ConfigError(
-                f"--seeds {spec!r}: the range {part.strip()} runs backwards; write {high}-{low}."
+                f"{named(parameter, spec)}: the range {part.strip()} runs backwards; write {high}-{low}."
             )
         _check_seed(high)
         if high - low >= MAX_SEEDS or len(seeds) + high - low >= MAX_SEEDS:
             raise ConfigError(
-                f"--seeds {spec!r}: more than {MAX_SEEDS:,} seeds; generate them in several runs."
+                f"{named(parameter, spec)}: more than {MAX_SEEDS:,} seeds; generate them in several runs."
             )
         if len(parts) == 1:
             return range(low, high + 1)

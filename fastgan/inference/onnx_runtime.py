@@ -22,6 +22,7 @@ from fastgan.inference.onnx_metadata import read_facts, read_sample
 from fastgan.inference.onnx_session import Session, open_session
 from fastgan.inference.runs import Fetch
 from fastgan.inference.runtime import Runtime, default_batch, default_lanes, to_uint8
+from fastgan.naming import named
 
 GRAPH_INPUTS = {"labels": "label", "attributes": "attributes"}
 """What the arrays of `Conditions` are called in an exported graph."""
@@ -35,7 +36,8 @@ def open_model(
     opened = _open(path, device, batch, lanes)
     if precision not in (None, opened.precision):
         raise ConfigError(
-            f"{path} was exported in {opened.precision} and runs in that: leave --precision {precision} away, or "
+            f"{path} was exported in {opened.precision} and runs in that: leave "
+            f"{named('precision', precision)} away, or "
             "export it again."
         )
     return opened
@@ -81,7 +83,7 @@ def _open_split(path: Path, session: Session, part: str, device: str, threads: i
     trained = {session.metadata.get("fastgan.fingerprint") for session in (mapping, synthesis)}
     if len(trained) != 1 or synthesis.metadata.get("fastgan.part") != "synthesis":
         raise CheckpointError(
-            f"{path} and {beside.name} are not of one export: export them again with --split."
+            f"{path} and {beside.name} are not of one export: export them again with fastgan export --split."
         )
     facts = read_facts(path, synthesis.metadata, synthesis.noise_sizes)
     hashes = [read_facts(paths[name], sessions[name].metadata).fingerprint for name in PARTS]

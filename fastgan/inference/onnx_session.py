@@ -16,6 +16,7 @@ from fastgan.device import parse
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.files import cache_folder
 from fastgan.machine import threads_asked
+from fastgan.naming import named
 
 _ERRORS_ONLY = 3
 _NO_ROOM = (
@@ -120,7 +121,9 @@ def open_session(
     kind = device.partition(":")[0]
     if kind in _PROVIDERS and session.get_providers()[0] != _PROVIDERS[kind][0]:
         name = {"cuda": "CUDA", "tensorrt": "TensorRT"}[kind]
-        raise ConfigError(f"--device {device}: ONNX Runtime cannot use {name} here; choose cpu or auto.")
+        raise ConfigError(
+            f"{named('device', device)}: ONNX Runtime cannot use {name} here; choose cpu or auto."
+        )
     return session
 
 
@@ -129,7 +132,7 @@ def _refused(path: Path, reason: str) -> CheckpointError:
     if opset:
         return CheckpointError(
             f"{path} is of an operator set that ONNX Runtime {onnxruntime.__version__} does not know ({reason}); "
-            "export it again with a lower --opset, or install a newer ONNX Runtime."
+            "export it again with a lower opset, or install a newer ONNX Runtime."
         )
     return CheckpointError(
         f"{path} is not a whole ONNX model ({reason}); export it again with fastgan export --onnx."

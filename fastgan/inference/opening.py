@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.inference.runtime import Runtime
+from fastgan.naming import named
 
 RUNTIMES = ("torch", "onnx")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
@@ -40,24 +41,29 @@ def open_generator(
     source = Path(path)
     fitting = _BY_SUFFIX.get(source.suffix.lower(), "torch")
     if runtime not in ("auto", *RUNTIMES):
-        raise ConfigError(f"--runtime {runtime!r} is unknown: choose one of auto, {', '.join(RUNTIMES)}.")
+        raise ConfigError(
+            f"{named('runtime', runtime)} is unknown: choose one of auto, {', '.join(RUNTIMES)}."
+        )
     if runtime not in ("auto", fitting):
         mend = (
-            f"leave --runtime away, or generate from the run that {source.name} was exported from"
+            f"leave {named('runtime')} away, or generate from the run that {source.name} was exported from"
             if fitting == "onnx"
             else f"export it first: fastgan export {source} --onnx model.onnx"
         )
         raise ConfigError(f"{source} cannot be run by the {runtime} runtime; {mend}.")
     if precision not in (None, *PRECISIONS):
-        raise ConfigError(f"--precision {precision!r} is unknown: choose one of {', '.join(PRECISIONS)}.")
+        raise ConfigError(
+            f"{named('precision', precision)} is unknown: choose one of {', '.join(PRECISIONS)}."
+        )
     if batch is not None and batch < 1:
-        raise ConfigError(f"--batch {batch} is impossible: give a number of at least 1.")
+        raise ConfigError(f"{named('batch', batch)} is impossible: give a number of at least 1.")
     if not source.exists():
         raise CheckpointError(f"{source} does not exist: give a run folder, a checkpoint or an .onnx file.")
     module = importlib.import_module(f"fastgan.inference.{fitting}_runtime")
     if ema is not None and fitting == "onnx":
         raise ConfigError(
-            f"{source} holds one average of the generator: leave --ema away, or generate from the run."
+            f"{source} holds one average of the generator: leave {named('ema')} away, or generate from "
+            "the run."
         )
     options = {} if ema is None else {"ema": ema}
     opened: Runtime = module.open_model(

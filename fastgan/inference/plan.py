@@ -87,7 +87,7 @@ class Places:
 
 
 def seeds_text(seeds: Sequence[int]) -> str:
-    """The `--seeds` that names these, in this order: "0-999,2000"."""
+    """The text that names these for `parse_seeds`, in this order: "0-999,2000"."""
     if isinstance(seeds, range) and seeds.step == 1:
         return _run(seeds[0], seeds[-1])
     array = np.asarray(seeds, np.uint64)

@@ -14,6 +14,7 @@ from fastgan.inference.facts import Facts
 from fastgan.inference.inputs import Inputs, Noise
 from fastgan.inference.latents import latents, normals
 from fastgan.inference.runs import Runs
+from fastgan.naming import named
 
 NOISE_MODES = ("const", "random", "none")
 
@@ -75,23 +76,26 @@ class Runtime(Runs):
         """Raise ConfigError if this model cannot be run with them."""
         if not self.has_truncation and (truncation_psi != 1.0 or truncation_cutoff is not None):
             raise ConfigError(
-                f"{self.facts.source}: a {self.facts.model} model has no truncation; leave --truncation away."
+                f"{self.facts.source}: a {self.facts.model} model has no truncation; leave "
+                f"{named('truncation_psi')} away."
             )
         if not -2.0 <= truncation_psi <= 2.0:  # also refuses NaN
-            raise ConfigError(f"--truncation {truncation_psi} is out of range: give a number from -2 to 2.")
+            raise ConfigError(
+                f"{named('truncation_psi', truncation_psi)} is out of range: give a number from -2 to 2."
+            )
         if truncation_cutoff is not None and not 0 <= truncation_cutoff <= self.facts.layers:
             raise ConfigError(
-                f"--truncation-cutoff {truncation_cutoff} is out of range: give a number from 0 to "
+                f"{named('truncation_cutoff', truncation_cutoff)} is out of range: give a number from 0 to "
                 f"{self.facts.layers}, the layers of {self.facts.source}."
             )
 
     def check_noise(self, mode: str) -> None:
         """Raise ConfigError if this model cannot be run with noise of this mode."""
         if mode not in NOISE_MODES:
-            raise ConfigError(f"--noise {mode!r} is unknown: choose one of {', '.join(NOISE_MODES)}.")
+            raise ConfigError(f"{named('noise', mode)} is unknown: choose one of {', '.join(NOISE_MODES)}.")
         if mode != "const" and not self.facts.noise_sizes:
             raise ConfigError(
-                f"{self.facts.source}: a {self.facts.model} model takes no noise; leave --noise away."
+                f"{self.facts.source}: a {self.facts.model} model takes no noise; leave {named('noise')} away."
             )
 
     def check_conditions(self, c: NDArray[np.float32]) -> None:

@@ -30,6 +30,7 @@ from fastgan.inference.conditions import Request
 from fastgan.inference.exported import open_exported
 from fastgan.inference.opening import open_generator
 from fastgan.inference.runtime import Runtime
+from fastgan.naming import named
 
 LEAST_SNR = {"fp32": 45.0, "fp16": 40.0, "bf16": 35.0, "int8": 26.0}
 """Decibels that the images of a way must be from torch's in fp32 at least, to be taken at all."""
@@ -66,7 +67,9 @@ def open_fastest(
     """
     for name in precisions:
         if name not in PRECISIONS:
-            raise ConfigError(f"--precision {name!r} is unknown: choose one of any, {', '.join(PRECISIONS)}.")
+            raise ConfigError(
+                f"{named('precision', name)} is unknown: choose one of any, {', '.join(PRECISIONS)}."
+            )
     how = _How(source, device, lanes, ema)
     first = how.first(batch)
     path = place(first, precisions, batch)
@@ -267,7 +270,8 @@ class _Search:
         tried = [(way, trial) for way in ways for trial in way.trials()]
         if not tried:
             raise ConfigError(
-                f"{self._how.source}: a batch of that size does not fit into memory: leave --batch away."
+                f"{self._how.source}: a batch of that size does not fit into memory: leave "
+                f"{named('batch')} away."
             )
         tried.sort(key=lambda pair: -pair[1].images_per_second)
         near = [pair for pair in tried if pair[1].images_per_second >= _CLOSE * tried[0][1].images_per_second]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastgan.errors import ConfigError
+from fastgan.naming import named
 from fastgan.text import whole
 
 _SPEC = re.compile(r"(\d{1,7})/(\d{1,7})")
@@ -44,7 +45,7 @@ class Shard:
 
 
 def find_shard(spec: str | None, environment: Mapping[str, str] = os.environ) -> Shard:
-    """The shard that --shard names; without it, torchrun's, and else the only one.
+    """The shard that `spec` names; without it, torchrun's, and else the only one.
 
     spec: "3/16" is the fourth of 16; "auto" asks torchrun, Slurm or a Kubernetes job, and "auto/16" one that tells its
     tasks' number and not how many there are. Raises ConfigError for a shard out of range, and for "auto" where
@@ -54,11 +55,11 @@ def find_shard(spec: str | None, environment: Mapping[str, str] = os.environ) ->
         torchrun = _pair(environment, "RANK", "WORLD_SIZE")
         return Shard(*torchrun, "RANK and WORLD_SIZE") if torchrun and torchrun[1] > 1 else Shard()
     if found := _SPEC.fullmatch(spec):
-        return Shard(int(found[1]), int(found[2]), "--shard")
+        return Shard(int(found[1]), int(found[2]), named("shard"))
     if found := _AUTO.fullmatch(spec):
         return _scheduled(environment, int(found[1]) if found[1] else None)
     raise ConfigError(
-        f"--shard {spec!r} is not INDEX/COUNT: write it like 3/16, counted from 0, or auto under torchrun, "
+        f"{named('shard', spec)} is not INDEX/COUNT: write it like 3/16, counted from 0, or auto under torchrun, "
         "Slurm or a Kubernetes job."
     )
 
@@ -79,20 +80,20 @@ def _scheduled(environment: Mapping[str, str], count: int | None) -> Shard:
     if "JOB_COMPLETION_INDEX" in environment:
         if count is None:
             raise ConfigError(
-                "--shard auto: Kubernetes says JOB_COMPLETION_INDEX and not how many there are: give the job's "
-                "completions, like --shard auto/16."
+                f"{named('shard', 'auto')}: Kubernetes says JOB_COMPLETION_INDEX and not how many there are: "
+                "give the job's completions, like auto/16."
             )
         return Shard(_number(environment, "JOB_COMPLETION_INDEX"), count, "JOB_COMPLETION_INDEX")
     raise ConfigError(
-        "--shard auto finds neither RANK and WORLD_SIZE nor Slurm's or Kubernetes' variables: write it like 3/16, "
-        "counted from 0."
+        f"{named('shard', 'auto')} finds neither RANK and WORLD_SIZE nor Slurm's or Kubernetes' variables: "
+        "write it like 3/16, counted from 0."
     )
 
 
 def _checked(shard: Shard, count: int | None) -> Shard:
     if count not in (None, shard.count):
         raise ConfigError(
-            f"--shard auto/{count} contradicts {shard.source}, which say {shard.count}: give --shard auto."
+            f"{named('shard', f'auto/{count}')} contradicts {shard.source}, which say {shard.count}: give auto."
         )
     return shard
 
@@ -108,7 +109,7 @@ def _number(environment: Mapping[str, str], name: str, default: int | None = Non
     number = whole(text)
     if number is None:
         raise ConfigError(
-            f"{name}={text[:40]!r} in the environment is no number: set it, or give --shard like 3/16."
+            f"{name}={text[:40]!r} in the environment is no number: set it, or give {named('shard')} like 3/16."
         )
     return number
 

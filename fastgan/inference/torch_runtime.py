@@ -20,6 +20,7 @@ from fastgan.inference.inputs import Inputs, Noise, parts, take_noise
 from fastgan.inference.runs import Fetch
 from fastgan.inference.runtime import Runtime, default_batch, default_lanes
 from fastgan.machine import lacks_memory
+from fastgan.naming import named
 from fastgan.nn import StyleEpilogue, bake
 from fastgan.training.checkpoint import is_release, load_generator, locate
 
@@ -39,8 +40,8 @@ def open_model(
     precision = precision or "fp32"
     if precision not in PRECISIONS:
         raise ConfigError(
-            f"--precision {precision} is an exported model's: export it first, fastgan export {path} --onnx model.onnx "
-            f"--{precision}, or choose one of {', '.join(PRECISIONS)}."
+            f"{named('precision', precision)} is an exported model's: export it first, "
+            f"fastgan export {path} --onnx model.onnx --{precision}, or choose one of {', '.join(PRECISIONS)}."
         )
     where = choose(device)
     generator, facts, _ = load_model(path, ema)

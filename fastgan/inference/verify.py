@@ -36,7 +36,7 @@ class Findings:
     twice: list[str] = field(default_factory=list)
     """Seeds that two files, or two different lines, claim."""
     absent: str = ""
-    """Seeds that were asked for and that no line lists, as --seeds takes them."""
+    """Seeds that were asked for and that no line lists, as `parse_seeds` takes them."""
     absent_count: int = 0
 
     @property

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fastgan.errors import MetricError
 from fastgan.metrics.extractors import Extractor
+from fastgan.naming import named
 
 
 def perceptual_distance(extractor: Extractor, a: Tensor, b: Tensor) -> Tensor:
@@ -30,7 +31,7 @@ def space(extractor: Extractor) -> str:
     if extractor.taps is None:
         raise MetricError(
             f"the extractor {extractor.name} shows no feature maps, which ppl and lpips-diversity compare: "
-            "leave them out of --metrics, or take --extractor effnet-lite0."
+            f"leave them out of {named('metrics')}, or take {named('extractor', 'effnet-lite0')}."
         )
     return f"{extractor.name}-taps"
 

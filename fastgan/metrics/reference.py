@@ -24,6 +24,7 @@ from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.moments import Moments
 from fastgan.metrics.resumable import resumable
 from fastgan.metrics.summary import KEPT, Advance, ImageSet, Summary
+from fastgan.naming import named
 from fastgan.tensors import count_not_finite, open_tensors, save_tensors
 
 FORMAT = "fastgan.reference"
@@ -45,14 +46,14 @@ class Reference:
             if self.about[field] != value:
                 raise MetricError(
                     f"the reference statistics were made with {field} {self.about[field]}, and this is {value}: "
-                    "take the same --extractor, or make them again."
+                    f"take the same {named('extractor')}, or make them again."
                 )
         for metric in metrics:
             space = extractor.space(metric)
             held = self.summary.moments if metric == "fid" else self.summary.features
             if metric in USES_REFERENCE and space not in held:
                 raise MetricError(
-                    f"the reference statistics were made without {metric}: leave it out of --metrics."
+                    f"the reference statistics were made without {metric}: leave it out of {named('metrics')}."
                 )
 
 

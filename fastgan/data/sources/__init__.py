@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from fastgan.data.dataset import option
 from fastgan.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -83,7 +84,7 @@ def find(path: Path, kind: str | None = None) -> tuple[str, ModuleType]:
             raise DataError(f"{kind!r} is no kind of source: use {', '.join(modules)}")
         if not modules[kind].matches(path):
             raise DataError(
-                f"{path} is not {modules[kind].DESCRIBES}: leave --kind out, or give {known_kinds()}"
+                f"{path} is not {modules[kind].DESCRIBES}: leave {option('kind')} out, or give {known_kinds()}"
             )
         return kind, modules[kind]
     try:
@@ -92,8 +93,10 @@ def find(path: Path, kind: str | None = None) -> tuple[str, ModuleType]:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     special = {name: module for name, module in found.items() if not getattr(module, "FALLBACK", False)}
     if len(special) > 1:
-        claims = " and ".join(f"{module.DESCRIBES} (--kind {name})" for name, module in special.items())
-        raise DataError(f"{path} could be {claims}: say which with --kind")
+        claims = " and ".join(
+            f"{module.DESCRIBES} ({option('kind', name)})" for name, module in special.items()
+        )
+        raise DataError(f"{path} could be {claims}: say which with {option('kind')}")
     for name, module in (special or found).items():
         return name, module
     if not path.exists():
@@ -111,25 +114,31 @@ def choose_split(path: Path, images: Images, split: str | None) -> Images:
     """The rows of one official split; None: train where there is one, else everything."""
     if images.splits is None:
         if split not in (None, "all"):
-            raise DataError(f"{path} has no official splits, so there is no {split} in it: leave --split out")
+            raise DataError(
+                f"{path} has no official splits, so there is no {split} in it: leave {option('split')} out"
+            )
         return images
     if split == "all":
         return images
     wanted = split or "train"
     if wanted not in SPLITS:
-        raise DataError(f"split {split!r} is not possible: use {', '.join(SPLITS)} or all")
+        raise DataError(f"{option('split', split)} is not possible: use {', '.join(SPLITS)} or all")
     rows = np.flatnonzero(images.splits == SPLITS.index(wanted))
     if not len(rows) and split is None:
         return images
     if not len(rows):
         there = ", ".join(SPLITS[index] for index in np.unique(images.splits)) or "nothing"
         raise DataError(
-            f"{path} holds no images of its {wanted} split, only {there}: use --split all or another"
+            f"{path} holds no images of its {wanted} split, only {there}: use "
+            f"{option('split', 'all')} or another"
         )
     taken = images.take(rows)
     if split is not None or len(rows) == len(images):
         return taken
-    note = f"only the training split was taken, {len(rows)} of {len(images)} images: --split all takes the rest too"
+    note = (
+        f"only the training split was taken, {len(rows)} of {len(images)} images: "
+        f"{option('split', 'all')} takes the rest too"
+    )
     return replace(taken, notes=(*taken.notes, note))
 
 

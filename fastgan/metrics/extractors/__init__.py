@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fastgan.device import choose
 from fastgan.errors import MetricError
+from fastgan.naming import named
 
 DEFAULT = "effnet-lite0"
 _OWN = (".onnx", ".pt", ".ts")
@@ -58,8 +59,9 @@ class Extractor:
         """The space that `metric` is computed in; MetricError if this network has none for it."""
         if metric not in self.spaces:
             raise MetricError(
-                f"the extractor {self.name} is no classifier, so it cannot give {metric}: leave it out of --metrics, "
-                "or take --extractor effnet-lite0 or inception-v3-fid."
+                f"the extractor {self.name} is no classifier, so it cannot give {metric}: leave it out of "
+                f"{named('metrics')}, "
+                f"or take {named('extractor', 'effnet-lite0')} or inception-v3-fid."
             )
         return self.spaces[metric]
 

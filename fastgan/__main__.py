@@ -14,7 +14,6 @@ import click
 from fastgan import environment, machine
 from fastgan.cli import cli
 from fastgan.errors import FastganError
-from fastgan.naming import command_line
 from fastgan.text import shown
 
 MISTAKE = 2
@@ -77,8 +76,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run `fastgan ARGUMENTS` (sys.argv's by default) and return the exit code."""
     try:
         environment.flag("FASTGAN_DEBUG", default=False)
-        with command_line():
-            code = cli.main(args=arguments, prog_name="fastgan", standalone_mode=False)
+        code = cli.main(args=arguments, prog_name="fastgan", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (click.Abort, KeyboardInterrupt):  # click turns Ctrl-C into Abort

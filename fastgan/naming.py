@@ -1,7 +1,7 @@
 """What an error calls a parameter: its own name for who calls Python, the option's for who runs a command.
 
-A check is written once, with the parameter's name: `f"leave {named('classes')} away"` reads "leave classes away" in
-Python and "leave --class away" in `fastgan generate`.
+A check is written once, with the parameter's name: f"leave {named('classes')} away" reads "leave `classes` away"
+in Python and "leave --class away" in `fastgan generate`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,12 +15,12 @@ _NOTHING = object()
 
 
 def named(parameter: str, value: object = _NOTHING, *, elsewhere: str = "") -> str:
-    """`classes` or `--class`; with a value `seed=-1` or `--seed -1`.
+    """`classes` (in backquotes) or --class; with a value seed=-1 or --seed -1.
 
     elsewhere: a command that has the option, for where the one that runs has not: "--kind of fastgan data pack".
     """
     if not _commands:
-        return parameter if value is _NOTHING else f"{parameter}={value!r}"
+        return f"`{parameter}`" if value is _NOTHING else f"{parameter}={value!r}"
     options = _commands[-1]
     option = options.get(parameter, f"--{parameter.replace('_', '-')}")
     text = option if value is _NOTHING else f"{option} {quoted(value) if isinstance(value, str) else value}"

@@ -8,9 +8,9 @@ from fastgan.naming import named
 
 
 def test_python_reads_of_the_parameter() -> None:
-    assert named("classes") == "classes"
+    assert named("classes") == "`classes`"
     assert named("seed", -1) == "seed=-1"
-    assert named("kind", elsewhere="fastgan data pack") == "kind"
+    assert named("kind", elsewhere="fastgan data pack") == "`kind`"
 
 
 def test_a_command_reads_of_its_option() -> None:
@@ -21,12 +21,12 @@ def test_a_command_reads_of_its_option() -> None:
         assert named("max_bad") == "--max-bad"
         assert named("max_bad", 3, elsewhere="fastgan data pack") == "--max-bad 3 of fastgan data pack"
         assert named("resolution", elsewhere="fastgan data pack") == "--size"
-    assert named("classes") == "classes"
+    assert named("classes") == "`classes`"
 
 
 def test_options_are_remembered_only_while_a_command_runs() -> None:
     naming.use_options({"classes": "--class"})
-    assert named("classes") == "classes"
+    assert named("classes") == "`classes`"
 
 
 def test_a_command_that_ended_leaves_nothing_behind(capsys: pytest.CaptureFixture[str]) -> None:

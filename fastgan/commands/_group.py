@@ -1,5 +1,7 @@
 """A group of commands that tells errors what the options of the command that runs are called."""
 
+from typing import Any
+
 import click
 
 from fastgan import naming
@@ -7,6 +9,11 @@ from fastgan import naming
 
 class Group(click.Group):
     """A check deep below says `named("classes")`, and its message reads `--class`: see fastgan/naming.py."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does it; until the command has ended, errors speak of options."""
+        with naming.command_line():
+            return super().invoke(ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

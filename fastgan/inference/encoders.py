@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from fastgan.errors import ConfigError
+from fastgan.naming import named
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _RUN_LENGTHS = 3  # zlib's strategy Z_RLE
@@ -110,11 +111,13 @@ ENCODERS = {
 """By the name that `Layout` takes for its format and encoding."""
 
 
-def check_encoder(name: str, img_channels: int, option: str) -> None:
-    """Raise ConfigError, which names `option`, if images of so many channels cannot be encoded as `name`."""
+def check_encoder(name: str, img_channels: int, parameter: str = "image_format") -> None:
+    """Raise ConfigError, which names the `parameter`, if images of so many channels cannot be encoded as `name`."""
     if name == "jpg" and img_channels in (2, 4):
-        raise ConfigError(f"{option} jpg cannot hold the model's alpha channel: choose png, webp or npz.")
+        raise ConfigError(
+            f"{named(parameter, name)} cannot hold the model's alpha channel: choose png, webp or npz."
+        )
     if name.startswith("webp") and not features.check("webp"):
         raise ConfigError(
-            f"{option} {name} needs a Pillow that has WebP: install its wheel from PyPI, or choose png."
+            f"{named(parameter, name)} needs a Pillow that has WebP: install its wheel from PyPI, or choose png."
         )

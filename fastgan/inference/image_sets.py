@@ -80,8 +80,8 @@ class Layout:
     def check(self, runtime: Runtime, count: int, shard: Shard) -> None:
         """Raise ConfigError if the images of this model cannot be stored so, or not by several processes."""
         if self.encoder is not None:
-            option = named("encoding" if self.in_archives else "image_format")
-            check_encoder(self.encoder, runtime.img_channels, option)
+            parameter = "encoding" if self.in_archives else "image_format"
+            check_encoder(self.encoder, runtime.img_channels, parameter)
         if self.in_archives:
             check_contents(self.image_format, runtime.facts.attribute_names)
         if self.image_format == "npz" and self.per_file is None and shard.count > 1:

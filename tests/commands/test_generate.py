@@ -174,9 +174,9 @@ def test_one_run_of_the_model_for_images_and_their_sheet(
 def test_bad_shards(arguments: list[object], said: str, run: Path, tmp_path: Path) -> None:
     from click.testing import CliRunner
 
-    from fastgan.commands.generate import command
+    from fastgan.cli import cli
 
-    asked = [str(run), "-o", str(tmp_path / "o"), *map(str, arguments)]
+    asked = ["generate", str(run), "-o", str(tmp_path / "o"), *map(str, arguments)]
     with pytest.raises(ConfigError, match=said):
-        CliRunner().invoke(command, asked, catch_exceptions=False)
+        CliRunner().invoke(cli, asked, catch_exceptions=False)
     assert not (tmp_path / "o").exists()

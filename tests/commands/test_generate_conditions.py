@@ -136,13 +136,12 @@ def test_figures(stylegan: Path, tmp_path: Path) -> None:
 def test_mistakes(arguments: list[object], said: str, stylegan: Path, tmp_path: Path) -> None:
     from click.testing import CliRunner
 
-    from fastgan.commands.generate import command
+    from fastgan.cli import cli
     from fastgan.errors import ConfigError
 
+    asked = ["generate", str(stylegan), "-o", str(tmp_path / "o"), *map(str, arguments)]
     with pytest.raises(ConfigError, match=said):
-        CliRunner().invoke(
-            command, [str(stylegan), "-o", str(tmp_path / "o"), *map(str, arguments)], catch_exceptions=False
-        )
+        CliRunner().invoke(cli, asked, catch_exceptions=False)
     assert not (tmp_path / "o").exists()
 
 

@@ -94,7 +94,7 @@ def test_official_splits(tmp_path, folder):
     assert torch.equal(torch.cat([train.images, test.images]), everything.images)
     assert torch.equal(torch.cat([train.labels, test.labels]), everything.labels)
     assert len(test) == 4
-    assert any("only the training split" in note and "--split all" in note for note in train.notes)
+    assert any("only the training split" in note and "split='all'" in note for note in train.notes)
     assert train.class_names == test.class_names
     assert test.provenance["splits"] == ["test"]
     with pytest.raises(DataError, match="no images of its val split, only train, test"):

@@ -103,14 +103,14 @@ def test_a_path_that_two_sources_claim_needs_a_word(tmp_path):
     with tarfile.open(tmp_path / "set" / "x.tar", "w") as archive:
         archive.add(tmp_path / "set" / "1.png", "1.png")
     (tmp_path / "set" / "y.parquet").write_bytes(b"PAR1")
-    message = r"could be parquet files of images \(--kind parquet\) and WebDataset .tar shards \(--kind webdataset\)"
+    message = r"could be parquet files of images \(kind='parquet'\) and WebDataset .tar shards \(kind='webdataset'\)"
     with pytest.raises(DataError, match=message):
         open_dataset(tmp_path / "set")
     assert len(open_dataset(tmp_path / "set", kind="webdataset")) == 1
     assert len(open_dataset(tmp_path / "set", kind="folder")) == 2
     with pytest.raises(DataError, match="'tar' is no kind of source: use celeba, cifar, folder"):
         open_dataset(tmp_path / "set", kind="tar")
-    with pytest.raises(DataError, match="is not CelebA: leave --kind out"):
+    with pytest.raises(DataError, match="is not CelebA: leave `kind` out"):
         open_dataset(tmp_path / "set", kind="celeba")
 
 
@@ -243,7 +243,7 @@ def test_bad_images_are_skipped_by_name_up_to_the_limit(damaged, tmp_path, as_zi
     assert "truncated" in reasons["cut.png"]
     assert "not an image" in reasons["text.jpg"]
     for limit in (2, 0.2, "2", "20%", 0):
-        with pytest.raises(DataError, match=r"3 of 13 images cannot be used.*bomb\.png.*--max-bad 3"):
+        with pytest.raises(DataError, match=r"3 of 13 images cannot be used.*bomb\.png.*max_bad=3"):
             open_dataset(source, max_bad=limit)
 
 

@@ -150,7 +150,7 @@ def test_parquet_has_row_groups_and_class_names(tmp_path: Path, monkeypatch: pyt
 def test_what_cannot_be_stored_is_refused() -> None:
     with pytest.raises(ConfigError, match="column label of its own"):
         check_contents("parquet", ("smiling", "label"))
-    with pytest.raises(ConfigError, match="npz is one file and there are 3 shards"):
+    with pytest.raises(ConfigError, match="npz' is one file and there are 3 shards"):
         Layout(image_format="npz").check(FakeRuntime(), 10, Shard(0, 3, "--shard"))
-    with pytest.raises(ConfigError, match="--encoding jpg cannot hold the model's alpha"):
+    with pytest.raises(ConfigError, match="encoding='jpg' cannot hold the model's alpha"):
         Layout(image_format="webdataset", encoding="jpg").check(FakeRuntime(img_channels=4), 10, Shard())

@@ -196,9 +196,9 @@ def test_conditions_of_ones_own(runs: dict[str, Path], exported: dict[str, Path]
         ("both", {"classes": "cat,"}, "has no class ''"),
         ("both", {"attributes": {"smilling": 1}}, "has no attribute 'smilling' (did you mean smiling?)"),
         ("both", {"attributes": {"age": NAN}}, "is no number: leave age away"),
-        ("neither", {"classes": "cat"}, "this labelled model has no classes: leave --class away"),
+        ("neither", {"classes": "cat"}, "this labelled model has no classes: leave `classes` away"),
         ("attributes", {"classes": "all"}, "has no classes"),
-        ("classes", {"attributes": {"age": 1}}, "has no attributes: leave --attrs away"),
+        ("classes", {"attributes": {"age": 1}}, "has no attributes: leave `attributes` away"),
     ],
 )
 def test_what_is_not_known(kind: str, request_: dict[str, Any], said: str, runs: dict[str, Path]) -> None:

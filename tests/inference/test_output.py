@@ -221,8 +221,8 @@ def test_npz(tmp_path: Path) -> None:
     ("layout", "said"),
     [
         ({"image_format": "gif"}, "choose one of png, jpg, webp, webp-lossless, webdataset, parquet, npz"),
-        ({"image_format": "png", "encoding": "jpg"}, "--encoding says what is inside"),
-        ({"image_format": "parquet", "encoding": "bmp"}, "--encoding 'bmp' is unknown"),
+        ({"image_format": "png", "encoding": "jpg"}, "`encoding` says what is inside"),
+        ({"image_format": "parquet", "encoding": "bmp"}, "encoding='bmp' is unknown"),
         ({"image_format": "jpg", "per_file": 3}, "a jpg is one"),
         ({"image_format": "npz", "per_file": 0}, "at least 1"),
     ],

@@ -22,6 +22,8 @@ from fastgan.data.sources import Images, index_classes
 from fastgan.errors import DataError
 
 JSON, CSV = "dataset.json", "attributes.csv"
+DOCUMENTS = (JSON, CSV)
+"""What may lie beside images and is read"""
 _LARGEST = float(np.finfo(np.float32).max)
 
 

@@ -284,7 +284,10 @@ def test_odd_zip_entries_are_bad_images(tmp_path):
         (lambda p: None, "does not exist"),
         (lambda p: p.mkdir(), "holds no images"),
         (lambda p: (p.mkdir(), (p / "a.txt").write_text("x")), "holds no images"),
-        (lambda p: p.write_text("hello"), "is of no known kind: give a folder of images, a .zip"),
+        (
+            lambda p: p.write_text("hello"),
+            "is of no known kind: give a folder of images, a .tar.gz of images, a .zip",
+        ),
         (lambda p: zipfile.ZipFile(p, "w").close(), "holds no images"),
     ],
 )

@@ -21,6 +21,7 @@ import numpy as np
 
 from fastgan.data.dataset import option
 from fastgan.errors import DataError
+from fastgan.files import open_regular
 
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
@@ -101,6 +102,11 @@ def find(path: Path, kind: str | None = None) -> tuple[str, ModuleType]:
         return name, module
     if not path.exists():
         raise DataError(f"{path} does not exist: give {known_kinds()}")
+    if not path.is_dir():
+        try:
+            open_regular(path).close()
+        except OSError as error:
+            raise DataError(f"{path} {error.strerror or error}: give {known_kinds()}") from error
     raise DataError(f"{path} is of no known kind: give {known_kinds()}")
 
 

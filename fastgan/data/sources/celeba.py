@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from fastgan.data import annotations
+from fastgan.data.members import reason
 from fastgan.data.sources import SPLITS, Images, folder, zip_file
 from fastgan.errors import DataError
+from fastgan.files import read_text
 from fastgan.text import whole
 
 DESCRIBES = "CelebA"
@@ -68,7 +70,7 @@ def _find(path: Path) -> tuple[Path, Path] | None:
 
 def _beside(place: Path, stem: str) -> Path | None:
     return next(
-        (place / f"{stem}{end}" for end in (".txt", ".csv") if (place / f"{stem}{end}").is_file()), None
+        (place / f"{stem}{end}" for end in (".txt", ".csv") if (place / f"{stem}{end}").exists()), None
     )
 
 
@@ -124,9 +126,9 @@ def _splits(path: Path, names: Sequence[str]) -> np.ndarray:
 def _lines(path: Path) -> list[list[str]]:
     """The words of each line that has any."""
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path} ({error}): download it again") from error
+        raise DataError(f"cannot read {path} ({reason(error)}): download it again") from error
     lines = [words for line in text.splitlines() if (words := line.replace(",", " ").split())]
     if not lines:
         raise DataError(f"{path} is empty: download it again")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fastgan.data import pickles
+from fastgan.data import members, pickles
 from fastgan.data.sources import SPLITS, Images
 from fastgan.errors import DataError
+from fastgan.files import read_bytes
 
 DESCRIBES = "CIFAR-10 or CIFAR-100"
 MAX_BYTES = 1 << 28
@@ -88,12 +89,8 @@ def matches(path: Path) -> bool:
         return _folder(path) is not None
     if not path.is_file() or not path.name.casefold().endswith((".tar", ".tar.gz", ".tgz")):
         return False
-    try:
-        with tarfile.open(path) as archive:
-            first = archive.next()
-    except (tarfile.TarError, OSError, EOFError, zlib.error):
-        return path.name.startswith("cifar-10")
-    return first is not None and _of(first.name) is not None
+    first = members.first_name(path)
+    return path.name.startswith("cifar-10") if first is None else _of(first) is not None
 
 
 def read(path: Path) -> Images:
@@ -150,9 +147,7 @@ def _folder(path: Path) -> tuple[Path, _Version] | None:
 
 def _file(folder: Path, name: str) -> bytes:
     try:
-        if (size := (folder / name).stat().st_size) > MAX_BYTES:
-            raise DataError(f"{folder / name} is no part of CIFAR: {size} bytes are more than the set has")
-        return (folder / name).read_bytes()
+        return read_bytes(folder / name, MAX_BYTES)
     except FileNotFoundError:
         raise DataError(f"{folder} lacks {name}: extract the archive again") from None
     except OSError as error:
@@ -164,8 +159,9 @@ def _unpacked(path: Path) -> tuple[_Version, dict[str, bytes]]:
     content: dict[str, bytes] = {}
     version = None
     try:
-        with tarfile.open(path) as archive:
-            for member in archive:
+        plain, _ = members.open_plain(path)
+        with plain as file, members.open_tar(file) as archive:
+            while (member := members.next_member(archive)) is not None:
                 version = version or _of(member.name)
                 if version is None or not member.isfile():
                     continue
@@ -176,15 +172,14 @@ def _unpacked(path: Path) -> tuple[_Version, dict[str, bytes]]:
                     raise DataError(
                         f"{path}: {member.name} is no part of CIFAR: {member.size} bytes are more than it has"
                     )
-                file = archive.extractfile(member)
-                assert file is not None  # a regular file
-                content[name] = file.read()
+                file.seek(member.offset_data)
+                content[name] = file.read(member.size)
                 if len(content[name]) != member.size:
                     raise EOFError(f"{member.name} ends early")
-            while archive.fileobj is not None and archive.fileobj.read(1 << 20):
-                pass  # to the very end, where gzip keeps its checksum
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is cut short or damaged ({error}): download it again") from error
+        raise DataError(
+            f"{path} is cut short or damaged ({members.reason(error)}): download it again"
+        ) from error
     if version is None:
         raise DataError(
             f"{path} holds none of {', '.join(version.folder for version in _VERSIONS)}: download it again"

@@ -12,6 +12,7 @@ from fastgan.data import annotations
 from fastgan.data.decode import suffixes
 from fastgan.data.sources import Images, by_folders, is_hidden
 from fastgan.errors import DataError
+from fastgan.files import IMAGE_BYTES, open_regular, read_bytes
 
 DESCRIBES = "a folder of images"
 FALLBACK = True
@@ -29,7 +30,7 @@ def read(path: Path) -> Images:
 
 def image_files(path: Path) -> Images:
     """`read` without labels and attributes from files."""
-    images = by_folders(_names(path), lambda name: (path / name).open("rb"), files=tuple)
+    images = by_folders(_names(path), lambda name: open_regular(path / name, IMAGE_BYTES), files=tuple)
     return replace(images, files=lambda: (path / name for name in images.names))
 
 
@@ -56,7 +57,7 @@ def _names(path: Path) -> Iterator[str]:
 
 def _text(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except FileNotFoundError:
         return None
     except OSError as error:

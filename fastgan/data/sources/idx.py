@@ -5,18 +5,22 @@ A folder of them (`train-images-idx3-ubyte.gz`, `t10k-labels-idx1-ubyte`, ...) o
 
 import gzip
 import math
+import os
 import re
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
+from fastgan.data.members import reason
 from fastgan.data.sources import SPLITS, Images
 from fastgan.errors import DataError
+from fastgan.files import open_regular
+from fastgan.machine import require_memory
 
 DESCRIBES = "MNIST-like idx files"
-MAX_UNPACKED = 1 << 32
+MAX_UNPACKED = 1 << 31
 """A .gz that says it unpacks to more is refused; an unpacked file is mapped, and may be of any size."""
 
 _UINT8 = 0x08
@@ -126,26 +130,31 @@ def _suitable(side: int) -> int | None:
 def _read(path: Path, rank: tuple[int, ...]) -> np.ndarray:
     """An idx file of bytes as an array: mapped, or unpacked into memory."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+        with open_regular(path) as packed, _unpacked(path, packed) as file:
             shape = _shape(path, file, rank)
             offset, size = 4 + 4 * len(shape), math.prod(shape)
-            if path.suffix == ".gz":
+            if file is not packed:
                 if size > MAX_UNPACKED:
                     raise DataError(f"{path} unpacks to {size / 1e9:.1f} GB: unpack it first, with gunzip")
+                require_memory(2 * size, f"unpacking {path}", "unpack it first, with gunzip")
                 content = file.read(size)
                 if len(content) < size:
                     raise EOFError(f"{len(content)} of {size} bytes")
                 if file.read(1):  # at its end, where gzip compares the checksum
                     raise EOFError(f"more than {size} bytes")
                 return np.frombuffer(content, np.uint8).reshape(shape)
-        if path.stat().st_size != offset + size:
-            raise EOFError(f"{path.stat().st_size} of {offset + size} bytes")
-        return np.memmap(path, np.uint8, "r", offset, shape)
+            if (there := os.fstat(packed.fileno()).st_size) != offset + size:
+                raise EOFError(f"{there} of {offset + size} bytes")
+            return np.memmap(packed, np.uint8, "r", offset, shape)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is cut short or damaged ({error}): download it again") from error
+        raise DataError(f"{path} is cut short or damaged ({reason(error)}): download it again") from error
 
 
-def _shape(path: Path, file: BinaryIO | gzip.GzipFile, rank: tuple[int, ...]) -> tuple[int, ...]:
+def _unpacked(path: Path, packed: BinaryIO) -> BinaryIO:
+    return cast(BinaryIO, gzip.GzipFile(fileobj=packed)) if path.suffix == ".gz" else packed
+
+
+def _shape(path: Path, file: BinaryIO, rank: tuple[int, ...]) -> tuple[int, ...]:
     """The header: two zero bytes, the type, the rank, then each length as a big-endian 32-bit number."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != _UINT8 or magic[3] not in rank:

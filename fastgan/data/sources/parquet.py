@@ -6,9 +6,10 @@ Files called train-..., validation-... and test-... are the splits.
 """
 
 import io
-import json
+import os
 import threading
-from collections import OrderedDict
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,10 +19,19 @@ import numpy as np
 from fastgan import extras
 from fastgan.data.decode import BadImageError
 from fastgan.data.sources import Images, index_classes, is_hidden, natural_key, split_of
+from fastgan.documents import parse_json
 from fastgan.errors import DataError
+from fastgan.files import IMAGE_BYTES, check_size, open_regular
 
 DESCRIBES = "parquet files of images"
-_KEPT_GROUPS = 3  # row groups in memory; images are asked for almost in order
+_BATCH = 64
+"""Rows whose images are unpacked at once"""
+_KEPT = 8
+"""Batches in memory; images are asked for almost in order"""
+_LEAST_BYTES = 4
+"""Of a row: a table that claims more rows than it has room for is damaged"""
+_VALUE_BYTES = 1 << 30
+"""Most bytes of a column of labels or numbers"""
 
 
 def matches(path: Path) -> bool:
@@ -94,18 +104,23 @@ class _Table:
         self.path = path
         self._arrow, parquet = _pyarrow()
         try:
-            self._file = parquet.ParquetFile(path)
+            file = open_regular(path)
+            size = os.fstat(file.fileno()).st_size
+            self._file = parquet.ParquetFile(file, buffer_size=1 << 20)
         except (self._arrow.ArrowException, OSError) as error:
             raise DataError(
                 f"{path} is cut short or no parquet file ({_line(error)}): download it again"
             ) from error
         self.schema = self._file.schema_arrow
         metadata = self._file.metadata
-        self.rows = metadata.num_rows
-        self._starts = np.cumsum(
-            [0, *(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))]
-        )
-        self._groups: OrderedDict[int, Any] = OrderedDict()
+        counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        self.rows = sum(counts)
+        if min(counts, default=0) < 0 or self.rows != metadata.num_rows or self.rows > size // _LEAST_BYTES:
+            raise DataError(f"{path} claims {metadata.num_rows} rows in {size} bytes: download it again")
+        self._starts = np.cumsum([0, *counts])
+        self._batches: deque[tuple[int, Any]] = deque(maxlen=_KEPT)  # (its first row, images)
+        self._reader: Iterator[Any] = iter(())
+        self._next = -1  # the row that the reader comes to next
         self._lock = threading.Lock()
         kind = self.schema.field("image").type if "image" in self.schema.names else None
         types = self._arrow.types
@@ -145,34 +160,58 @@ class _Table:
 
     def column(self, name: str) -> list[Any]:
         """One column as Python values."""
+        values: list[Any] = []
+        size = 0
         try:
-            return self._file.read(columns=[name]).column(0).to_pylist()
+            for batch in self._file.iter_batches(batch_size=1 << 12, columns=[name]):
+                size += batch.nbytes
+                check_size(size, _VALUE_BYTES, f"{self.path}: {name}")
+                values += batch.column(0).to_pylist()
         except (self._arrow.ArrowException, OSError) as error:
             raise DataError(
                 f"{self.path} is damaged in its column {name} ({_line(error)}): download it again"
             ) from error
+        if len(values) != self.rows:
+            raise DataError(
+                f"{self.path} is damaged: its column {name} has {len(values)} values for {self.rows} rows, so download "
+                "it again"
+            )
+        return values
 
     def image(self, row: int) -> bytes:
         """The encoded image of a row. Raises BadImageError."""
-        group = int(np.searchsorted(self._starts, row, "right")) - 1
-        value = self._group(group)[row - int(self._starts[group])].as_py()
+        with self._lock:
+            try:
+                value = self._image(row)
+            except (self._arrow.ArrowException, OSError) as error:
+                self._next = -1
+                raise BadImageError(f"its row group is damaged: {_line(error)}") from error
         content = value.get("bytes") if isinstance(value, dict) else value
         if content is None:
             raise BadImageError("the table holds no bytes for it")
+        check_size(len(content), IMAGE_BYTES, self.path)
         return content
 
-    def _group(self, group: int) -> Any:
-        """The images of a row group, encoded: a few are kept, because neighbours are asked for by several threads."""
-        with self._lock:
-            if group not in self._groups:
-                try:
-                    self._groups[group] = self._file.read_row_group(group, columns=["image"]).column(0)
-                except (self._arrow.ArrowException, OSError) as error:
-                    raise BadImageError(f"its row group is damaged: {_line(error)}") from error
-                while len(self._groups) > _KEPT_GROUPS:
-                    self._groups.popitem(last=False)
-            self._groups.move_to_end(group)
-            return self._groups[group]
+    def _image(self, row: int) -> Any:
+        """An encoded image: a few batches are kept, because neighbours are asked for by several threads."""
+        for start, batch in self._batches:
+            if start <= row < start + len(batch):
+                return batch[row - start].as_py()
+        group = int(np.searchsorted(self._starts, row, "right")) - 1
+        if row < self._next or self._next < self._starts[group]:
+            groups = range(group, len(self._starts) - 1)
+            self._reader = self._file.iter_batches(batch_size=_BATCH, row_groups=groups, columns=["image"])
+            self._next = int(self._starts[group])
+            self._batches.clear()
+        while self._next <= row:
+            found = next(self._reader, None)
+            if found is None:
+                self._next = -1
+                raise BadImageError("the table ends before it")
+            batch = found.column(0)
+            self._batches.append((self._next, batch))
+            self._next += len(batch)
+        return batch[row - self._next + len(batch)].as_py()
 
 
 def _labels(path: Path, tables: list[_Table]) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -200,8 +239,9 @@ def _labels(path: Path, tables: list[_Table]) -> tuple[np.ndarray | None, tuple[
 def _class_names(schema: Any) -> tuple[str, ...]:
     """What Hugging Face's metadata call the classes, if they do."""
     try:
-        found = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]["label"]["names"]
-    except (KeyError, TypeError, ValueError):
+        known: Any = parse_json((schema.metadata or {})[b"huggingface"], object, "metadata")
+        found = known["info"]["features"]["label"]["names"]
+    except (KeyError, TypeError, ValueError):  # a DocumentError is a ValueError
         return ()
     return tuple(map(str, found)) if isinstance(found, list) else ()
 

@@ -3,32 +3,41 @@
 `000.jpg` is the image, `000.cls` its class (a number or a name), `000.json` may hold {"label": 3} and {"attributes":
 {"smiling": 1, "age": null}}, and {"class": "truck"} to name what `000.cls` numbers. `000.txt` is a class name when
 the texts repeat, and else a caption, which is not used.
+
+One tar in which nothing is said of classes or attributes is read like a zip: the folders in it are the classes.
 """
 
-import io
-import json
 import math
 import re
 import sys
-import tarfile
+import threading
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from fastgan.data import annotations, members, tar_index
 from fastgan.data.annotations import is_number
-from fastgan.data.decode import suffixes
-from fastgan.data.sources import Images, displayable, index_classes, is_hidden, natural_key, split_of
-from fastgan.errors import DataError
+from fastgan.data.sources import (
+    Images,
+    by_folders,
+    displayable,
+    index_classes,
+    is_hidden,
+    natural_key,
+    split_of,
+)
+from fastgan.documents import parse_json
+from fastgan.errors import DataError, DocumentError
+from fastgan.files import open_regular
 
 DESCRIBES = "WebDataset .tar shards"
+MAX_SHARDS = 1_000_000
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}")
-_NOTES = {"cls", "json", "txt"}
-_MAX_NOTE = 1 << 20  # no label takes a megabyte
 
 
 def matches(path: Path) -> bool:
@@ -40,31 +49,30 @@ def matches(path: Path) -> bool:
 
 def read(path: Path) -> Images:
     """Every sample with an image, shard by shard in the order of their names."""
-    shards = _shards(path)
+    return read_shards(path, _shards(path))
+
+
+def read_shards(path: Path, shards: Sequence[Path]) -> Images:
+    """The samples of these tars, which may be compressed."""
     index = _Index()
     for number, shard in enumerate(shards):
         _scan(shard, number, index)
     splits = [split_of(shard.name) for shard in shards]
     labels, class_names, notes = _classes(index)
     names, attributes = _attributes(index)
-    starts, sizes, owner = index.starts, index.sizes, index.shards
-
-    def load(row: int) -> io.BytesIO:
-        with open(shards[owner[row]], "rb") as file:
-            file.seek(starts[row])
-            return io.BytesIO(file.read(sizes[row]))
-
-    return Images(
+    images = Images(
         names=index.names,
-        load=load,
+        load=_Loader(shards, index),
         files=lambda: shards,
         labels=labels,
         class_names=class_names,
         attributes=attributes,
         attribute_names=names,
-        splits=None if None in splits else np.array(splits, np.int8)[np.array(owner, np.int64)],
+        splits=None if None in splits else np.array(splits, np.int8)[np.array(index.shards, np.int64)],
         notes=notes,
     )
+    is_plain = len(shards) == 1 and labels is None and attributes is None
+    return _like_a_zip(path, images, index.documents) if is_plain else images
 
 
 @dataclass
@@ -80,6 +88,43 @@ class _Index:
     attributes: dict[int, dict[str, float]] = field(default_factory=dict)
     named: dict[int, str] = field(default_factory=dict)
     """What a .json calls the class of a row."""
+    unpacked: dict[int, BinaryIO] = field(default_factory=dict)
+    """Number of a compressed shard -> what it unpacks to"""
+    documents: dict[str, bytes] = field(default_factory=dict)
+
+
+class _Loader:
+    """Row -> its image, from any thread."""
+
+    def __init__(self, shards: Sequence[Path], index: _Index) -> None:
+        self._shards, self._index, self._lock = shards, index, threading.Lock()
+
+    def __call__(self, row: int) -> BinaryIO:
+        number = self._index.shards[row]
+        unpacked = self._index.unpacked.get(number)
+        if unpacked is None:
+            with open_regular(self._shards[number]) as file:
+                return self._taken(file, row)
+        with self._lock:  # one file for all threads
+            return self._taken(unpacked, row)
+
+    def _taken(self, file: BinaryIO, row: int) -> BinaryIO:
+        file.seek(self._index.starts[row])
+        return members.take(file, self._index.sizes[row], self._index.names[row])
+
+
+def _like_a_zip(path: Path, images: Images, documents: dict[str, bytes]) -> Images:
+    """The images of one tar by their names in it: classes from folders, labels and attributes from what lies beside."""
+    start = len(displayable(path.name)) + 1
+    rows = {name[start:]: row for row, name in enumerate(images.names)}
+    load = images.load
+    found = by_folders(rows, lambda name: load(rows[name]), images.files)  # type: ignore[arg-type,return-value]
+    everything = [*rows, *documents]
+    tops = {name.partition("/")[0] for name in everything}
+    folder = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in everything) else ""
+    found = annotations.apply(found, path, lambda name: documents.get(folder + name), folder)
+    splits = images.splits if found.splits is None else found.splits
+    return replace(found, splits=splits, notes=(*images.notes, *found.notes))
 
 
 def _in_folder(path: Path) -> list[Path]:
@@ -109,11 +154,15 @@ def _shards(path: Path) -> list[Path]:
 def _expand(pattern: str) -> Iterator[str]:
     """`a{0..2}{x,y}.tar` -> a0x.tar, a0y.tar, a1x.tar ..."""
     options: list[list[str]] = []
-    end = 0
+    end, total = 0, 1
     for found in _BRACES.finditer(pattern):
         first, last, words = found.groups()
-        if words is None and int(last) - int(first) >= 1_000_000:
-            raise DataError(f"{found[0]} means more than a million shards: narrow it")
+        count = words.count(",") + 1 if words else int(last) - int(first) + 1
+        if count < 1:
+            raise DataError(f"{found[0]} in {pattern} counts down: write the smaller number first")
+        total *= count
+        if total > MAX_SHARDS:
+            raise DataError(f"{pattern} means more than {MAX_SHARDS:,} shards: narrow the braces")
         many = (
             words.split(",")
             if words
@@ -126,50 +175,23 @@ def _expand(pattern: str) -> Iterator[str]:
 
 def _scan(shard: Path, number: int, index: _Index) -> None:
     """Add the samples of one shard."""
-    images = {suffix.removeprefix(".") for suffix in suffixes()}
-    rows: dict[str, int] = {}
-    notes: dict[str, list[tuple[str, bytes]]] = {}
-    try:
-        with tarfile.open(shard, "r:") as archive:
-            while (member := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined]  # else tarfile keeps an object for every file it has seen
-                if not member.isfile() or is_hidden(member.name):
-                    continue
-                folder, _, base = member.name.rpartition("/")
-                stem, _, extension = base.partition(".")
-                key = f"{folder}/{stem}" if folder else stem
-                kind = extension.lower().rpartition(".")[2]
-                if kind in images:
-                    if key in rows:
-                        raise DataError(
-                            f"{shard}: the sample {key} has two images, {member.name} second: keep one"
-                        )
-                    rows[key] = len(index.names)
-                    index.names.append(f"{displayable(shard.name)}/{displayable(member.name)}")
-                    index.shards.append(number)
-                    index.starts.append(member.offset_data)
-                    index.sizes.append(member.size)
-                elif kind in _NOTES and member.size <= _MAX_NOTE:
-                    file = archive.extractfile(member)
-                    notes.setdefault(key, []).append((kind, file.read() if file else b""))
-            _check_end(shard, archive.offset)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(
-            f"{shard} is cut short or no plain tar ({error}): copy or download it again"
-        ) from error
-    index.classes += [None] * len(rows)
-    index.texts += [None] * len(rows)
-    for key, row in rows.items():
-        for kind, content in notes.get(key, ()):
-            _note(f"{shard}: {key}.{kind}", kind, content, index, row)
-
-
-def _check_end(shard: Path, offset: int) -> None:
-    """A tar ends in blocks of zeros. tarfile takes whatever it cannot read for that end, and says nothing."""
-    with open(shard, "rb") as file:
-        file.seek(offset)
-        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise EOFError(f"after {offset} bytes comes neither a file nor the end")
+    contents = tar_index.scan(shard)
+    first = len(index.names)
+    for name, (start, size) in contents.images.items():
+        index.names.append(f"{displayable(shard.name)}/{name}")
+        index.shards.append(number)
+        index.starts.append(start)
+        index.sizes.append(size)
+    index.classes += [None] * len(contents.images)
+    index.texts += [None] * len(contents.images)
+    index.documents |= contents.documents
+    if contents.file is not None:
+        index.unpacked[number] = contents.file
+    for row, (name, notes) in enumerate(
+        zip(contents.images, tar_index.noted(str(shard), contents), strict=True)
+    ):
+        for kind, content in notes:
+            _note(f"{shard}: {name.rpartition('.')[0]}.{kind}", kind, content, index, first + row)
 
 
 def _note(where: str, kind: str, content: bytes, index: _Index, row: int) -> None:
@@ -188,9 +210,9 @@ def _note(where: str, kind: str, content: bytes, index: _Index, row: int) -> Non
 
 def _json(where: str, text: str, index: _Index, row: int) -> None:
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is no JSON ({error}): write the shard again") from error
+        found: Any = parse_json(text, object, where)
+    except DocumentError as error:
+        raise DataError(f"{error}: write the shard again") from error
     if not isinstance(found, dict):
         return  # a list or a number says nothing that has a name
     label, attributes = found.get("label"), found.get("attributes")

@@ -53,7 +53,7 @@ def command() -> None:
 )
 @click.option(
     "--split",
-    type=click.Choice(["train", "val", "test", "all"]),
+    type=click.Choice(["train", "val", "test", "extra", "all"]),
     help="Which official part of the set; default: train where it has parts.",
 )
 @click.option("--kind", help="How to read SOURCE, where it could be read in several ways: cifar, folder ...")

@@ -88,7 +88,7 @@ Examples:
 )
 @click.option(
     "--split",
-    type=click.Choice(["train", "val", "test", "all"]),
+    type=click.Choice(["train", "val", "test", "extra", "all"]),
     help="Which official part of the set.  [default: train where it has parts]",
 )
 @click.option(

@@ -33,6 +33,8 @@ class Survey:
     bad: list[BadImage]
     resolution: int
     channels: int
+    median: int | None = None
+    """The side in pixels that decided over the resolution, where it was left open"""
 
 
 def allowed_bad(max_bad: str | float, total: int) -> int:
@@ -59,11 +61,10 @@ def survey(
 ) -> Survey:
     """Read the headers of all images and settle what was left open; with nothing left open, read none.
 
-    resolution: the source's own, else the largest power of two <= the median side (the short one when images are
+    resolution: the power of two nearest to the median side (the short one when images are
     cropped, the long one when they are padded), from 8 to 256. channels: 1 when all images are grey, else 3;
     transparency is kept only when 4 is asked for.
     """
-    resolution = resolution or images.resolution
     if resolution is not None and channels is not None:
         return Survey(np.arange(len(images)), [], resolution, channels)
     rows, sides, bad, all_grey = array("q"), array("q"), [], True
@@ -74,11 +75,19 @@ def survey(
             rows.append(row)
             sides.append(header.long_side if fit == "pad" else header.short_side)
             all_grey = all_grey and header.is_grey
+    median = None
     if rows and resolution is None:
-        resolution = 2 ** min(max(int(np.median(sides)).bit_length() - 1, 3), 8)
+        median = int(np.median(sides))
+        resolution = suitable_side(median)
     if rows and channels is None:
         channels = 1 if all_grey else 3
-    return Survey(np.array(rows, np.int64), bad, resolution or 0, channels or 0)
+    return Survey(np.array(rows, np.int64), bad, resolution or 0, channels or 0, median)
+
+
+def suitable_side(side: int) -> int:
+    """The power of two from 8 to 256 that is nearest to `side` (28 -> 32), the smaller of two that are."""
+    below = 1 << max(side, 1).bit_length() - 1
+    return min(max(below if side - below <= 2 * below - side else 2 * below, 8), 256)
 
 
 def headers(images: Images, progress: Progress | None = None) -> Iterator[decode.Header | BadImage]:

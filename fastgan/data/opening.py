@@ -14,7 +14,7 @@ import PIL
 import torch
 
 from fastgan import __version__
-from fastgan.data import decode, ingest, packed, sources, spool
+from fastgan.data import decode, ingest, names, packed, sources, spool
 from fastgan.data.dataset import BadImage, Dataset, check_geometry, encode_names, option, raw_bytes
 from fastgan.data.ingest import Progress
 from fastgan.data.sources import Images
@@ -41,9 +41,9 @@ class _Request:
         ingest.allowed_bad(self.max_bad, 0)
         if self.fit not in decode.FITS:
             raise DataError(f"{option('fit', self.fit)} is not possible: use {' or '.join(decode.FITS)}")
-        if self.split not in (None, "all", *sources.SPLITS):
+        if self.split not in (None, "all", *names.SPLITS):
             raise DataError(
-                f"{option('split', self.split)} is not possible: use {', '.join(sources.SPLITS)} or all"
+                f"{option('split', self.split)} is not possible: use {', '.join(names.SPLITS)} or all"
             )
 
 
@@ -60,12 +60,12 @@ def open_dataset(
 ) -> Dataset:
     """The images of `source` (a packed .fgd, or anything that fastgan.data.sources reads) as a Dataset.
 
-    resolution: side of the square images; None: a packed set's own, else the largest power of two <= the median
+    resolution: side of the square images; None: a packed set's own, else the power of two nearest to the median
     short side, from 8 to 256. channels: 1, 3 or 4; None: a packed set's own, else 1 when all images are grey, or 3.
-    fit: "crop" what is not square, or "pad" it. split: train, val, test or all, where a source has official splits;
-    None: train. kind: the name of the source's module, where several would read it. max_bad: how many unreadable
-    images are skipped: a share (0.01, "1%") or a count (5, "5"); the skipped are in `Dataset.bad`. progress: called as
-    progress(stage, done, total).
+    fit: "crop" what is not square, or "pad" it. split: train, val, test, extra or all, where a source has official
+    splits; None: train. kind: the name of the source's module, where several would read it. max_bad: how many
+    unreadable images are skipped: a share (0.01, "1%") or a count (5, "5"); the skipped are in `Dataset.bad`. progress:
+    called as progress(stage, done, total).
 
     Raises DataError: no such source, no images, more bad ones than allowed, too large for memory.
     """
@@ -176,10 +176,10 @@ def _open(request: _Request, make: Make) -> Dataset:
     load = ingest.load_row(candidates, found.resolution, found.channels, request.fit)
     ingest.decode_all(load, len(candidates), decoded, request.progress)
     # Judged only now, so that the message has the whole count and the next try with it succeeds.
-    bad = sorted([*found.bad, *decoded.bad.values()], key=lambda image: sources.path_key(image.name))
+    bad = sorted([*found.bad, *decoded.bad.values()], key=lambda image: names.path_key(image.name))
     _check_bad(path, bad, len(images), request.max_bad, all_bad=not decoded.count)
     kept = np.delete(np.arange(len(candidates)), list(decoded.bad))
-    return _assemble(request, kind, candidates.take(kept), bad, decoded)
+    return _assemble(request, kind, candidates.take(kept), bad, decoded, found.median)
 
 
 def _identity(request: _Request, kind: str, images: Images, resolution: int, channels: int) -> str:
@@ -211,14 +211,24 @@ def _check_bad(
     raise DataError(f"{path}: {len(bad)} of {total} images cannot be used (limit {max_bad}): {first}; {mend}")
 
 
-def _assemble(request: _Request, kind: str, kept: Images, bad: list[BadImage], decoded: Spool) -> Dataset:
+def _assemble(
+    request: _Request, kind: str, kept: Images, bad: list[BadImage], decoded: Spool, median: int | None
+) -> Dataset:
     """The decoded images with their labels, attributes, names and notes."""
     labels, class_names, notes = _labels(kept)
     attributes = None if kept.attributes is None else torch.from_numpy(kept.attributes)
     images = decoded.finish()
     size = images.shape[1]
     if request.resolution is None:
-        why = "suits this kind of set" if kept.resolution else "was chosen from the median side of the images"
+        if median == size:
+            why = "is the median side of the images"
+        elif median is not None and median > 1.5 * size:
+            why = (
+                f"is the largest that is chosen unasked; the images' median side is {median}, and "
+                f"{option('resolution')} takes more"
+            )
+        else:
+            why = f"is the power of two nearest to the images' median side of {median}"
         notes.append(f"size {size} {why}")
     if decoded.upscaled:
         notes.append(
@@ -237,7 +247,7 @@ def _assemble(request: _Request, kind: str, kept: Images, bad: list[BadImage], d
         "pillow": PIL.__version__,
     }
     if kept.splits is not None:
-        provenance["splits"] = [sources.SPLITS[index] for index in np.unique(kept.splits)]
+        provenance["splits"] = sources.split_names(kept.splits)
     return Dataset(
         images=images,
         labels=labels,

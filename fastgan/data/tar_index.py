@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from fastgan.data import annotations, members
+from fastgan.data import members
 from fastgan.data.decode import suffixes
-from fastgan.data.sources import displayable, is_hidden
+from fastgan.data.names import DOCUMENTS, displayable, is_hidden, separated
 from fastgan.errors import DataError
 from fastgan.files import DOCUMENT_BYTES, check_size
 
@@ -59,7 +59,7 @@ def _contents(path: Path, file: BinaryIO) -> Contents:
     contents, said = Contents(), 0
     with members.open_tar(file) as archive:
         while (member := members.next_member(archive)) is not None:
-            name = member.name.removeprefix("./")
+            name = separated(member.name)
             if is_hidden(name) or not (member.isfile() or member.islnk()):
                 continue
             stem, _, kind = name.rpartition(".")
@@ -67,10 +67,10 @@ def _contents(path: Path, file: BinaryIO) -> Contents:
             if kind in images:
                 place = (member.offset_data, member.size)
                 if member.islnk():  # another name of a file that came before
-                    place = contents.images.get(displayable(member.linkname.removeprefix("./")), (0, 0))
+                    place = contents.images.get(displayable(separated(member.linkname)), (0, 0))
                 contents.images[displayable(name)] = place
                 continue
-            is_document = name.rpartition("/")[2] in annotations.DOCUMENTS
+            is_document = name.rpartition("/")[2] in DOCUMENTS
             if not member.isfile() or not (is_document or (kind in NOTES and member.size <= _NOTE_BYTES)):
                 continue
             said += member.size

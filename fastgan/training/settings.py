@@ -96,7 +96,7 @@ class DataConfig:
     """Folder, zip or packed .fgd; the command line's SOURCE."""
     fit: Literal["crop", "pad"] = "crop"
     """What is not square: "crop" it centrally, or "pad" it with black (transparent with 4 channels)."""
-    split: Literal["train", "val", "test", "all"] | None = None
+    split: Literal["train", "val", "test", "extra", "all"] | None = None
     """Which official part of the set; "none": train where it has parts."""
     kind: str | None = None
     """How to read the source, where it could be read in several ways: cifar, folder ... (see fastgan/data/sources/)."""

@@ -99,6 +99,15 @@ BROKEN_CSV = {
     "same column": ("file,a,a\n" + ROW, r"two columns called a"),
     "no columns": ("file\n00000/0.png\n", r"line 1 should name the columns"),
     "empty": ("", r"line 1 should name the columns"),
+    "no header": (
+        ROW + "00000/1.png,0,5\n",
+        r"line 1 is that of an image \(00000/0\.png\).*put a line such as file,attribute1,attribute2 before it",
+    ),
+    "no header, of another image": (
+        "x/9.JPG,1\n" + "00000/1.png,0\n",
+        r"line 1 is that of an image \(x/9\.JPG\)",
+    ),
+    "header alone": ("file,a\n", r"names no images: add a line for each"),
     "nul": ("file,a\n00000/0.png,\x001\n", r"line \d"),
     "binary": (b"\xff\xfe\x00", r"attributes\.csv is not UTF-8"),
 }
@@ -113,17 +122,34 @@ def test_a_broken_csv_is_one_sentence(source, what):
 
 
 BROKEN_JSON = {
-    "no json": ('{"labels": [', r"dataset\.json is no JSON"),
+    "no json": ('{"labels": [', r"dataset\.json is not valid JSON"),
     "missing image": (labels([1, 2, 3, 4, 5]), r"names 00000/4\.png that are not there"),
     "image without": (labels([1, 2]), r"has no label for (photos/)?00000/2\.png and 1 more"),
     "not a list": ('{"labels": 3}', r"labels should be a list"),
     "not pairs": ('{"labels": [["00000/0.png", 1], ["x"]]}', r"labels\[1\] is \['x'\]: it should be"),
     "twice": (labels([1] * 5, ["00000/0.png", *(f"00000/{i}.png" for i in range(4))]), r"more than once"),
-    "mixed": (labels([1, [1], 2, 3]), r"gives 00000/1\.png the label \[1\]"),
-    "lengths": (labels([[1, 2], [1], [1, 2], [3, 4]]), r"gives 00000/1\.png the label \[1\]: use 2 numbers"),
+    "twice, written another way": (
+        labels([1] * 5, ["./00000/0.png", *(f"00000/{i}.png" for i in range(4))]),
+        r"names 00000/0\.png more than once, also as \./00000/0\.png",
+    ),
+    "mixed": (
+        labels([1, [1], 2, 3]),
+        r"gives 00000/0\.png the label 1: use a list of 1 numbers for every image, or a class",
+    ),
+    "lengths": (
+        labels([[1, 2], [1], [1, 2], [3, 4]]),
+        r"gives 00000/1\.png the label \[1\]: use a list of 2",
+    ),
+    "empty lists": (labels([[], [], [], []]), r"gives 00000/0\.png the label \[\]: use a list of 1"),
     "not finite": (labels([[math.nan], [1], [1], [3]]), r"gives 00000/0\.png the label \[nan\]"),
-    "too large": (labels([[10**400], [1], [1], [3]]), r"gives 00000/0\.png the label \[1000"),
-    "null": (labels([None, 1, 2, 3]), r"gives 00000/0\.png the label None"),
+    "too large": (labels([[10**200], [1], [1], [3]]), r"gives 00000/0\.png the label \[1000"),
+    "some null": (labels([None, 1, 2, 3]), r"gives 00000/0\.png no label \(null\) where others have one"),
+    "fraction": (labels([0.5, 1, 2, 3]), r"gives 00000/0\.png the label 0\.5: use class numbers or names"),
+    "truth": (labels([True, 1, 2, 3]), r"gives 00000/0\.png the label True: use class numbers or names"),
+    "no labels": ('{"name": "mine", "images": 4}', r"says nothing of labels: write .*another program's"),
+    "empty": ("{}", r"says nothing of labels"),
+    "bare null": ("null", r"says nothing of labels"),
+    "bare list of words": ('["00000/0.png", "x"]', r"labels\[0\] is 00000/0\.png: it should be"),
 }
 
 
@@ -138,3 +164,95 @@ def test_a_broken_json_is_one_sentence(source, what):
 def test_two_files_with_attributes(source):
     with pytest.raises(DataError, match=r"attributes in both dataset\.json and attributes\.csv"):
         open_dataset(source(dataset_json=labels([[1]] * 4), attributes_csv=CSV))
+
+
+def named(rows: list[str]) -> str:
+    return "".join(f"{row}\n" for row in rows)
+
+
+ROWS = ["00000/0.png,1,33", "00000/1.png,0,", "00000/2.png,1,5.5", "00000/3.png,0,-4.5"]
+EXPECTED = [[1, 33], [0, math.nan], [1, 5.5], [0, -4.5]]
+WRITTEN = {
+    "tabs": named(["image\tsmiling\tage", *(row.replace(",", "\t") for row in ROWS)]),
+    "semicolons and decimal commas": named(
+        ["file_name;smiling;age", *(row.replace(",", ";").replace(".5", ",5") for row in ROWS)]
+    ),
+    "Excel's first line": named(["sep=;", "f;smiling;age", *(row.replace(",", ";") for row in ROWS)]),
+    "windows": "\ufeff" + named(["file,smiling,age", *ROWS]).replace("\n", "\r\n"),
+    "old mac": named(["file,smiling,age", *ROWS]).replace("\n", "\r"),
+    "quoted": named(
+        ['"file","smiling","age"', *(f'"{row.replace(",", chr(34) + "," + chr(34))}"' for row in ROWS)]
+    ),
+    "pandas' index": named([",filename,smiling,age", *(f"{i},{row}" for i, row in enumerate(ROWS))]),
+    "names last": named(
+        ["smiling,age,image", *(",".join([*row.split(",")[1:], row.split(",")[0]]) for row in ROWS)]
+    ),
+    "truth": named(
+        [
+            "file,smiling,age",
+            *(row.replace("png,1", "png,True").replace("png,0", "png,FALSE") for row in ROWS),
+        ]
+    ),
+    "blank lines": "\n\n" + named(["file,smiling,age", "", *ROWS, "", ""]),
+    "backslashes": named(["file,smiling,age", *(row.replace("/", "\\") for row in ROWS)]),
+}
+
+
+@pytest.mark.parametrize("what", WRITTEN)
+def test_attributes_as_programs_write_them(source, what):
+    dataset = open_dataset(source(attributes_csv=WRITTEN[what]))
+    assert dataset.attribute_names == ("smiling", "age")
+    expected = torch.tensor(EXPECTED)
+    torch.testing.assert_close(dataset.attributes, expected, equal_nan=True, atol=0, rtol=0)
+
+
+TAKEN = {
+    "a bare list": json.dumps([[f"00000/{i}.png", i % 2] for i in range(4)]),
+    "a bare table": json.dumps({f"00000/{i}.png": i % 2 for i in range(4)}),
+    "a table": json.dumps({"labels": {f"00000/{i}.png": i % 2 for i in range(4)}}),
+    "fractions of none": labels([0.0, 1.0, 0.0, 1.0]),
+    "text": labels(["0", "1", 0, 1.0]),
+    "names from Windows": labels([0, 1, 0, 1], [f".\\00000\\{i}.png" for i in range(4)]),
+    "a byte order mark": "\ufeff" + labels([0, 1, 0, 1]),
+}
+
+
+@pytest.mark.parametrize("what", TAKEN)
+def test_labels_as_programs_write_them(source, what):
+    dataset = open_dataset(source(dataset_json=TAKEN[what]))
+    assert dataset.class_names == ("0", "1")
+    assert dataset.labels.tolist() == [0, 1, 0, 1]
+
+
+def test_null_for_every_image_is_null(source):
+    dataset = open_dataset(source(dataset_json=labels([None] * 4)))
+    assert dataset.labels is dataset.attributes is None
+
+
+def test_names_that_are_nearly_there_are_told(source):
+    with pytest.raises(
+        DataError, match=r"names 0\.png \(there is (photos/)?00000/0\.png\) and 1 more that are"
+    ):
+        open_dataset(source(dataset_json=labels([1] * 4, ["0.png", "1.png", "00000/2.png", "00000/3.png"])))
+
+
+def test_a_name_without_its_suffix_is_told(source):
+    with pytest.raises(DataError, match=r"names 00000/3 \(there is (photos/)?00000/3\.png\) that"):
+        open_dataset(source(attributes_csv="id,x\n00000/2.png,1\n00000/3,1\n"))
+
+
+def test_a_document_in_each_of_several_folders(tmp_path):
+    for split in ("train", "test"):
+        fill(tmp_path / "set" / split, 2)
+        (tmp_path / "set" / split / "dataset.json").write_text(labels([1, 2], ["0.png", "1.png"]))
+        (tmp_path / "set" / split / "attributes.csv").write_text("file,x\n0.png,1\n1.png,0\n")
+    dataset = open_dataset(tmp_path / "set", split="all")
+    assert dataset.labels.tolist() == [0, 1, 0, 1]
+    assert dataset.attributes.flatten().tolist() == [1, 0, 1, 0]
+    (tmp_path / "set" / "test" / "attributes.csv").write_text("file,y\n0.png,1\n1.png,0\n")
+    with pytest.raises(DataError, match=r"train.attributes\.csv has other columns than .*test"):
+        open_dataset(tmp_path / "set")
+    (tmp_path / "set" / "test" / "attributes.csv").unlink()
+    (tmp_path / "set" / "attributes.csv").write_text("file,x\ntrain/0.png,1\n")
+    with pytest.raises(DataError, match=r"names 0\.png, and so does .*set.attributes\.csv: keep one"):
+        open_dataset(tmp_path / "set")

@@ -56,7 +56,9 @@ def test_both_parts_are_found_and_split(tmp_path, zipped):
 def test_28_pixels_become_32_not_16(tmp_path):
     dataset = open_dataset(mnist(tmp_path / "mnist"))
     assert dataset.resolution == 32
-    assert any("size 32 suits" in note for note in dataset.notes)
+    assert any(
+        "size 32 is the power of two nearest to the images' median side of 28" in n for n in dataset.notes
+    )
     assert open_dataset(mnist(tmp_path / "large", side=64)).resolution == 64
     assert open_dataset(mnist(tmp_path / "odd", side=48)).resolution == 32
 

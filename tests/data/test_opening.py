@@ -103,7 +103,10 @@ def test_a_path_that_two_sources_claim_needs_a_word(tmp_path):
     with tarfile.open(tmp_path / "set" / "x.tar", "w") as archive:
         archive.add(tmp_path / "set" / "1.png", "1.png")
     (tmp_path / "set" / "y.parquet").write_bytes(b"PAR1")
-    message = r"could be parquet files of images \(kind='parquet'\) and WebDataset .tar shards \(kind='webdataset'\)"
+    message = (
+        r"could be parquet files of images \(kind='parquet'\) and WebDataset .tar shards \(kind='webdataset'\) "
+        r"and a folder of images such as [01].png \(kind='folder'\): say which"
+    )
     with pytest.raises(DataError, match=message):
         open_dataset(tmp_path / "set")
     assert len(open_dataset(tmp_path / "set", kind="webdataset")) == 1
@@ -186,7 +189,7 @@ def test_a_file_name_that_is_not_utf8(tmp_path):
     assert pack(tmp_path / "in", tmp_path / "out.fgd").names == ("\ufffd.png",)
 
 
-def test_resolution_is_the_power_of_two_below_the_median_short_side(tmp_path):
+def test_resolution_is_the_power_of_two_nearest_to_the_median_short_side(tmp_path):
     def chosen(*shapes: tuple[int, int]) -> int:
         folder = tmp_path / "-".join(f"{h}x{w}" for h, w in shapes)
         for index, (height, width) in enumerate(shapes):
@@ -194,8 +197,10 @@ def test_resolution_is_the_power_of_two_below_the_median_short_side(tmp_path):
         return open_dataset(folder).resolution
 
     assert chosen((64, 64)) == 64
-    assert chosen((63, 200), (200, 63)) == 32
-    assert chosen((20, 20), (100, 140), (1000, 1000)) == 64
+    assert chosen((63, 200), (200, 63)) == 64
+    assert chosen((28, 28)) == 32
+    assert chosen((48, 48)) == 32
+    assert chosen((20, 20), (100, 140), (1000, 1000)) == 128
     assert chosen((600, 600)) == 256
     assert chosen((3, 5)) == 8
 

@@ -4,12 +4,12 @@ Each module has
 - `DESCRIBES`: a few words for messages ("a folder of images");
 - `matches(path) -> bool`: whether it reads `path`, cheaply and without an exception, whatever lies there;
 - `read(path) -> Images`: what is there; raises DataError when the source itself is broken;
-- optionally `FALLBACK = True`: it reads almost anything of its form, and stands back where another module matches.
+- optionally `FALLBACK = True`: it reads almost anything of its form, and stands back where another module matches;
+- optionally `READS_IMAGE_FILES = True`: what it reads of a folder are image files that lie in it;
+- optionally `first_image(path) -> str | None`: an image file in it, for messages (of a fallback).
 """
 
 import pkgutil
-import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -20,11 +20,11 @@ from typing import BinaryIO
 import numpy as np
 
 from fastgan.data.dataset import option
+from fastgan.data.folders import arranged
+from fastgan.data.names import SPLITS, displayable, natural_key, path_key
 from fastgan.errors import DataError
 from fastgan.files import open_regular
-
-SPLITS = ("train", "val", "test")
-_SPLIT_NAMES = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2}
+from fastgan.text import shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +47,7 @@ class Images:
     """float32 [N, A]; NaN: unknown"""
     attribute_names: tuple[str, ...] = ()
     splits: np.ndarray | None = None
-    """int8 [N], indices into SPLITS: the official parts of the set"""
-    resolution: int | None = None
-    """The side that suits this set, where the general rule would not find it"""
+    """int8 [N], indices into SPLITS: the official parts of the set; -1: in none of them"""
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -93,11 +91,14 @@ def find(path: Path, kind: str | None = None) -> tuple[str, ModuleType]:
     except OSError as error:  # a folder on the way that may not be entered
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     special = {name: module for name, module in found.items() if not getattr(module, "FALLBACK", False)}
-    if len(special) > 1:
-        claims = " and ".join(
-            f"{module.DESCRIBES} ({option('kind', name)})" for name, module in special.items()
+    claims = [f"{module.DESCRIBES} ({option('kind', name)})" for name, module in special.items()]
+    if special and not any(getattr(module, "READS_IMAGE_FILES", False) for module in special.values()):
+        claims += _loose_images(path, found)
+    if len(claims) > 1:
+        raise DataError(
+            f"{path} could be {' and '.join(claims)}: say which with {option('kind')}, or move what is not meant "
+            "elsewhere"
         )
-        raise DataError(f"{path} could be {claims}: say which with {option('kind')}")
     for name, module in (special or found).items():
         return name, module
     if not path.exists():
@@ -108,6 +109,20 @@ def find(path: Path, kind: str | None = None) -> tuple[str, ModuleType]:
         except OSError as error:
             raise DataError(f"{path} {error.strerror or error}: give {known_kinds()}") from error
     raise DataError(f"{path} is of no known kind: give {known_kinds()}")
+
+
+def _loose_images(path: Path, found: dict[str, ModuleType]) -> list[str]:
+    """What the fallbacks would read where another module matches too: never left out without a word."""
+    claims = []
+    for name, module in found.items():
+        if getattr(module, "FALLBACK", False) and hasattr(module, "first_image"):
+            image = module.first_image(path)
+            claims += (
+                [f"{module.DESCRIBES} such as {shown(image)} ({option('kind', name)})"]
+                if image is not None
+                else []
+            )
+    return claims
 
 
 def known_kinds() -> str:
@@ -133,7 +148,7 @@ def choose_split(path: Path, images: Images, split: str | None) -> Images:
     if not len(rows) and split is None:
         return images
     if not len(rows):
-        there = ", ".join(SPLITS[index] for index in np.unique(images.splits)) or "nothing"
+        there = ", ".join(split_names(images.splits)) or "nothing"
         raise DataError(
             f"{path} holds no images of its {wanted} split, only {there}: use "
             f"{option('split', 'all')} or another"
@@ -141,73 +156,41 @@ def choose_split(path: Path, images: Images, split: str | None) -> Images:
     taken = images.take(rows)
     if split is not None or len(rows) == len(images):
         return taken
+    left = np.delete(images.splits, rows)
+    parts = [f"{(left == SPLITS.index(name)).sum()} of {name}" for name in split_names(left)]
+    if (left < 0).any():
+        parts.append(f"{(left < 0).sum()} in none")
     note = (
-        f"only the training split was taken, {len(rows)} of {len(images)} images: "
+        f"only the training split was taken, {len(rows)} of {len(images)} images, and not {', '.join(parts)}: "
         f"{option('split', 'all')} takes the rest too"
     )
     return replace(taken, notes=(*taken.notes, note))
 
 
-def split_of(name: str) -> int | None:
-    """The index in SPLITS that a file name announces ("train-00000-of-00004.parquet"), or None."""
-    return _SPLIT_NAMES.get(re.split(r"[-_.0-9]", name.casefold(), maxsplit=1)[0])
-
-
-def natural_key(text: str) -> str:
-    """Sorts img2 before img10, whatever the case; ties by the exact text.
-
-    One string, because a million of them are compared: a number becomes its length and its digits, and a zero
-    character ends what is shorter before what is longer.
-    """
-    parts = re.split(r"([0-9]+)", text.casefold())
-    parts[0::2] = [f"{part}\0" for part in parts[0::2]]
-    parts[1::2] = [f"{len(digits):04d}{digits}" for digits in (part.lstrip("0") for part in parts[1::2])]
-    return f"{''.join(parts)}\0{text}\0"
-
-
-def path_key(name: str) -> str:
-    """Natural order folder by folder."""
-    return "".join([natural_key(part) for part in name.split("/")])
-
-
-def is_hidden(name: str) -> bool:
-    """Dotfiles and the resource forks that macOS puts into archives."""
-    return any(
-        part.startswith(".") or part == "__MACOSX" for part in name.split("/") if part not in (".", "..")
-    )
+def split_names(splits: np.ndarray) -> list[str]:
+    """The names of the splits that are there."""
+    return [SPLITS[index] for index in np.unique(splits) if index >= 0]
 
 
 def by_folders(
     found: Iterable[str], load: Callable[[str], BinaryIO], files: Callable[[], Iterable[Path]]
 ) -> Images:
-    """Image files, named by their paths, in natural order; the class is the first folder of the name.
+    """Image files, named by their paths, in natural order, with the classes and splits that their folders say.
 
-    Folders that hold everything (`photos/` in a zip of photos/cat, photos/dog) are looked through; a file beside the
-    class folders has no class. Where those folders are called train, val and test, they are splits, and the classes
-    lie below them. load: opens a name as it was given.
+    load: opens a name as it was given.
     """
     paths = sorted(found, key=lambda name: path_key(displayable(name)))
     names = [displayable(name) for name in paths]
-    folders = [sys.intern(name.rpartition("/")[0]) for name in names]
-    parts = {folder: folder.split("/") if folder else [] for folder in set(folders)}
-    depth = 0
-    while (
-        parts and all(len(p) > depth for p in parts.values()) and len({p[depth] for p in parts.values()}) == 1
-    ):
-        depth += 1
-    splits = None
-    if parts and all(len(p) > depth and p[depth].casefold() in _SPLIT_NAMES for p in parts.values()):
-        splits = np.array([_SPLIT_NAMES[parts[folder][depth].casefold()] for folder in folders], np.int8)
-        depth += 1
-    class_of = {folder: p[depth] if len(p) > depth else None for folder, p in parts.items()}
-    labels, class_names = index_classes([class_of[folder] for folder in folders])
+    place = arranged(names)
+    labels, class_names = index_classes(place.classes)
     return Images(
         names=names,
         load=lambda row: load(paths[row]),
         files=files,
         labels=labels,
         class_names=class_names,
-        splits=splits,
+        splits=None if place.splits is None else np.array(place.splits, np.int8),
+        notes=place.notes,
     )
 
 
@@ -218,8 +201,3 @@ def index_classes(classes: Sequence[str | None]) -> tuple[np.ndarray | None, tup
         return None, ()
     index: dict[str | None, int] = {name: position for position, name in enumerate(class_names)}
     return np.array([index.get(name, -1) for name in classes], np.int64), class_names
-
-
-def displayable(name: str) -> str:
-    """A file name of any bytes as text that can be stored as UTF-8."""
-    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

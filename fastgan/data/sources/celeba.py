@@ -12,12 +12,14 @@ import numpy as np
 
 from fastgan.data import annotations
 from fastgan.data.members import reason
-from fastgan.data.sources import SPLITS, Images, folder, zip_file
+from fastgan.data.names import SPLITS, Lookup
+from fastgan.data.sources import Images, folder, zip_file
 from fastgan.errors import DataError
 from fastgan.files import read_text
 from fastgan.text import whole
 
 DESCRIBES = "CelebA"
+READS_IMAGE_FILES = True
 _IMAGES, _ATTRIBUTES, _PARTITION = "img_align_celeba", "list_attr_celeba", "list_eval_partition"
 
 
@@ -28,16 +30,19 @@ def matches(path: Path) -> bool:
 
 def read(path: Path) -> Images:
     """All images in the order of their numbers; attributes are 0 and 1, where the file has -1 and 1."""
-    found = _find(path)
-    assert found is not None  # `matches` saw it
-    images_path, attribute_file = found
+    place = _find(path)
+    assert place is not None  # `matches` saw it
+    images_path, attribute_file = place
     source = zip_file if images_path.is_file() else folder
     images = replace(source.image_files(images_path), labels=None, class_names=(), splits=None)
     rows = {name.rpartition("/")[2]: row for row, name in enumerate(images.names)}
     if len(rows) < len(images):
         raise DataError(f"{images_path} holds some images twice: keep one copy of each")
     names, table = _attributes(attribute_file)
-    images = annotations.with_attributes(images, str(attribute_file), names, table, rows.get)
+    found = annotations.rows_of(str(attribute_file), table, rows.get, Lookup([*rows]))
+    images = annotations.with_attributes(
+        images, str(attribute_file), names, dict(zip(found, table.values(), strict=True))
+    )
     partition = _beside(attribute_file.parent, _PARTITION) or _beside(
         attribute_file.parent.parent / "Eval", _PARTITION
     )
@@ -115,7 +120,7 @@ def _splits(path: Path, names: Sequence[str]) -> np.ndarray:
                 f"{path}: {' '.join(cells)[:80]!r} is not an image and 0, 1 or 2: download it again"
             )
         table[cells[0]] = int(cells[1])
-    assert len(SPLITS) == 3  # train, val, test: the file's own numbers
+    assert SPLITS[:3] == ("train", "val", "test")  # the file's own numbers
     files = [name.rpartition("/")[2] for name in names]
     absent = next((file for file in files if file not in table), None)
     if absent is not None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fastgan.data import members, pickles
-from fastgan.data.sources import SPLITS, Images
+from fastgan.data.names import SPLITS
+from fastgan.data.sources import Images
 from fastgan.errors import DataError
 from fastgan.files import read_bytes
 

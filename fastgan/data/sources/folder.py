@@ -1,6 +1,6 @@
 """A folder of images, searched recursively; its immediate subfolders are the classes.
 
-`dataset.json` and `attributes.csv` in it give labels and attributes, see `annotations`.
+`dataset.json` and `attributes.csv` in it give labels and attributes, see `beside`.
 """
 
 import os
@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from fastgan.data import annotations
-from fastgan.data.decode import suffixes
-from fastgan.data.sources import Images, by_folders, is_hidden
+from fastgan.data import beside, listing
+from fastgan.data.sources import Images, by_folders
 from fastgan.errors import DataError
 from fastgan.files import IMAGE_BYTES, open_regular, read_bytes
 
@@ -23,19 +22,40 @@ def matches(path: Path) -> bool:
     return path.is_dir()
 
 
+def first_image(path: Path) -> str | None:
+    """One of the images that `read` finds, or None."""
+    return next((name for name in _names(path) if listing.is_image(name)), None)
+
+
 def read(path: Path) -> Images:
     """Every file with an image's suffix below `path`; links to folders are followed, each folder once."""
-    return annotations.apply(image_files(path), path, lambda name: _text(path / name))
+    found = listing.sort_out(_names(path))
+
+    def content(name: str) -> bytes:
+        try:
+            return read_bytes(path / name)
+        except OSError as error:
+            raise DataError(f"cannot read {path / name}: {error.strerror or error}") from error
+
+    return beside.apply(_images(path, found), path, found.documents, content)
 
 
 def image_files(path: Path) -> Images:
     """`read` without labels and attributes from files."""
-    images = by_folders(_names(path), lambda name: open_regular(path / name, IMAGE_BYTES), files=tuple)
-    return replace(images, files=lambda: (path / name for name in images.names))
+    return _images(path, listing.sort_out(_names(path)))
+
+
+def _images(path: Path, found: listing.Listing) -> Images:
+    images = by_folders(found.images, lambda name: open_regular(path / name, IMAGE_BYTES), files=tuple)
+    return replace(
+        images,
+        files=lambda: (path / name for name in sorted(found.images)),
+        notes=(*found.notes(), *images.notes),
+    )
 
 
 def _names(path: Path) -> Iterator[str]:
-    wanted = suffixes()
+    """Every file below `path`, by its name from there."""
     seen: set[tuple[int, int]] = set()
 
     def fail(error: OSError) -> None:
@@ -50,15 +70,4 @@ def _names(path: Path) -> Iterator[str]:
         subfolders.sort()
         inside = Path(folder).relative_to(path).as_posix()
         for name in names:
-            full = name if inside == "." else f"{inside}/{name}"
-            if os.path.splitext(name)[1].lower() in wanted and not is_hidden(full):
-                yield full
-
-
-def _text(path: Path) -> bytes | None:
-    try:
-        return read_bytes(path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+            yield name if inside == "." else f"{inside}/{name}"

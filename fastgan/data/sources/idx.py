@@ -14,7 +14,8 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from fastgan.data.members import reason
-from fastgan.data.sources import SPLITS, Images
+from fastgan.data.names import SPLITS
+from fastgan.data.sources import Images
 from fastgan.errors import DataError
 from fastgan.files import open_regular
 from fastgan.machine import require_memory
@@ -80,7 +81,6 @@ def read(path: Path) -> Images:
         splits=None
         if None in splits
         else np.concatenate([np.full(size, split, np.int8) for split, size in part_sizes]),
-        resolution=_suitable(min(arrays[0].shape[1:3])),
         notes=missing,
     )
 
@@ -119,12 +119,6 @@ def _classes(path: Path, largest: int) -> tuple[str, ...]:
     """Fashion-MNIST's names where the path says so (the files are called as MNIST's are), else the numbers."""
     is_fashion = any("fashion" in part.casefold() for part in path.resolve().parts[-2:])
     return _FASHION if is_fashion and largest < 10 else tuple(str(label) for label in range(largest + 1))
-
-
-def _suitable(side: int) -> int | None:
-    """The next power of two where it is near: 28 pixels are better enlarged to 32 than shrunk to 16."""
-    above = 1 << max(side - 1, 1).bit_length()
-    return above if above < 1.2 * side else None
 
 
 def _read(path: Path, rank: tuple[int, ...]) -> np.ndarray:

@@ -18,10 +18,12 @@ import numpy as np
 
 from fastgan import extras
 from fastgan.data.decode import BadImageError
-from fastgan.data.sources import Images, index_classes, is_hidden, natural_key, split_of
+from fastgan.data.names import class_name, is_hidden, natural_key, split_of, splits_of
+from fastgan.data.sources import Images, index_classes
 from fastgan.documents import parse_json
 from fastgan.errors import DataError
 from fastgan.files import IMAGE_BYTES, check_size, open_regular
+from fastgan.text import shown
 
 DESCRIBES = "parquet files of images"
 _BATCH = 64
@@ -57,7 +59,7 @@ def read(path: Path) -> Images:
 
     labels, class_names = _labels(path, tables)
     names = tables[0].attribute_names()
-    splits = [split_of(file.name) for file in files]
+    splits = splits_of([split_of(file.name) for file in files])
     return Images(
         names=[f"{table.path.name}/{row}" for table in tables for row in range(table.rows)],
         load=load,
@@ -67,7 +69,7 @@ def read(path: Path) -> Images:
         attributes=np.concatenate([table.attributes() for table in tables]) if names else None,
         attribute_names=names,
         splits=None
-        if None in splits
+        if splits is None
         else np.concatenate(
             [np.full(table.rows, split, np.int8) for table, split in zip(tables, splits, strict=True)]
         ),
@@ -220,20 +222,23 @@ def _labels(path: Path, tables: list[_Table]) -> tuple[np.ndarray | None, tuple[
     if "label" not in schema.names:
         return None, ()
     values = [value for table in tables for value in table.column("label")]
-    wrong = next((value for value in values if not isinstance(value, int | str | None)), None)
-    if wrong is not None:
-        raise DataError(f"{path}: the column label holds {str(wrong)[:40]!r}: use class numbers or names")
     names = _class_names(schema)
+    labels = [_class(path, value) for value in values]
     if not names or any(isinstance(value, str) for value in values):
-        return index_classes([None if value is None else str(value) for value in values])
-    given = np.array(
-        [-1 if value is None else value for value in values], np.int64
-    )  # -1 is Hugging Face's own "none"
+        return index_classes(labels)
+    given = np.array([-1 if label is None else int(label) for label in labels], np.int64)
     if given.max(initial=0) >= len(names) or given.min(initial=0) < -1:
         raise DataError(
             f"{path}: the column label holds {given.max()}, and there are {len(names)} class names"
         )
     return given, names
+
+
+def _class(path: Path, value: Any) -> str | None:
+    try:
+        return class_name(value)
+    except DataError as error:
+        raise DataError(f"{path}: the column label holds {shown(repr(value)[:40])}: {error}") from None
 
 
 def _class_names(schema: Any) -> tuple[str, ...]:

@@ -20,20 +20,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastgan.data import annotations, members, tar_index
+from fastgan.data import beside, members, tar_index
 from fastgan.data.annotations import is_number
-from fastgan.data.sources import (
-    Images,
-    by_folders,
-    displayable,
-    index_classes,
-    is_hidden,
-    natural_key,
-    split_of,
-)
+from fastgan.data.names import class_name, displayable, is_hidden, natural_key, split_of, splits_of
+from fastgan.data.sources import Images, by_folders, index_classes
 from fastgan.documents import parse_json
 from fastgan.errors import DataError, DocumentError
 from fastgan.files import open_regular
+from fastgan.text import shown
 
 DESCRIBES = "WebDataset .tar shards"
 MAX_SHARDS = 1_000_000
@@ -57,8 +51,10 @@ def read_shards(path: Path, shards: Sequence[Path]) -> Images:
     index = _Index()
     for number, shard in enumerate(shards):
         _scan(shard, number, index)
-    splits = [split_of(shard.name) for shard in shards]
+    splits = splits_of([split_of(shard.name) for shard in shards])
     labels, class_names, notes = _classes(index)
+    if index.odd:
+        notes += (f"{len(index.odd)} labels could not be taken: {index.odd[0]}",)
     names, attributes = _attributes(index)
     images = Images(
         names=index.names,
@@ -68,7 +64,7 @@ def read_shards(path: Path, shards: Sequence[Path]) -> Images:
         class_names=class_names,
         attributes=attributes,
         attribute_names=names,
-        splits=None if None in splits else np.array(splits, np.int8)[np.array(index.shards, np.int64)],
+        splits=None if splits is None else np.array(splits, np.int8)[np.array(index.shards, np.int64)],
         notes=notes,
     )
     is_plain = len(shards) == 1 and labels is None and attributes is None
@@ -88,6 +84,8 @@ class _Index:
     attributes: dict[int, dict[str, float]] = field(default_factory=dict)
     named: dict[int, str] = field(default_factory=dict)
     """What a .json calls the class of a row."""
+    odd: list[str] = field(default_factory=list)
+    """Labels of .json files that are none"""
     unpacked: dict[int, BinaryIO] = field(default_factory=dict)
     """Number of a compressed shard -> what it unpacks to"""
     documents: dict[str, bytes] = field(default_factory=dict)
@@ -119,10 +117,7 @@ def _like_a_zip(path: Path, images: Images, documents: dict[str, bytes]) -> Imag
     rows = {name[start:]: row for row, name in enumerate(images.names)}
     load = images.load
     found = by_folders(rows, lambda name: load(rows[name]), images.files)  # type: ignore[arg-type,return-value]
-    everything = [*rows, *documents]
-    tops = {name.partition("/")[0] for name in everything}
-    folder = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in everything) else ""
-    found = annotations.apply(found, path, lambda name: documents.get(folder + name), folder)
+    found = beside.apply(found, path, documents, documents.__getitem__)
     splits = images.splits if found.splits is None else found.splits
     return replace(found, splits=splits, notes=(*images.notes, *found.notes))
 
@@ -215,9 +210,12 @@ def _json(where: str, text: str, index: _Index, row: int) -> None:
         raise DataError(f"{error}: write the shard again") from error
     if not isinstance(found, dict):
         return  # a list or a number says nothing that has a name
-    label, attributes = found.get("label"), found.get("attributes")
-    if isinstance(label, int | str) and not isinstance(label, bool) and index.classes[row] is None:
-        index.classes[row] = str(label)
+    attributes = found.get("attributes")
+    if index.classes[row] is None:
+        try:
+            index.classes[row] = class_name(found.get("label"))
+        except DataError as error:
+            index.odd.append(f"{where} has the label {shown(str(found['label'])[:40])}: {error}")
     if isinstance(found.get("class"), str):
         index.named[row] = sys.intern(found["class"])
     if isinstance(attributes, dict):

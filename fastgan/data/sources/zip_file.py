@@ -1,17 +1,22 @@
 """A zip of images, laid out like a folder of images; read in place, never extracted."""
 
 import zipfile
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import BinaryIO, cast
 
-from fastgan.data import annotations, members
-from fastgan.data.decode import BadImageError, suffixes
-from fastgan.data.sources import Images, by_folders, is_hidden
+from fastgan.data import beside, listing, members
+from fastgan.data.decode import BadImageError
+from fastgan.data.names import separated
+from fastgan.data.sources import Images, by_folders
 from fastgan.errors import DataError, OutputError
 from fastgan.files import DOCUMENT_BYTES, IMAGE_BYTES, check_size, open_regular
 
 DESCRIBES = "a .zip of images"
 FALLBACK = True
+_IS_UTF8 = 0x800
 _STREAMS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Compressions that unpack no more than they are asked for"""
 
@@ -23,57 +28,70 @@ def matches(path: Path) -> bool:
 
 def read(path: Path) -> Images:
     """Every entry with an image's suffix; encrypted or oddly named ones are images that cannot be opened."""
-    images, archive = _listed(path)
-    folder = _common_folder(archive)
+    archive, entries, found = _listed(path)
 
-    def text(name: str) -> bytes | None:
+    def content(name: str) -> bytes:
         try:
-            return open_entry(archive, archive.getinfo(folder + name), DOCUMENT_BYTES).read()
-        except KeyError:
-            return None
+            return open_entry(archive, entries[name], DOCUMENT_BYTES).read()
         except BadImageError as error:
-            raise DataError(f"{path}: {folder}{name} is {error}: make the zip again") from error
+            raise DataError(f"{path}: {name} is {error}: make the zip again") from error
         except OSError as error:
-            raise DataError(f"{path}: {folder}{name} {error.strerror or error}") from error
+            raise DataError(f"{path}: {name} {error.strerror or error}") from error
 
-    return annotations.apply(images, path, text, folder)
+    return beside.apply(_images(path, archive, entries, found), path, found.documents, content)
 
 
 def image_files(path: Path) -> Images:
     """`read` without labels and attributes from files."""
-    return _listed(path)[0]
+    return _images(path, *_listed(path))
 
 
-def _listed(path: Path) -> tuple[Images, zipfile.ZipFile]:
+def _images(
+    path: Path, archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo], found: listing.Listing
+) -> Images:
+    images = by_folders(found.images, lambda name: open_entry(archive, entries[name]), lambda: (path,))
+    notes = [*found.notes(), *images.notes]
+    total = sum(not _is_folder(entry) for entry in archive.infolist())
+    if total > len(entries):
+        notes.append(
+            f"{total - len(entries)} names are in the zip more than once: the last of each was taken"
+        )
+    return replace(images, notes=tuple(notes))
+
+
+def _listed(path: Path) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo], listing.Listing]:
+    """The open zip, its files by name, and what they are."""
     try:
         open_regular(path).close()
         archive = zipfile.ZipFile(path)  # stays open as long as its images are wanted
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise DataError(f"{path} is not a readable zip ({error}): make or download it again") from error
-    wanted = suffixes()
-    found = {
-        entry.filename: entry
-        for entry in archive.infolist()
-        if not entry.is_dir()
-        and PurePosixPath(entry.filename).suffix.lower() in wanted
-        and not is_hidden(entry.filename)
-    }
-    images = by_folders(found, lambda name: open_entry(archive, found[name]), lambda: (path,))
-    return images, archive
+    entries = {_name(entry): entry for entry in archive.infolist() if not _is_folder(entry)}
+    return archive, entries, listing.sort_out(entries)
 
 
-def _common_folder(archive: zipfile.ZipFile) -> str:
-    """`photos/` where everything in the zip lies below it, else nothing."""
-    tops = {name.partition("/")[0] for name in archive.namelist() if not is_hidden(name)}
-    below = all("/" in name for name in archive.namelist() if not is_hidden(name))
-    return f"{tops.pop()}/" if len(tops) == 1 and below else ""
+def _is_folder(entry: zipfile.ZipInfo) -> bool:
+    return entry.filename.endswith(("/", "\\"))
+
+
+def _name(entry: zipfile.ZipInfo) -> str:
+    r"""An entry's name with / between folders, in whose place some programs on Windows write \.
+
+    Names of other letters are UTF-8 where they read as such, even without the flag that says so: macOS leaves it out.
+    """
+    name = entry.filename
+    if not entry.flag_bits & _IS_UTF8 and not name.isascii():
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return separated(name)
 
 
 def open_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int = IMAGE_BYTES) -> BinaryIO:
     """The bytes of one entry, checked. Raises BadImageError, and OSError for one of more than `limit` bytes."""
     if entry.flag_bits & 1:
         raise BadImageError("encrypted")
-    if entry.filename.startswith("/") or ".." in entry.filename.split("/"):
+    name = entry.filename.replace("\\", "/")
+    if name.startswith("/") or ".." in name.split("/"):
         raise BadImageError("its name points outside the zip")
     check_size(entry.file_size, limit, entry.filename)
     piece = 1 << 20 if entry.compress_type in _STREAMS else 1 << 12

@@ -11,6 +11,7 @@ import os
 import tomllib
 import types
 import typing
+from collections.abc import Iterator
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from fastgan.errors import DocumentError
@@ -44,21 +45,32 @@ def read_json(path: str | os.PathLike[str], kind: type[T], limit: int = DOCUMENT
     return parse_json(read_bytes(path, limit), kind, path)
 
 
+def json_lines(path: str | os.PathLike[str], kind: type[T]) -> Iterator[tuple[bytes, T | None]]:
+    """Each line of a file of JSON lines, its end included, with its value: None where it is none of type `kind`.
+
+    Of `kind` must be nothing that may be null. Empty lines are left out. Raises OSError as `files.open_regular`.
+    """
+    with open_regular(path) as file:
+        while line := file.readline(_LINE_BYTES):
+            if line.strip():
+                yield line, _value(line, kind, path)
+
+
 def read_json_lines(path: str | os.PathLike[str], kind: type[T]) -> tuple[list[T], int]:
     """The values of a file of JSON lines, and how many lines were none of type `kind` and are left out.
 
     Raises OSError as `files.open_regular`.
     """
-    values, dropped = [], 0
-    with open_regular(path) as file:
-        while line := file.readline(_LINE_BYTES):
-            if not line.strip():
-                continue
-            try:
-                values.append(parse_json(line, kind, path))
-            except DocumentError:
-                dropped += 1
-    return values, dropped
+    found = [value for _, value in json_lines(path, kind)]
+    values = [value for value in found if value is not None]
+    return values, len(found) - len(values)
+
+
+def _value(line: bytes, kind: type[T], where: str | os.PathLike[str]) -> T | None:
+    try:
+        return parse_json(line, kind, where)
+    except DocumentError:
+        return None
 
 
 def parse_toml(text: str, where: str | os.PathLike[str]) -> dict[str, Any]:
@@ -70,6 +82,8 @@ def parse_toml(text: str, where: str | os.PathLike[str]) -> dict[str, Any]:
     except ValueError as error:  # TOMLDecodeError, int() of too many digits
         raise DocumentError(f"{shown(where)} is not valid TOML ({shown(error)})") from None
     _check_depth(content, where)
+    if _has_huge_number(content):
+        raise DocumentError(f"{shown(where)} is not valid TOML (a number of more than 300 digits)")
     return checked(content, dict[str, Any], where)
 
 
@@ -107,6 +121,18 @@ def _check_depth(content: Any, where: str | os.PathLike[str]) -> None:
         if not level:
             return
     raise DocumentError(f"{shown(where)} is nested too deep to be read")
+
+
+def _has_huge_number(content: Any) -> bool:
+    """Whether a whole number in it is too long for Python to write, as hexadecimal ones may be."""
+    left = [content]
+    while left:
+        held = left.pop()
+        if isinstance(held, dict | list):
+            left.extend(held.values() if isinstance(held, dict) else held)
+        elif isinstance(held, int) and held.bit_length() > 1000:
+            return True
+    return False
 
 
 def _no_constant(name: str) -> float:

@@ -102,7 +102,7 @@ def fingerprints(
         digest = hashlib.sha256(_said(name, Entry(dtype, shape, 0, len(content))))
         digest.update(content)
         table[name] = digest.hexdigest()
-    return json.dumps(table, separators=(",", ":"))
+    return json.dumps(table, sort_keys=True, separators=(",", ":"))  # the same tensors give the same bytes
 
 
 def _said(name: str, entry: Entry) -> bytes:

@@ -1,11 +1,11 @@
 """The protocol card: what a number was made with, and whether two numbers may stand side by side."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
-from fastgan.errors import MetricError
+from fastgan.documents import read_json
+from fastgan.errors import DocumentError, MetricError
 from fastgan.files import write_json
 
 FORMAT = "fastgan.eval"
@@ -52,17 +52,24 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
     write_json(path, content)
 
 
+class _Card(TypedDict):
+    """What a card is compared by."""
+
+    format: Literal["fastgan.eval"]
+    scores: dict[str, float]
+    protocol: dict[str, Any]
+
+
 def read(path: Path) -> dict[str, Any]:
     """A card that `write` wrote; MetricError for anything else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return dict(read_json(path, _Card))
     except FileNotFoundError as error:
         raise MetricError(f"{path} does not exist: give a card that fastgan eval wrote.") from error
-    except (OSError, ValueError) as error:
-        raise MetricError(f"{path} cannot be read as a card ({error}).") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise MetricError(f"{path} is not a card that fastgan eval wrote.")
-    return content
+    except OSError as error:
+        raise MetricError(f"cannot read {path}: {error.strerror}.") from error
+    except DocumentError as error:
+        raise MetricError(f"{path} is not a card that fastgan eval wrote ({error}).") from error
 
 
 def check_alike(mine: Mapping[str, Any], theirs: Mapping[str, Any], where: Path) -> None:

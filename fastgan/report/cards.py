@@ -1,12 +1,21 @@
 """The numbers that `fastgan eval` left in a run: read from its cards, and shown as a table beside their protocol."""
 
-import json
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict
 
-FORMAT = "fastgan.eval"  # as metrics.card writes it
+from fastgan.documents import read_json
+
+
+class _Card(TypedDict):
+    """What is shown of a card."""
+
+    format: Literal["fastgan.eval"]  # as metrics.card writes it
+    scores: dict[str, Any]
+    protocol: dict[str, Any]
+    generated: dict[str, Any]
+    warnings: NotRequired[list[str]]
 
 
 def read_cards(run: Path) -> dict[str, dict[str, Any]]:
@@ -14,13 +23,9 @@ def read_cards(run: Path) -> dict[str, dict[str, Any]]:
     cards = {}
     for path in sorted(run.glob("*.json")):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            cards[path.name] = dict(read_json(path, _Card))
         except (OSError, ValueError):  # being written at this moment, or not ours
             continue
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            continue
-        if all(isinstance(content.get(key), dict) for key in ("scores", "protocol", "generated")):
-            cards[path.name] = content
     return cards
 
 

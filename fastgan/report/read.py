@@ -2,16 +2,17 @@
 
 import base64
 import io
-import json
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 from fastgan import ownership
 from fastgan.config import read_toml
+from fastgan.documents import checked, read_json, read_json_lines
 from fastgan.errors import CheckpointError
+from fastgan.files import IMAGE_BYTES, open_regular, read_text
 from fastgan.report.cards import read_cards
 
 try:
@@ -19,7 +20,10 @@ try:
 except ImportError:  # Windows: whether the run goes on stays unknown there
     fcntl = None  # type: ignore[assignment]
 
+T = TypeVar("T")
 _SIDE = 1024  # pixels: larger grids are made smaller
+_MOST_PIXELS = 2**28  # of a grid: 64 images of 2048 px
+_POINTER_BYTES = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +48,14 @@ class Run:
 
 
 def read(path: str | Path) -> Run:
-    """The run `path`; CheckpointError when it is none or has nothing to show, ConfigError on a broken config.toml."""
+    """The run `path`.
+
+    Raises CheckpointError when it is none or has nothing to show, ConfigError or DocumentError on a broken config.toml.
+    """
     run = Path(path)
     if not (run / "config.toml").is_file():
         raise CheckpointError(f"{run} is no training run: it holds no config.toml")
-    lines = [_numbers(line) for line in _json_lines(run / "log.jsonl")]
+    lines = [_numbers(line) for line in _lines(run / "log.jsonl", _Line)]
     grids = ownership.grids(run)
     if not lines and not grids:
         raise CheckpointError(
@@ -56,9 +63,9 @@ def read(path: str | Path) -> Run:
         )
     return Run(
         path=run,
-        config=read_toml(run / "config.toml"),
+        config=checked(read_toml(run / "config.toml"), dict[str, dict[str, Any]], run / "config.toml"),
         lines=lines,
-        events=list(_json_lines(run / "events.jsonl")),
+        events=[dict(event) for event in _lines(run / "events.jsonl", _Event)],
         grids=grids,
         state=_state(run),
         cards=read_cards(run),
@@ -66,30 +73,61 @@ def read(path: str | Path) -> Run:
     )
 
 
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a file that may be growing, or may have been cut; what is no line of ours is passed over."""
-    if not path.is_file():
-        return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            content = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(content, dict) and isinstance(content.get("cur_nimg"), int):
-            yield content
+class _Line(TypedDict):
+    cur_nimg: int
 
 
-def _numbers(line: dict[str, Any]) -> dict[str, float]:
-    return {k: v for k, v in line.items() if isinstance(v, (int, float)) and math.isfinite(v)}
+class _Event(TypedDict):
+    cur_nimg: int
+    kind: NotRequired[str]
+    text: NotRequired[str]
+
+
+class _Data(TypedDict):
+    images: NotRequired[int]
+    content_hash: NotRequired[str | None]
+
+
+class _Best(TypedDict):
+    metric: str
+    value: float
+    cur_nimg: int
+
+
+class _State(TypedDict):
+    """What is shown of state.json."""
+
+    cur_nimg: NotRequired[int]
+    seconds: NotRequired[float]
+    precision: NotRequired[str]
+    stopped: NotRequired[str | None]
+    best: NotRequired[_Best | None]
+    data: NotRequired[_Data]
+    machine: NotRequired[dict[str, Any]]
+    versions: NotRequired[dict[str, Any]]
+
+
+def _lines(path: Path, kind: type[T]) -> list[T]:
+    """The lines of a file that may be growing, or may have been cut; what is no line of ours is passed over."""
+    return read_json_lines(path, kind)[0] if path.is_file() else []
+
+
+def _numbers(line: Mapping[str, Any]) -> dict[str, float]:
+    """Its numbers, without those that no curve can show."""
+    return {
+        k: v for k, v in line.items() if isinstance(v, (int, float)) and abs(v) < 1e300
+    }  # NaN is not either
 
 
 def _state(run: Path) -> dict[str, Any]:
     try:
-        folder = run / (run / "latest").read_text(encoding="utf-8").strip()
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or being replaced at this moment
+        folder = run / read_text(run / "latest", _POINTER_BYTES).strip()
+        state: dict[str, Any] = dict(read_json(folder / "state.json", _State))
+    except (OSError, ValueError):  # none yet, being replaced at this moment, or damaged: the rest is shown
         return {}
-    return state if isinstance(state, dict) else {}
+    if not 0 <= state.get("seconds", 0.0) < 1e300:
+        del state["seconds"]
+    return state
 
 
 def _is_locked(path: Path) -> bool:
@@ -111,15 +149,33 @@ def pick(grids: list[Path], count: int) -> list[Path]:
 
 
 def embed(path: Path) -> str | None:
-    """An image as a data: address, made smaller where it is larger than a screen; None where it cannot be read."""
+    """An image as a data: address, made smaller where it is larger than a screen; None where it cannot be read.
+
+    None, too, for more than _MOST_PIXELS, which no run draws and which would take gigabytes.
+    """
     from PIL import Image, features
 
     kind = "webp" if features.check("webp") else "png"
     try:
-        with Image.open(path) as image:
+        with open_regular(path, IMAGE_BYTES) as file, _any_size(), Image.open(file) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                return None
             image.thumbnail((_SIDE, _SIDE))
             buffer = io.BytesIO()
             image.save(buffer, kind, **({"quality": 90, "method": 4} if kind == "webp" else {}))
-    except OSError:  # cut short, or gone since it was listed
+    except (OSError, ValueError, SyntaxError, MemoryError):  # cut short, damaged, or gone since it was listed
         return None
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """Without PIL's own limit, which a grid of 64 images of 2048 px would exceed."""
+    from PIL import Image
+
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before

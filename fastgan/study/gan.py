@@ -162,7 +162,7 @@ def train(
 def facts(run: Path) -> dict[str, Any]:
     """`cur_nimg` and `seconds` of training of a GAN."""
     state = checkpoint.read_state(checkpoint.locate(run))
-    return {key: state[key] for key in ("cur_nimg", "seconds")}
+    return {"cur_nimg": state["cur_nimg"], "seconds": state.get("seconds", 0.0)}
 
 
 def open_critic(run: Path, device: torch.device) -> Callable[[Labelled], Tensor]:

@@ -119,7 +119,7 @@ def _an_image(study: "Study", images: Labelled) -> float:
     with tempfile.TemporaryDirectory() as place:
         run = gan.train(study.task, images, recipe, 0, Path(place), report=lambda said: None)
         facts = gan.facts(run)
-    return float(facts["seconds"] / facts["cur_nimg"])
+    return float(facts["seconds"] / max(facts["cur_nimg"], 1))
 
 
 def _gan_seconds(study: "Study", usual: dict[str, float], budget: float) -> float | None:

@@ -30,8 +30,8 @@ from fastgan.files import atomic_folder, atomic_write, read_text, write_json
 from fastgan.tensors import open_tensors, save_tensors
 from fastgan.text import quoted
 from fastgan.training.ema import names as average_names
+from fastgan.training.state_file import FORMAT, check_resumable, parse_state, read_state
 
-FORMAT = 1
 _POINTER_BYTES = 4096
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 
@@ -166,27 +166,11 @@ def load(path: str | Path) -> Checkpoint:
     return Checkpoint(path=folder, model=model, optimizer=optimizer, state=state)
 
 
-def read_state(folder: Path) -> dict[str, Any]:
-    """A checkpoint folder's state.json, checked."""
-    path = folder / "state.json"
-    try:
-        state = json.loads(read_text(path))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"the checkpoint {folder} is not whole: state.json is missing") from error
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged ({error}); resume from another checkpoint") from error
-    return _checked(state, path)
-
-
-def _checked(state: Any, where: Path) -> dict[str, Any]:
-    version = state.get("format") if isinstance(state, dict) else None
-    if version != FORMAT:
-        raise CheckpointError(f"{where} has format {version!r}, and this fastgan reads format {FORMAT}")
-    if not isinstance(state.get("cur_nimg"), int) or not isinstance(state.get("config"), dict):
-        raise CheckpointError(f"{where} is damaged: cur_nimg or config is missing")
-    return dict(state)
+def load_resumable(path: str | Path) -> Checkpoint:
+    """`load` for training that goes on; CheckpointError, too, for a checkpoint that can be generated from alone."""
+    loaded = load(path)
+    check_resumable(loaded.state, loaded.path)
+    return loaded
 
 
 def _read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
@@ -333,7 +317,7 @@ def load_generator(path: str | Path, *, ema: bool | float = True) -> tuple[nn.Mo
 def _average(kimg: float, state: dict[str, Any], where: Path) -> str:
     """What `where` calls the average of a half-life of `kimg`; CheckpointError when it has none such."""
     kept = state["config"].get("train", {}).get("ema_kimg", [])
-    kept = kept if isinstance(kept, list) else [kept]
+    kept = kept if isinstance(kept, list) else [kept]  # numbers: `state_file.Train` says so
     if kimg not in kept:
         there = ", ".join(f"{k:g}" for k in kept)
         raise CheckpointError(f"{where} holds no average of a half-life of {kimg:g} kimg: there are {there}")
@@ -357,4 +341,4 @@ def _release_state(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} was not written by fastgan: its metadata does not say what model it is"
         )
-    return _checked(json.loads(metadata["fastgan"]), path)
+    return parse_state(metadata["fastgan"], path)

@@ -4,14 +4,16 @@ import json
 from collections.abc import Callable
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from fastgan import ownership
-from fastgan.files import atomic_write, open_append, read_text
+from fastgan.documents import json_lines
+from fastgan.files import atomic_write, open_append
+from fastgan.text import shown
 from fastgan.training import conditions
 from fastgan.training.trainer import Trainer
 
@@ -26,7 +28,7 @@ class Log:
         self.path, self.events = run / "log.jsonl", run / "events.jsonl"
         for path in (self.path, self.events):
             if path.exists():
-                _trim(path, cur_nimg)
+                _trim(path, cur_nimg, note)
         for grid in ownership.grids(run):
             if ownership.step(grid) > cur_nimg:
                 grid.unlink()
@@ -68,13 +70,28 @@ class Log:
             self._writer.close()
 
 
-def _trim(path: Path, cur_nimg: int) -> None:
-    """Keep the whole lines up to `cur_nimg`: a killed process may have left more, and half a line."""
-    lines = read_text(path).split("\n")[:-1]
-    kept = [line for line in lines if json.loads(line)["cur_nimg"] <= cur_nimg]
-    if len(kept) < len(lines) or path.stat().st_size != sum(len(line.encode()) + 1 for line in kept):
+class _Line(TypedDict):
+    cur_nimg: int
+
+
+def _trim(path: Path, cur_nimg: int, note: Callable[[str], None]) -> None:
+    """Keep the whole lines up to `cur_nimg`: a killed process may have left more, and half a line.
+
+    What is no line of a log is left out with a note: a record that was damaged stops no run.
+    """
+    kept, damaged = [], 0
+    for line, value in json_lines(path, _Line):
+        if not line.endswith(b"\n"):
+            continue
+        if value is None:
+            damaged += 1
+        elif value["cur_nimg"] <= cur_nimg:
+            kept.append(line)
+    if damaged:
+        note(f"{shown(path)}: left out {damaged} damaged line{'s' * (damaged > 1)}")
+    if path.stat().st_size != sum(map(len, kept)):
         with atomic_write(path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            temporary.write_bytes(b"".join(kept))
 
 
 class Grid:

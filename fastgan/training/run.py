@@ -92,7 +92,7 @@ def resumed(
     run, where = processes.in_turn(lambda: (folder.existing(path), assemble.pick_device(device, processes)))
     with _owned(run, processes):
         started = (run / "latest").exists() or Path(path) != run
-        loaded = processes.in_turn(lambda: checkpoint.load(path)) if started else None
+        loaded = processes.in_turn(lambda: checkpoint.load_resumable(path)) if started else None
         session = _prepare(run, config, where, loaded, note, progress, processes, evaluator)
         session.saved = loaded.path if loaded is not None else None  # nothing new to save yet
         with closing(session.trainer.feed):
@@ -165,7 +165,9 @@ def _prepare(
         trainer.load_state_dict(loaded)
         seconds = loaded.state["seconds"]
         changed = [
-            f"{key} was {was}" for key, was in loaded.state["machine"].items() if was != machine(device)[key]
+            f"{key} was {was}"
+            for key, was in loaded.state["machine"].items()
+            if was != machine(device).get(key)
         ]
         if changed:
             note(f"this machine differs from the one before, so the last bits may too: {', '.join(changed)}")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from fastgan.metrics import card
-from fastgan.report.cards import FORMAT, read_cards, table
+from fastgan.report.cards import read_cards, table
 
 
 def made(value: float) -> dict:
@@ -22,7 +22,7 @@ def test_cards_become_a_table(tmp_path: Path) -> None:
     card.write(tmp_path / "eval-2.json", made(0.5))
     (tmp_path / "other.json").write_text('{"format": "else"}')
     (tmp_path / "list.json").write_text("[1]")
-    (tmp_path / "hollow.json").write_text(json.dumps({"format": FORMAT, "scores": 3}))
+    (tmp_path / "hollow.json").write_text(json.dumps({"format": card.FORMAT, "scores": 3}))
     (tmp_path / "cut.json").write_text('{"format": "fast')
     found = read_cards(tmp_path)
     assert [*found] == ["eval-2.json", "eval.json"]

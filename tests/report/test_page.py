@@ -2,6 +2,8 @@
 
 import json
 import re
+import struct
+import zlib
 from html.parser import HTMLParser
 
 import pytest
@@ -9,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from fastgan.commands.report import command
-from fastgan.errors import CheckpointError, ConfigError, OutputError
+from fastgan.errors import CheckpointError, ConfigError, FastganError, OutputError
 from fastgan.report.curves import Series, bounds, label, plot, smooth, thin, ticks
 from fastgan.report.page import render
 from fastgan.report.read import pick, read
@@ -78,6 +80,58 @@ def run(tmp_path):
     (path / "checkpoints" / "000004000" / "state.json").write_text(json.dumps(state))
     (path / "latest").write_text("checkpoints/000004000\n")
     return path
+
+
+WRONG = [None, 5, -1, "x", [], {}, True, [[]], {"a": []}, 10**400, float("nan"), float("inf"), 1e308]
+
+
+@pytest.mark.parametrize(
+    "key", ["cur_nimg", "seconds", "precision", "data", "best", "machine", "versions", "stopped"]
+)
+def test_a_state_that_says_nonsense_still_gives_a_page(run, key):
+    path = run / "checkpoints" / "000004000" / "state.json"
+    whole = json.loads(path.read_text())
+    inner = whole[key] if isinstance(whole.get(key), dict) else {}
+    for value in WRONG:
+        for changed in (value, *({**inner, name: value} for name in inner)):
+            path.write_text(json.dumps(whole | {key: changed}))
+            Page(render(read(run)))
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "events.jsonl"])
+def test_lines_that_say_nonsense_are_left_out(run, name):
+    path = run / name
+    whole = path.read_bytes()
+    bad = [b"\xff", b"[" * 10**5, b"null", b"5", b'{"cur_nimg": "5"}', b'{"cur_nimg": 1e400, "kind": 5}']
+    path.write_bytes(b"\n".join(bad) + b"\n" + whole)
+    assert len(getattr(read(run), {"log.jsonl": "lines", "events.jsonl": "events"}[name])) == whole.count(
+        b"\n"
+    )
+    for value in WRONG:
+        line = {
+            "cur_nimg": 4100,
+            "seconds": value,
+            "loss_d": value,
+            "kind": value,
+            "text": value,
+            "new": value,
+        }
+        path.write_bytes(whole + json.dumps(line).encode() + b"\n")
+        Page(render(read(run)))
+
+
+def test_settings_that_are_no_tables_are_named(run):
+    (run / "config.toml").write_text("model = 5\n")
+    with pytest.raises(FastganError, match=r"config\.toml: model should be a table"):
+        read(run)
+
+
+def test_a_grid_too_large_to_be_one_is_left_out(run):
+    header = b"IHDR" + struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    (run / "grids" / "000002000.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    page = Page(render(read(run)))
+    assert page.count("img") == 2
 
 
 def test_everything_is_there_and_inside(run):

@@ -92,8 +92,16 @@ def test_what_is_no_checkpoint_says_so(run, tmp_path):
     ("change", "sentence"),
     [
         ({"format": 99}, "has format 99, and this fastgan reads format 1"),
-        ({"cur_nimg": "many"}, "is damaged: cur_nimg or config is missing"),
-        ({"config": None}, "is damaged: cur_nimg or config is missing"),
+        ({"cur_nimg": "many"}, "cur_nimg should be a whole number, and is 'many'"),
+        ({"cur_nimg": -1}, "cur_nimg -1 and seconds"),
+        ({"config": None}, "config should be a table of names and values, and is null"),
+        ({"config": {}}, "config.model is missing"),
+        ({"config": {"model": {"name": 5}}}, "config.model.name should be text, and is 5"),
+        ({"config": {"model": {"name": "x"}, "train": {"ema_kimg": ["a"]}}}, "config.train.ema_kimg"),
+        ({"data": {"class_names": "cat"}}, "data.class_names should be a list, and is 'cat'"),
+        ({"data": {"class_names": ["cat", 5]}}, r"data.class_names\[1\] should be text, and is 5"),
+        ({"watch": {"bad": [1]}}, "watch.bad should be a table"),
+        ({"seconds": float("inf")}, "must be 0 or more, and finite"),
     ],
 )
 def test_unknown_formats_are_refused(run, change, sentence):

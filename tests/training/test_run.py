@@ -75,6 +75,48 @@ def test_going_on_is_exact_and_extends_the_log(packed, tmp_path, device):
             assert one.read_bytes() == other.read_bytes()
 
 
+def test_a_damaged_line_of_the_log_is_left_out_and_stops_nothing(packed, tmp_path, device):
+    out = tmp_path / "run"
+    fit(settings(packed, budget="16img"), out, device)
+    for name in ("log.jsonl", "events.jsonl"):
+        bad = [
+            b"[1]",
+            b"{",
+            b"\xff\xfe",
+            b'{"cur_nimg": "8"}',
+            b'{"cur_nimg": 1e400}',
+            b"[" * 10**5,
+            b"null",
+            b"",
+        ]
+        path = out / name
+        before = path.read_bytes() if path.exists() else b""
+        path.write_bytes(b"\n".join(bad) + b"\n" + before)
+    _, notes = fit(settings(packed, budget="24img"), out, device, resume=True)
+    assert [line["cur_nimg"] for line in lines(out)] == [8, 16, 24]
+    assert (out / "events.jsonl").read_bytes() == before
+    assert sum("left out 7 damaged lines" in note for note in notes) == 2
+
+
+@pytest.mark.parametrize("change", [{"seconds": None}, {"precision": "fp64"}, {"machine": []}, {"data": {}}])
+def test_a_state_that_cannot_be_resumed_says_which_key(packed, tmp_path, device, change):
+    out = tmp_path / "run"
+    fit(settings(packed, budget="8img"), out, device)
+    path = checkpoint.locate(out) / "state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(CheckpointError, match=next(iter(change))):
+        fit(settings(packed, budget="16img"), out, device, resume=True)
+
+
+def test_lengths_without_a_unit_in_an_older_config_still_resume(packed, tmp_path, device):
+    out = tmp_path / "run"
+    fit(settings(packed, budget="8img"), out, device)
+    text = (out / "config.toml").read_text().replace('budget = "8img"', "budget = 8")
+    (out / "config.toml").write_text(text.replace('log_every = "8img"', 'log_every = "8"'))
+    train = folder.read_config(out).train
+    assert (train.budget, train.log_every) == (Duration(images=8), Duration(images=8))
+
+
 def test_a_used_up_budget_asks_for_a_larger_one(packed, tmp_path, device):
     fit(settings(packed), tmp_path / "run", device)
     with pytest.raises(ConfigError, match=r"has used up its budget of 24img .*larger total with --budget"):
@@ -185,9 +227,9 @@ def test_a_broken_parameter_is_never_saved_even_if_no_loss_has_shown_it(packed, 
 def test_trimming_keeps_whole_lines_up_to_a_point(tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_text('{"cur_nimg": 1}\n{"cur_nimg": 2}\n{"cur_nimg": 3}\n{"cur')
-    _trim(log, 2)
+    _trim(log, 2, print)
     assert log.read_text() == '{"cur_nimg": 1}\n{"cur_nimg": 2}\n'
-    _trim(log, 0)
+    _trim(log, 0, print)
     assert log.read_text() == ""
 
 

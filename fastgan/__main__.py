@@ -14,10 +14,11 @@ import click
 from fastgan import environment, machine
 from fastgan.cli import cli
 from fastgan.errors import FastganError
+from fastgan.interrupts import exit_code, raised
+from fastgan.streams import guarded
 from fastgan.text import shown
 
 MISTAKE = 2
-INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -61,12 +62,6 @@ def _debugs() -> bool:
     return os.environ.get("FASTGAN_DEBUG") == "1"
 
 
-def _silence_stdout() -> None:
-    """The reader is gone: what is still buffered goes nowhere, and the last flush is quiet."""
-    sys.stdout.flush = lambda: None  # type: ignore[method-assign]
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _follows() -> bool:
     """Whether torchrun has started another process that was given the same arguments, and says what is wrong."""
     return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
@@ -74,19 +69,30 @@ def _follows() -> bool:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run `fastgan ARGUMENTS` (sys.argv's by default) and return the exit code."""
+    with guarded() as out, raised():
+        code = _run(arguments)
+        out.flush()
+        if code == 0 and out.lost is not None:
+            reason = out.lost.strerror or str(out.lost)
+            print(
+                f"fastgan: error: cannot write to standard output ({reason}): what it would say is lost, files that "
+                "the command was to write are whole",
+                file=sys.stderr,
+            )
+            return MISTAKE
+        return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         environment.flag("FASTGAN_DEBUG", default=False)
         code = cli.main(args=arguments, prog_name="fastgan", standalone_mode=False)
-        sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except (click.Abort, KeyboardInterrupt):  # click turns Ctrl-C into Abort
+    except (click.Abort, KeyboardInterrupt) as error:  # click turns Ctrl-C into Abort
         if _debugs():
             raise
         print("fastgan: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        _silence_stdout()
-        return 0
+        return exit_code(error)
     except getattr(click.exceptions, "NoArgsIsHelpError", ()) as missing:  # click >= 8.2: a bare group's help
         print(missing.format_message())
         return 0

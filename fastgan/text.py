@@ -1,10 +1,12 @@
 """Text that others wrote, made safe to print: names of files, classes and settings."""
 
 import os
+import re
 import shlex
 import unicodedata
 
 _LINE_ENDS = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_SUSPECT = re.compile(r"[^\n\t\x20-\x7e]")
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories that act instead of being seen: control, format (bidirectional), surrogate, line separators"""
 
@@ -22,6 +24,13 @@ def shown(text: str | os.PathLike[str] | object) -> str:
 def whole(text: str) -> int | None:
     """The number that `text` writes in 1 to 18 ASCII digits; None otherwise."""
     return int(text) if len(text) <= 18 and text.isascii() and text.isdigit() else None
+
+
+def printable(text: str) -> str:
+    """`text` of several lines as `shown` gives each; ends of lines and tabs stay as they are."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _SUSPECT.sub(lambda match: _visible(match[0]), text)
 
 
 def quoted(path: str | os.PathLike[str]) -> str:

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "fastgan"
 FILES = sorted(PACKAGE.rglob("*.py"))
 BASE = {
     "errors",
+    "interrupts",
     "ownership",
     "naming",
     "text",
@@ -35,9 +36,11 @@ MAY_IMPORT = {
     "errors": set(),
     "naming": {"text"},
     "ownership": set(),
+    "interrupts": set(),
     "text": set(),
     "environment": {"errors", "text"},
     "device": {"errors", "naming", "text"},
+    "streams": {"text"},
     "files": {"errors", "ownership", "text"},
     "documents": {"errors", "text", "files"},
     "tensor_file": {"errors", "environment", "files", "documents"},
@@ -66,11 +69,13 @@ MAY_IMPORT = {
     "bench": EVERYTHING,
     "commands": EVERYTHING | {"bench", "doctor"},
     "cli": {"errors", "naming", "commands"},
-    "__main__": {"errors", "naming", "text", "environment", "machine", "cli"},
+    "__main__": {"errors", "naming", "text", "streams", "interrupts", "environment", "machine", "cli"},
     "__init__": {"errors", "inference", "data", "allocator"},  # inside functions, when a name is first used
 }
 STDLIB_ONLY = (
     "errors",
+    "interrupts",
+    "streams",
     "ownership",
     "naming",
     "text",

@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 
+from fastgan.commands._console import console
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 
 def bars() -> "Progress":
     """One bar a task, whose description says what the work is."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -26,10 +27,10 @@ def bars() -> "Progress":
             return Text("" if speed is None else f"{speed:,.0f} img/s", style="progress.data.speed")
 
     columns = (
-        TextColumn("{task.description:8}"),
+        TextColumn("{task.description:8}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         Rate(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=console())

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fastgan.commands._console import console
+from fastgan.text import shown
+
 if TYPE_CHECKING:
     from fastgan.training.session import Report
 
@@ -48,11 +51,11 @@ def summary(report: "Report", losses: dict[str, float]) -> str:
         "augment_p": "p",
         "r_v": "r_v",
     }
-    shown = " ".join(f"{short[name]} {_number(losses[name])}" for name in short if name in losses)
-    shown += f" skipped {losses['skipped']:.0f}" if "skipped" in losses else ""
+    values = " ".join(f"{short[name]} {_number(losses[name])}" for name in short if name in losses)
+    values += f" skipped {losses['skipped']:.0f}" if "skipped" in losses else ""
     size = f"{report.growing[0]:.0f} px ({report.growing[1]:.0%} in)  " if report.growing else ""
     alarms = f"  WARNING: {', '.join(report.alarms)}" if report.alarms else ""
-    return f"{report.cur_nimg / 1000:.4g} kimg  {report.img_per_s:.3g} img/s  {size}{shown}{alarms}"
+    return f"{report.cur_nimg / 1000:.4g} kimg  {report.img_per_s:.3g} img/s  {size}{values}{alarms}"
 
 
 def _number(value: float) -> str:
@@ -85,7 +88,7 @@ class _Plain:
         self.last = -_QUIET
 
     def _line(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(shown(text), file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
         self._line(f"note: {text}")
@@ -107,15 +110,14 @@ class _Plain:
 
 class _Live:
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
         columns = (
             BarColumn(bar_width=20),
             TextColumn("{task.percentage:3.0f}%"),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
         )
-        self.progress = Progress(*columns, console=Console(stderr=True), refresh_per_second=4)
+        self.progress = Progress(*columns, console=console(), refresh_per_second=4)
         self.task: Any = None
         self.losses: dict[str, float] = {}
 
@@ -127,7 +129,7 @@ class _Live:
         self.progress.stop()
 
     def note(self, text: str) -> None:
-        self.progress.console.print(f"note: {text}", markup=False, highlight=False)
+        self.progress.console.print(f"note: {shown(text)}")
 
     def data(self, stage: str, done: int, total: int) -> None:
         self._show(f"{stage} {done}/{total} images", done / max(total, 1))

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from fastgan.commands._console import console
 from fastgan.commands._progress import clock
+from fastgan.text import shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -32,15 +34,14 @@ def show() -> Iterator[Display]:
     if not sys.stderr.isatty():
         yield _Plain()
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     columns = (
         TextColumn("{task.percentage:>3.0f}%"),
         BarColumn(bar_width=24),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=console()) as progress:
         yield _Live(progress)
 
 
@@ -49,7 +50,7 @@ class _Plain:
         self._last = -_QUIET
 
     def note(self, text: str) -> None:
-        print(f"note: {text}", file=sys.stderr, flush=True)
+        print(f"note: {shown(text)}", file=sys.stderr, flush=True)
 
     def step(self, step: "Step") -> None:
         if time.monotonic() - self._last >= _QUIET:
@@ -63,11 +64,11 @@ class _Live:
         self._task = progress.add_task("", total=1.0)
 
     def note(self, text: str) -> None:
-        self._progress.console.print(f"note: {text}", markup=False, highlight=False)
+        self._progress.console.print(f"note: {shown(text)}")
 
     def step(self, step: "Step") -> None:
         self._progress.update(self._task, description=_line(step), completed=step.done)
 
 
 def _line(step: "Step") -> str:
-    return f"{step.what}  {clock(step.left)} to go"
+    return f"{shown(step.what)}  {clock(step.left)} to go"

@@ -128,9 +128,10 @@ def command(
     Contenders take turns within one process; times are medians, ratios are taken round by round and shown with
     their quartiles. On a CPU with one thread the clock is CPU time, so that other programs disturb little.
     """
-    from rich.console import Console
+    from rich.text import Text
 
     from fastgan.bench import page, report, suite
+    from fastgan.commands._console import console
     from fastgan.files import atomic_write, write_json
 
     if what == "all":
@@ -155,9 +156,9 @@ def command(
     for option, target in (("--json", json_path), ("--html", html_path)):
         if target:
             _check_target(option, Path(target))
-    console = Console(stderr=True)
-    with console.status("starting") as status:
-        document = suite.run(request, progress=status.update)
+    terminal = console()
+    with terminal.status("starting") as status:
+        document = suite.run(request, progress=lambda text: status.update(Text(text)))  # no markup in names
     if json_path:
         write_json(json_path, document)
     if html_path:
@@ -165,10 +166,10 @@ def command(
             temporary.write_text(page.render(document), encoding="utf-8")
     click.echo(report.describe(document))
     for title, table in _tables(what, document):
-        if markdown or not console.is_terminal:
+        if markdown or not terminal.is_terminal:
             click.echo(f"\n{title}\n\n{report.markdown(table)}")
         else:
-            Console().print(report.rich_table(title, table))
+            console(stderr=False).print(report.rich_table(title, table))
     for target in filter(None, (json_path, html_path)):
         click.echo(f"every row: {target}")
 

@@ -9,6 +9,7 @@ import click
 
 from fastgan import allocator
 from fastgan.commands._sections import Sectioned
+from fastgan.interrupts import exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -237,8 +238,8 @@ def command(
     try:
         with bars() as progress:
             said = write(folder, progress)
-    except KeyboardInterrupt:
-        _leave()
+    except KeyboardInterrupt as interruption:
+        _leave(exit_code(interruption))
     click.echo(said)
 
 
@@ -255,11 +256,11 @@ def _verify(out: Path) -> None:
     found.check()
 
 
-def _leave() -> "NoReturn":
+def _leave(code: int) -> "NoReturn":
     """End at once: the model may be in the middle of a batch, which nothing else interrupts."""
     click.echo("fastgan: interrupted; what is whole is kept, and the same command goes on.", err=True)
     sys.stdout.flush()
-    os._exit(130)
+    os._exit(code)
 
 
 def _device(device: str, shards: int) -> str:

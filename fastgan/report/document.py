@@ -3,11 +3,13 @@
 from html import escape
 from pathlib import Path
 
+from fastgan.text import printable
+
 
 def document(title: str, body: str, script: str = "") -> str:
     """A whole page of the HTML `body`, with a `script` of JavaScript at its end; `title` is plain text."""
     ending = f"<script>\n{script}</script>\n" if script else ""
-    return f"""<!doctype html>
+    page = f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -22,6 +24,7 @@ def document(title: str, body: str, script: str = "") -> str:
 {ending}</body>
 </html>
 """
+    return printable(page)  # names that would reorder what stands beside them, or that no encoding knows
 
 
 def asset(name: str) -> str:

@@ -19,6 +19,7 @@ from fastgan.config import Duration, build, merge, preset
 from fastgan.data import Dataset
 from fastgan.data.dataset import content_hash
 from fastgan.data.feed import Conditions
+from fastgan.interrupts import Interrupted
 from fastgan.study.labelled import Labelled
 from fastgan.study.origin import Origin
 from fastgan.study.task import Task
@@ -33,8 +34,8 @@ RELEASE = "generator.safetensors"
 _ROWS = 256
 
 
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C while the GAN was training: it is saved, and the next call goes on with it."""
+class Stopped(Interrupted):
+    """Ctrl-C or another signal while the GAN was training: it is saved, and the next call goes on with it."""
 
 
 @dataclass(frozen=True, kw_only=True)

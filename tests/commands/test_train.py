@@ -103,7 +103,9 @@ def test_each_preset_trains_from_a_folder(preset, images, tmp_path, device):
     assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["cur_nimg"] == state["cur_nimg"]
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_saves_and_says_how_to_go_on(signum, code, images, tmp_path, device):
     args = arguments(
         images, "--out", "mine", "--resolution", 16, "--budget", "1h", "--device", device, sets=TINY["dcgan"]

@@ -221,6 +221,7 @@ def _check_sizes(source: Path, resolution: int) -> None:
     """MetricError unless every image in `source` is `resolution` pixels a side."""
     from fastgan.data import decode, sources
     from fastgan.errors import MetricError
+    from fastgan.text import quoted
 
     _, module = sources.find(source, None)
     images = module.read(source)
@@ -233,5 +234,5 @@ def _check_sizes(source: Path, resolution: int) -> None:
         if (header.short_side, header.long_side) != (resolution, resolution):
             raise MetricError(
                 f"{source / name} has sides of {header.short_side} and {header.long_side} px, and the real images "
-                f"have {resolution}: resize on purpose, with fastgan data pack {source} --size {resolution}."
+                f"have {resolution}: resize on purpose, with fastgan data pack {quoted(source)} --size {resolution}."
             )

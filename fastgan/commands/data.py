@@ -117,10 +117,11 @@ def info(file: Path, verify: bool, as_json: bool) -> None:
     """
     from fastgan.data import packed
     from fastgan.errors import DataError
+    from fastgan.text import quoted
 
     if file.exists() and not packed.matches(file):
         raise DataError(
-            f"{file} is not packed: make a packed set of it with fastgan data pack {file} -o FILE.fgd"
+            f"{file} is not packed: make a packed set of it with fastgan data pack {quoted(file)} -o FILE.fgd"
         )
     dataset = packed.verify(file) if verify else packed.read(file)
     if as_json:

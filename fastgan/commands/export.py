@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fastgan.text import quoted
+
 if TYPE_CHECKING:
     from fastgan.export import Check, Exported
 
@@ -181,7 +183,7 @@ def _say(done: "Exported", *, named: bool) -> None:
         size = sum(file.stat().st_size for file in (path, *weights)) / 1e6
         click.echo(f"{path}{' with its weights beside' if weights else ''}, {size:.1f} MB")
     if named:
-        click.echo(f"try it: fastgan generate {done.paths[-1]} --grid")
+        click.echo(f"try it: fastgan generate {quoted(done.paths[-1])} --grid")
 
 
 def _decibels(snr_db: float) -> str:

@@ -7,6 +7,7 @@ import click
 
 from fastgan import allocator
 from fastgan.config import preset_names
+from fastgan.text import quoted
 
 if TYPE_CHECKING:
     import torch
@@ -266,7 +267,7 @@ def _resumed_config(run: Path, options: dict[str, Any]) -> "RunConfig":
             raise click.UsageError(f"data.{key} belongs to a new run: the images of {run} are chosen already")
     for key in ("init_from", "freeze_d", "tune_g", "thaw_kimg"):
         if getattr(config.train, key) != getattr(before.train, key):
-            mend = "leave it out" if key == "init_from" else f"begin another with --init-from {run}"
+            mend = "leave it out" if key == "init_from" else f"begin another with --init-from {quoted(run)}"
             raise click.UsageError(
                 f"train.{key} = {getattr(config.train, key)!r} belongs to a new run, and {run} goes on as it began: "
                 f"{mend}"
@@ -297,7 +298,7 @@ def _ending(session: "Session", outcome: "Outcome") -> str:
 
     run, at = session.run, f"{outcome.cur_nimg / 1000:g} kimg in {clock(outcome.seconds)}"
     if outcome.signum is not None:
-        return f"stopped at {at}; saved {session.saved}\n  fastgan train --resume {run}   goes on exactly"
+        return f"stopped at {at}; saved {session.saved}\n  fastgan train --resume {quoted(run)}   goes on exactly"
     grids = ownership.grids(run)
     why = f", when {outcome.stopped} was met" if outcome.stopped else ""
     best = session.best
@@ -309,10 +310,10 @@ def _ending(session: "Session", outcome: "Outcome") -> str:
   {grids[-1]}   samples
   {run / "generator.safetensors"}   the generator alone, to share
 next
-  fastgan generate {run} -n 100 --out images/
-  fastgan export {run} --onnx {run / "model.onnx"}
-  fastgan report {run}
-  fastgan train --resume {run} --budget {_longer(session)}"""
+  fastgan generate {quoted(run)} -n 100 --out images/
+  fastgan export {quoted(run)} --onnx {quoted(run / "model.onnx")}
+  fastgan report {quoted(run)}
+  fastgan train --resume {quoted(run)} --budget {_longer(session)}"""
 
 
 def _longer(session: "Session") -> str:

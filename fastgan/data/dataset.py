@@ -112,6 +112,12 @@ def option(parameter: str, *value: object) -> str:
     return named(parameter, *value, elsewhere="fastgan data pack")
 
 
+def nearest_power(side: int) -> int:
+    """The power of two that is nearest to `side` (28 -> 32), the smaller of two that are."""
+    below = 1 << max(side, 1).bit_length() - 1
+    return below if side - below <= 2 * below - side else 2 * below
+
+
 def check_geometry(resolution: int | None, channels: int | None) -> None:
     """Raise DataError unless both are possible (None: to be found from the data)."""
     if resolution is not None and not 1 <= resolution <= 8192:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fastgan.data import streams, views
-from fastgan.data.dataset import Dataset
+from fastgan.data.dataset import Dataset, nearest_power
 from fastgan.data.memory import room_for_images
 from fastgan.errors import DataError
 
@@ -90,7 +90,7 @@ class Feed:
         if size < 8 or size & (size - 1):
             raise DataError(
                 f"the images are {size} pixels wide, and training needs a power of two from 8 up: "
-                f"pack them with fastgan data pack --size {max(8, 2 ** (size.bit_length() - 1))}"
+                f"pack them with fastgan data pack --size {max(8, nearest_power(size))}"
             )
         self.dataset = dataset
         self.device = torch.device(device)

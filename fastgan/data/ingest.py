@@ -12,7 +12,7 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 
 from fastgan.data import decode
-from fastgan.data.dataset import BadImage, option
+from fastgan.data.dataset import BadImage, nearest_power, option
 from fastgan.data.memory import workers
 from fastgan.data.sources import Images
 from fastgan.data.spool import Spool
@@ -78,16 +78,10 @@ def survey(
     median = None
     if rows and resolution is None:
         median = int(np.median(sides))
-        resolution = suitable_side(median)
+        resolution = min(max(nearest_power(median), 8), 256)
     if rows and channels is None:
         channels = 1 if all_grey else 3
     return Survey(np.array(rows, np.int64), bad, resolution or 0, channels or 0, median)
-
-
-def suitable_side(side: int) -> int:
-    """The power of two from 8 to 256 that is nearest to `side` (28 -> 32), the smaller of two that are."""
-    below = 1 << max(side, 1).bit_length() - 1
-    return min(max(below if side - below <= 2 * below - side else 2 * below, 8), 256)
 
 
 def headers(images: Images, progress: Progress | None = None) -> Iterator[decode.Header | BadImage]:

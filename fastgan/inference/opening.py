@@ -11,6 +11,7 @@ from pathlib import Path
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.inference.runtime import Runtime
 from fastgan.naming import named
+from fastgan.text import quoted
 
 RUNTIMES = ("torch", "onnx")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
@@ -48,7 +49,7 @@ def open_generator(
         mend = (
             f"leave {named('runtime')} away, or generate from the run that {source.name} was exported from"
             if fitting == "onnx"
-            else f"export it first: fastgan export {source} --onnx model.onnx"
+            else f"export it first: fastgan export {quoted(source)} --onnx model.onnx"
         )
         raise ConfigError(f"{source} cannot be run by the {runtime} runtime; {mend}.")
     if precision not in (None, *PRECISIONS):

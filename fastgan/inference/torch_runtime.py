@@ -22,6 +22,7 @@ from fastgan.inference.runtime import Runtime, default_batch, default_lanes
 from fastgan.machine import lacks_memory
 from fastgan.naming import named
 from fastgan.nn import StyleEpilogue, bake
+from fastgan.text import quoted
 from fastgan.training.checkpoint import is_release, load_generator, locate
 
 PRECISIONS = ("fp32", "bf16")
@@ -41,7 +42,7 @@ def open_model(
     if precision not in PRECISIONS:
         raise ConfigError(
             f"{named('precision', precision)} is an exported model's: export it first, "
-            f"fastgan export {path} --onnx model.onnx --{precision}, or choose one of {', '.join(PRECISIONS)}."
+            f"fastgan export {quoted(path)} --onnx model.onnx --{precision}, or choose one of {', '.join(PRECISIONS)}."
         )
     where = choose(device)
     generator, facts, _ = load_model(path, ema)

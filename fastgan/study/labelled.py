@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fastgan.errors import DataError
 from fastgan.study.task import Task
+from fastgan.text import quoted
 
 if TYPE_CHECKING:
     from fastgan.data import Dataset
@@ -58,7 +59,7 @@ def check_left_out(left_out: tuple[str, ...], sets: "dict[str, Dataset]") -> Non
 def _classes(dataset: "Dataset", left_out: tuple[str, ...], where: str) -> tuple[Task, Labelled, Tensor]:
     if dataset.labels is None:
         has = (
-            f"it has attributes: name those to be told, as in --attributes {dataset.attribute_names[0]}"
+            f"it has attributes: name those to be told, as in --attributes {quoted(dataset.attribute_names[0])}"
             if dataset.attribute_names
             else "sort its images into a folder for each class, or add dataset.json or attributes.csv"
         )

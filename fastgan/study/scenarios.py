@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fastgan.errors import ConfigError, DataError
 from fastgan.study.task import Task
-from fastgan.text import whole
+from fastgan.text import quoted, whole
 
 FEWEST_VAL = 10
 
@@ -105,7 +105,9 @@ def _thinned(task: Task, pool: Tensor, per_class: int | None, text: str) -> Scen
         )
     few = whole(number) or 0
     if few < 2:
-        raise ConfigError(f"--imbalance {text} must read CLASS=N with N of 2 or more, as in {name}=5")
+        raise ConfigError(
+            f"--imbalance {text} must read CLASS=N with N of 2 or more, as in {quoted(f'{name}=5')}"
+        )
     has = min(task.counts(pool)[task.names.index(name)], per_class or len(pool))
     if few >= has:
         raise ConfigError(

@@ -14,6 +14,7 @@ from fastgan.errors import DataError
 from fastgan.study import families
 from fastgan.study.labelled import Labelled
 from fastgan.study.task import Task
+from fastgan.text import quoted
 
 FEWEST = 6  # families of a class: two on each side
 _EACH = 2
@@ -188,7 +189,9 @@ def _check(
     sides = (("training", 1.0), ("validation", shares[0]), ("test", shares[1]))
     for k, name in enumerate(task.names):
         own, alone = (len(of[members[:, k]].unique()) for of in family)
-        mend = "leave it out of --attributes" if task.multi else f"leave it out with --leave-out {name!r}"
+        mend = (
+            "leave it out of --attributes" if task.multi else f"leave it out with --leave-out {quoted(name)}"
+        )
         if own < alone:
             mend += (
                 "; or, where images that differ only look like copies (as before a fixed camera), "

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from fastgan.errors import FastganError, OutputError
 from fastgan.files import atomic_folder, write_json
 from fastgan.study.pictures import png
+from fastgan.text import quoted
 
 if TYPE_CHECKING:
     from fastgan.study.labelled import Labelled
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 def check(target: Path) -> None:
     """OutputError where `target` is in use."""
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"--write {target} is there already: name a new folder")
+        raise OutputError(f"--write {quoted(target)} is there already: name a new folder")
 
 
 def recommended(finished: Mapping[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from fastgan import ownership
 from fastgan.config import build, read_toml, to_mapping, to_toml, with_units
 from fastgan.errors import CheckpointError, OutputError
 from fastgan.files import atomic_write, open_append
+from fastgan.text import quoted
 from fastgan.training.settings import RunConfig
 
 try:
@@ -32,7 +33,8 @@ def create(out: str | Path | None) -> Path:
     run = Path(out)
     if (run / "config.toml").exists():
         raise OutputError(
-            f"{run} already holds a training run: go on with fastgan train --resume {run}, or choose another --out"
+            f"{run} already holds a training run: go on with fastgan train --resume {quoted(run)}, or choose "
+            "another --out"
         )
     try:
         run.mkdir(parents=True, exist_ok=True)

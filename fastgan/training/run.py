@@ -11,6 +11,7 @@ import torch
 from fastgan.config import Duration
 from fastgan.data import Dataset, Feed, open_dataset, pack, survey
 from fastgan.errors import ConfigError, DataError
+from fastgan.text import quoted
 from fastgan.training import (
     assemble,
     checkpoint,
@@ -220,7 +221,8 @@ def _data(run: Path, config: RunConfig, note: Note, progress: DataProgress | Non
         note(f"skipped {bad}")
     if len(dataset.bad) > _NAMED:
         note(
-            f"skipped {len(dataset.bad) - _NAMED} more: fastgan data info --json {run / 'data.fgd'} names them all"
+            f"skipped {len(dataset.bad) - _NAMED} more: fastgan data info --json {quoted(run / 'data.fgd')} "
+            "names them all"
         )
     return dataset
 

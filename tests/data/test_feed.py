@@ -212,7 +212,7 @@ def test_sets_that_cannot_be_trained_on():
     one = Dataset(images=torch.zeros(1, 8, 8, 3, dtype=torch.uint8), content_hash="")
     with pytest.raises(DataError, match="one image, and training needs at least 2"):
         Feed(one, device="cpu")
-    for size, advice in ((48, 32), (4, 8), (100, 64)):
+    for size, advice in ((48, 32), (4, 8), (100, 128)):
         odd = Dataset(images=torch.zeros(2, size, size, 3, dtype=torch.uint8), content_hash="")
         with pytest.raises(DataError, match=f"power of two.*--size {advice}"):
             Feed(odd, device="cpu")

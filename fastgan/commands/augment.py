@@ -73,6 +73,12 @@ Examples:
 )
 @click.option("--channels", type=int, help="1: grey, 3: RGB, 4: RGBA.  [default: theirs]")
 @click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Skip images of more pixels.  [default: 89 million]",
+)
+@click.option(
     "--write", type=click.Path(path_type=Path), metavar="DIR", help="Write the recommended synthetic images."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
@@ -147,6 +153,7 @@ def _asked(data: Path, options: dict[str, Any]) -> tuple[Any, Any, float | None]
         **({} if options["near"] is None else {"near": options["near"]}),
         size=options["size"],
         channels=options["channels"],
+        max_pixels=options["max_pixels"],
     )
     settings = Settings(
         per_class=numbers("per_class", int),

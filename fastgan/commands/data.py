@@ -45,6 +45,9 @@ def command() -> None:
     "--max-bad", default="1%", show_default=True, help="Unreadable images to skip: a share or a count."
 )
 @click.option(
+    "--max-pixels", type=click.IntRange(min=1), help="Skip images of more pixels; default: 89 million."
+)
+@click.option(
     "--fit",
     type=click.Choice(["crop", "pad"]),
     default="crop",
@@ -66,6 +69,7 @@ def pack(
     resolution: int | None,
     channels: str | None,
     max_bad: str,
+    max_pixels: int | None,
     fit: str,
     split: str | None,
     kind: str | None,
@@ -97,6 +101,7 @@ def pack(
             split=split,
             kind=kind,
             max_bad=max_bad,
+            max_pixels=max_pixels,
             progress=progress,
             resumable=resumable,
         )

@@ -96,6 +96,9 @@ Examples:
     "--kind", metavar="NAME", help="How to read SOURCE where several ways would do: cifar, folder ..."
 )
 @click.option("--max-bad", metavar="SHARE", help='Unreadable images to put up with: "1%", or a count.')
+@click.option(
+    "--max-pixels", type=int, metavar="N", help="Skip images of more pixels.  [default: 89 million]"
+)
 @click.option("--dry-run", is_flag=True, help="Print the settings as TOML, and do nothing.")
 @click.pass_context
 def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, **options: Any) -> None:
@@ -156,6 +159,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
         "data.fit": options["fit"],
         "data.kind": options["kind"],
         "data.max_bad": options["max_bad"],
+        "data.max_pixels": options["max_pixels"],
         "data.split": options["split"],
         "model.resolution": options["resolution"],
         "discriminator.name": options["discriminator"],
@@ -207,7 +211,9 @@ def _few_shot(config: "RunConfig", given: dict[str, Any], device: str) -> tuple[
     from fastgan.training.assemble import pick_device
 
     data = config.data
-    images, side = survey(data.source, fit=data.fit, split=data.split, kind=data.kind)
+    images, side = survey(
+        data.source, fit=data.fit, split=data.split, kind=data.kind, max_pixels=data.max_pixels
+    )
     choices = few_shot.choose(
         images,
         side,
@@ -240,6 +246,7 @@ def _run_to_resume(resume: str, options: dict[str, Any]) -> Path:
         "split",
         "kind",
         "max_bad",
+        "max_pixels",
     )
     for name in new_only:
         if options[name] is not None and options[name] is not False:

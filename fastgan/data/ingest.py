@@ -57,7 +57,12 @@ def allowed_bad(max_bad: str | float, total: int) -> int:
 
 
 def survey(
-    images: Images, resolution: int | None, channels: int | None, fit: str, progress: Progress | None
+    images: Images,
+    resolution: int | None,
+    channels: int | None,
+    fit: str,
+    progress: Progress | None,
+    max_pixels: int | None = None,
 ) -> Survey:
     """Read the headers of all images and settle what was left open; with nothing left open, read none.
 
@@ -68,7 +73,7 @@ def survey(
     if resolution is not None and channels is not None:
         return Survey(np.arange(len(images)), [], resolution, channels)
     rows, sides, bad, all_grey = array("q"), array("q"), [], True
-    for row, header in enumerate(headers(images, progress)):
+    for row, header in enumerate(headers(images, progress, max_pixels)):
         if isinstance(header, BadImage):
             bad.append(header)
         else:
@@ -84,9 +89,12 @@ def survey(
     return Survey(np.array(rows, np.int64), bad, resolution or 0, channels or 0, median)
 
 
-def headers(images: Images, progress: Progress | None = None) -> Iterator[decode.Header | BadImage]:
+def headers(
+    images: Images, progress: Progress | None = None, max_pixels: int | None = None
+) -> Iterator[decode.Header | BadImage]:
     """What the headers of all images say, in their order."""
-    return in_order(_each(images, decode.read_header), len(images), 0, progress, "scan")
+    read = _each(images, lambda image: decode.read_header(image, max_pixels))
+    return in_order(read, len(images), 0, progress, "scan")
 
 
 def decode_all(
@@ -101,10 +109,10 @@ def decode_all(
 
 
 def load_row(
-    images: Images, resolution: int, channels: int, fit: str
+    images: Images, resolution: int, channels: int, fit: str, max_pixels: int | None = None
 ) -> Callable[[int], tuple[np.ndarray, int] | BadImage]:
     """The `load` of `decode_all` for the images of a source."""
-    return _each(images, lambda image: decode.decode(image, resolution, channels, fit))
+    return _each(images, lambda image: decode.decode(image, resolution, channels, fit, max_pixels))
 
 
 def in_order(

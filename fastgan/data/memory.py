@@ -1,8 +1,18 @@
 """How much memory there is to keep images in."""
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+
+from fastgan.machine import available_memory, require_memory
+
+_SMALL = 64 << 20
+_change = threading.Condition()
+_taken: list[int] = []  # bytes of the large images that are being decoded
+_free = 0  # bytes that were free when the first of them began
 
 
 def physical_memory() -> int:
@@ -24,3 +34,28 @@ def room_for_images(device: torch.device) -> int:
 def workers() -> int:
     """Processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def room_for(needed: int) -> Iterator[None]:
+    """Wait until other threads leave `needed` bytes for an image that is to be decoded; small ones do not wait.
+
+    Raises MemoryLimitError where there are not as many bytes at all.
+    """
+    global _free  # noqa: PLW0603  the memory is the process's
+    if needed < _SMALL:
+        yield
+        return
+    with _change:
+        while _taken and sum(_taken) + needed > _free:
+            _change.wait()
+        if not _taken:
+            require_memory(needed, "decoding it", "use a smaller copy")
+            _free = available_memory() or 1 << 62
+        _taken.append(needed)
+    try:
+        yield
+    finally:
+        with _change:
+            _taken.remove(needed)
+            _change.notify_all()

@@ -33,12 +33,17 @@ class _Request:
     split: str | None
     kind: str | None
     max_bad: str | float
+    max_pixels: int | None
     progress: Progress | None
 
     def __post_init__(self) -> None:
         """A nonsensical wish is an error before the work, not after."""
         check_geometry(self.resolution, self.channels)
         ingest.allowed_bad(self.max_bad, 0)
+        if self.max_pixels is not None and not 1 <= self.max_pixels < 1 << 40:
+            raise DataError(
+                f"{option('max_pixels', self.max_pixels)} is not possible: use a number of pixels, such as 200000000"
+            )
         if self.fit not in decode.FITS:
             raise DataError(f"{option('fit', self.fit)} is not possible: use {' or '.join(decode.FITS)}")
         if self.split not in (None, "all", *names.SPLITS):
@@ -56,6 +61,7 @@ def open_dataset(
     split: str | None = None,
     kind: str | None = None,
     max_bad: str | float = 0.01,
+    max_pixels: int | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """The images of `source` (a packed .fgd, or anything that fastgan.data.sources reads) as a Dataset.
@@ -64,8 +70,8 @@ def open_dataset(
     short side, from 8 to 256. channels: 1, 3 or 4; None: a packed set's own, else 1 when all images are grey, or 3.
     fit: "crop" what is not square, or "pad" it. split: train, val, test, extra or all, where a source has official
     splits; None: train. kind: the name of the source's module, where several would read it. max_bad: how many
-    unreadable images are skipped: a share (0.01, "1%") or a count (5, "5"); the skipped are in `Dataset.bad`. progress:
-    called as progress(stage, done, total).
+    unreadable images are skipped: a share (0.01, "1%") or a count (5, "5"); the skipped are in `Dataset.bad`.
+    max_pixels: larger images are skipped so; None: decode.MAX_PIXELS. progress: called as progress(stage, done, total).
 
     Raises DataError: no such source, no images, more bad ones than allowed, too large for memory.
     """
@@ -77,6 +83,7 @@ def open_dataset(
         split=split,
         kind=kind,
         max_bad=max_bad,
+        max_pixels=max_pixels,
         progress=progress,
     )
     return _open(request, _in_memory)
@@ -92,6 +99,7 @@ def pack(
     split: str | None = None,
     kind: str | None = None,
     max_bad: str | float = 0.01,
+    max_pixels: int | None = None,
     progress: Progress | None = None,
     resumable: bool = False,
 ) -> Dataset:
@@ -112,6 +120,7 @@ def pack(
         split=split,
         kind=kind,
         max_bad=max_bad,
+        max_pixels=max_pixels,
         progress=progress,
     )
     beside = target.resolve().parent
@@ -130,7 +139,12 @@ def pack(
 
 
 def survey(
-    source: str | PathLike[str], *, fit: str = "crop", split: str | None = None, kind: str | None = None
+    source: str | PathLike[str],
+    *,
+    fit: str = "crop",
+    split: str | None = None,
+    kind: str | None = None,
+    max_pixels: int | None = None,
 ) -> tuple[int, int]:
     """How many images `source` has and the side that they would have, from headers alone; errors as `open_dataset`."""
     path = Path(source)
@@ -139,7 +153,7 @@ def survey(
         return len(dataset), dataset.resolution
     _, module = sources.find(path, kind)
     images = sources.choose_split(path, module.read(path), split)
-    found = ingest.survey(images, None, None, fit, None)
+    found = ingest.survey(images, None, None, fit, None, max_pixels)
     if not len(found.rows):
         raise DataError(f"{path} holds no images that can be read: give {sources.known_kinds()}")
     return len(found.rows), found.resolution
@@ -163,7 +177,9 @@ def _open(request: _Request, make: Make) -> Dataset:
         raise DataError(
             f"{path} holds no images: none of its files ends in .png, .jpg, .webp or another suffix that PIL reads"
         )
-    found = ingest.survey(images, request.resolution, request.channels, request.fit, request.progress)
+    found = ingest.survey(
+        images, request.resolution, request.channels, request.fit, request.progress, request.max_pixels
+    )
     if not len(found.rows):
         _check_bad(path, found.bad, len(images), request.max_bad, all_bad=True)
     candidates = images.take(found.rows)
@@ -173,7 +189,7 @@ def _open(request: _Request, make: Make) -> Dataset:
         found.channels,
         lambda: _identity(request, kind, candidates, found.resolution, found.channels),
     )
-    load = ingest.load_row(candidates, found.resolution, found.channels, request.fit)
+    load = ingest.load_row(candidates, found.resolution, found.channels, request.fit, request.max_pixels)
     ingest.decode_all(load, len(candidates), decoded, request.progress)
     # Judged only now, so that the message has the whole count and the next try with it succeeds.
     bad = sorted([*found.bad, *decoded.bad.values()], key=lambda image: names.path_key(image.name))
@@ -184,7 +200,16 @@ def _open(request: _Request, make: Make) -> Dataset:
 
 def _identity(request: _Request, kind: str, images: Images, resolution: int, channels: int) -> str:
     """SHA-256 (hex) of all that decides over the decoded pixels, the images themselves by name, size and time."""
-    made = [__version__, PIL.__version__, kind, request.split, request.fit, resolution, channels]
+    made = [
+        __version__,
+        PIL.__version__,
+        kind,
+        request.split,
+        request.fit,
+        resolution,
+        channels,
+        request.max_pixels,
+    ]
     digest = hashlib.sha256(json.dumps(made).encode())
     for name in images.names:
         digest.update(f"{name}\n".encode())

@@ -34,6 +34,8 @@ class Source:
     """The correlation above which two images are near copies; 1: exact copies alone"""
     size: int | None = None
     channels: int | None = None
+    max_pixels: int | None = None
+    """Of a larger image, which is skipped; None: fastgan.data.decode.MAX_PIXELS"""
 
     def __post_init__(self) -> None:
         require(
@@ -54,7 +56,7 @@ def begin(
     source: Source, settings: Settings, folder: Path, *, device: str, note: Callable[[str], None]
 ) -> Study:
     """The study of `source`. DataError, ConfigError and MetricError for what cannot be studied, before any work."""
-    dataset, decided = opening.open_images(source.data, source.size, source.channels)
+    dataset, decided = opening.open_images(source.data, source.size, source.channels, source.max_pixels)
     task, data, made = _split(source, settings, dataset)
     for text in (*decided, *_warnings(dataset), *made.notes):
         note(text)
@@ -92,7 +94,7 @@ def _split(source: Source, settings: Settings, dataset: Dataset) -> tuple[Task, 
     where = str(source.data)
     theirs = None
     if source.test is not None:
-        theirs, _ = opening.open_images(source.test, dataset.resolution, dataset.channels)
+        theirs, _ = opening.open_images(source.test, dataset.resolution, dataset.channels, source.max_pixels)
     if not source.attributes:
         others = {} if theirs is None else {str(source.test): theirs}
         check_left_out(source.left_out, {where: dataset} | others)

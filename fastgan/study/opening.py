@@ -15,10 +15,12 @@ SMALLEST = 8
 """Pixels that GANs can make."""
 
 
-def open_images(path: Path, size: int | None, channels: int | None) -> tuple[Dataset, list[str]]:
+def open_images(
+    path: Path, size: int | None, channels: int | None, max_pixels: int | None = None
+) -> tuple[Dataset, list[str]]:
     """The images of `path`, and what was decided about them, in sentences.
 
-    size, channels: as asked for; None: those of the images, as far as GANs can make them.
+    size, channels: as asked for; None: those of the images, as far as GANs can make them. max_pixels: of the largest.
     """
     if packed.matches(path) and not path.is_dir():
         dataset = open_dataset(path)
@@ -26,12 +28,12 @@ def open_images(path: Path, size: int | None, channels: int | None) -> tuple[Dat
         if dataset.resolution < side < 2 * dataset.resolution:
             return _enlarged(dataset, side, channels or dataset.channels), decided
         return open_dataset(path, resolution=side, channels=channels), decided
-    headers = _headers(path) if size is None or channels is None else []
+    headers = _headers(path, max_pixels) if size is None or channels is None else []
     if not headers:  # nothing to decide, or nothing that can be read
-        return open_dataset(path, resolution=size, channels=channels), []
+        return open_dataset(path, resolution=size, channels=channels, max_pixels=max_pixels), []
     side, decided = _side([header.short_side for header in headers]) if size is None else (size, [])
     if channels is None and 2 * sum(header.has_alpha for header in headers) > len(headers):
-        dataset = open_dataset(path, resolution=side, channels=4)
+        dataset = open_dataset(path, resolution=side, channels=4, max_pixels=max_pixels)
         transparent = (dataset.images[..., 3] < 255).flatten(1).any(1)
         if 2 * int(transparent.sum()) > len(dataset):
             decided.append(
@@ -39,14 +41,18 @@ def open_images(path: Path, size: int | None, channels: int | None) -> tuple[Dat
             )
             return dataset, decided
     own = 1 if all(header.is_grey for header in headers) else 3
-    return open_dataset(path, resolution=side, channels=channels or own), decided
+    return open_dataset(path, resolution=side, channels=channels or own, max_pixels=max_pixels), decided
 
 
-def _headers(path: Path) -> list[decode.Header]:
+def _headers(path: Path, max_pixels: int | None) -> list[decode.Header]:
     """Of the images that `open_dataset` reads."""
     _, module = sources.find(path)
     images = sources.choose_split(path, module.read(path), None)
-    return [header for header in ingest.headers(images) if isinstance(header, decode.Header)]
+    return [
+        header
+        for header in ingest.headers(images, max_pixels=max_pixels)
+        if isinstance(header, decode.Header)
+    ]
 
 
 def _side(sides: list[int]) -> tuple[int, list[str]]:

@@ -213,6 +213,7 @@ def _data(run: Path, config: RunConfig, note: Note, progress: DataProgress | Non
         split=data.split,
         kind=data.kind,
         max_bad=data.max_bad,
+        max_pixels=data.max_pixels,
         progress=progress,
     )
     for text in dataset.notes:
@@ -229,7 +230,9 @@ def _data(run: Path, config: RunConfig, note: Note, progress: DataProgress | Non
 
 def _side(data: DataConfig) -> int:
     """The side that the images will have where no setting says it."""
-    return survey(_source(data), fit=data.fit, split=data.split, kind=data.kind)[1]
+    return survey(_source(data), fit=data.fit, split=data.split, kind=data.kind, max_pixels=data.max_pixels)[
+        1
+    ]
 
 
 def _source(data: DataConfig) -> str:

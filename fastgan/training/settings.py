@@ -113,6 +113,8 @@ class DataConfig:
     it has ("auto"). model.classes and model.attributes follow from it."""
     max_bad: int | float | str = 0.01
     """How many unreadable images are skipped before training refuses to start: "1%", 0.01, or a count such as 5."""
+    max_pixels: int | None = None
+    """Images of more pixels are skipped as unreadable; "none": fastgan.data.decode.MAX_PIXELS, 89 million."""
     holdout: float = 0.0
     """Share of the images, drawn by train.seed, that is never trained on: r_v in the log then shows overfitting."""
 
@@ -121,6 +123,10 @@ class DataConfig:
             0 <= self.rotate <= 180, f"data.rotate = {self.rotate} must lie in [0, 180], degrees either way"
         )
         require(0 <= self.scale <= 1, f"data.scale = {self.scale} must lie in [0, 1], as in 0.1")
+        require(
+            self.max_pixels is None or 1 <= self.max_pixels < 1 << 40,
+            f"data.max_pixels = {self.max_pixels} must be a number of pixels, such as 200000000",
+        )
         require(0 <= self.holdout < 1, f"data.holdout = {self.holdout} must lie in [0, 1), as in 0.05")
 
 

@@ -1,6 +1,7 @@
 """Decoding against pixels worked out independently, in every mode and for every kind of broken file."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
+from fastgan import machine
+from fastgan.data import memory
 from fastgan.data.decode import MAX_PIXELS, BadImageError, decode, formats, quiet, read_header
 from tests.data.images import encoded, lanczos, noise, png_claiming
 
@@ -229,6 +232,35 @@ def test_decompression_bomb_is_refused_from_its_header():
     for width, height in [(100_000, 100_000), (MAX_PIXELS, 2), (10_000, 9_000)]:
         with quiet(), pytest.raises(BadImageError, match=r"limit of 89 million"):
             pixels(io.BytesIO(png_claiming(width, height)), 16)
+
+
+def test_the_limit_of_pixels_can_be_raised_and_lowered(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+    scan = encoded(Image.new("1", (10_000, 18_000)))  # beyond PIL's own limit too
+    with (
+        quiet(),
+        pytest.raises(BadImageError, match=r"180\.0 million pixels, .*max_pixels=180000000.* raises it"),
+    ):
+        decode(scan, 8, 1)
+    assert decode(scan, 8, 1, max_pixels=180_000_000)[1] == 10_000
+    assert read_header(scan, 180_000_000).long_side == 18_000
+    with quiet(), pytest.raises(BadImageError, match=r"8 x 9, .*max_pixels=72"):
+        decode(encoded(noise(9, 8)), 8, 3, max_pixels=71)
+
+
+def test_a_large_image_waits_for_memory_and_is_refused_where_there_is_too_little(monkeypatch):
+    scan = encoded(Image.new("1", (4096, 4096))).getvalue()
+    free = 1 << 30
+    monkeypatch.setattr(memory, "available_memory", lambda: free)
+    monkeypatch.setattr(machine, "available_memory", lambda: free)
+    with ThreadPoolExecutor(4) as pool:  # each asks for 256 MiB and more than one has no room beside another
+        free = 300 << 20
+        assert [side for _, side in pool.map(lambda _: decode(io.BytesIO(scan), 8, 1), range(8))] == [
+            4096
+        ] * 8
+    free = 100 << 20
+    with pytest.raises(BadImageError, match=r"would take about 0\.2 GiB of memory, and 0\.1 GiB are free"):
+        decode(io.BytesIO(scan), 8, 1)
 
 
 def test_text_and_nothing_are_not_images():

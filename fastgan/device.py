@@ -1,12 +1,16 @@
 """Which device a user means: one rule for every command and for the API."""
 
-import re
+from __future__ import annotations
 
-import torch
+import re
+from typing import TYPE_CHECKING
 
 from fastgan.errors import ConfigError
 from fastgan.naming import named
 from fastgan.text import shown
+
+if TYPE_CHECKING:
+    import torch
 
 _INDEXED = re.compile(r"([a-z]+)(?::([0-9]{1,4}))?")
 
@@ -31,6 +35,8 @@ def choose(name: object = "auto") -> torch.device:
 
     Raises ConfigError for any other, and for a GPU that is not there.
     """
+    import torch
+
     kind, index = parse(name)
     if kind == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -40,6 +46,8 @@ def choose(name: object = "auto") -> torch.device:
 
 
 def _check_gpu(index: int | None) -> None:
+    import torch
+
     asked = named("device", "cuda" if index is None else f"cuda:{index}")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0:

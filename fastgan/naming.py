@@ -12,6 +12,7 @@ from fastgan.text import quoted
 _commands: list[Mapping[str, str]] = []
 """Option by parameter of each command that runs, the innermost last. Of the process: errors come from its threads."""
 _NOTHING = object()
+_LONGEST = 60  # characters of a value: an array may be given where a number is meant
 
 
 def named(parameter: str, value: object = _NOTHING, *, elsewhere: str = "") -> str:
@@ -20,11 +21,21 @@ def named(parameter: str, value: object = _NOTHING, *, elsewhere: str = "") -> s
     elsewhere: a command that has the option, for where the one that runs has not: "--kind of fastgan data pack".
     """
     if not _commands:
-        return f"`{parameter}`" if value is _NOTHING else f"{parameter}={value!r}"
+        return f"`{parameter}`" if value is _NOTHING else f"{parameter}={in_a_line(repr(value))}"
     options = _commands[-1]
     option = options.get(parameter, f"--{parameter.replace('_', '-')}")
-    text = option if value is _NOTHING else f"{option} {quoted(value) if isinstance(value, str) else value}"
+    text = (
+        option
+        if value is _NOTHING
+        else f"{option} {in_a_line(quoted(value) if isinstance(value, str) else str(value))}"
+    )
     return f"{text} of {elsewhere}" if elsewhere and parameter not in options else text
+
+
+def in_a_line(text: str) -> str:
+    """At most _LONGEST characters of it."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
 
 
 @contextmanager

@@ -1,15 +1,20 @@
 """A checked set of images of one size, in memory or mapped from a packed file."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
 import torch
 
-from fastgan.errors import DataError
+from fastgan import arguments
+from fastgan.errors import ConfigError, DataError
 from fastgan.naming import named
+
+PACK = "fastgan data pack"  # the command that has an option for each parameter of `open_dataset`
+_KINDS = {1: "grey", 3: "RGB", 4: "RGBA"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,13 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        kind = _KINDS.get(self.channels, f"{self.channels} channels")
+        parts = [f"{len(self):,} images of {self.resolution} x {self.resolution} {kind}"]
+        counts = ((self.class_names, "classes"), (self.attribute_names, "attributes"), (self.bad, "skipped"))
+        parts += [f"{len(held)} {what}" for held, what in counts if held]
+        return f"<Dataset: {', '.join(parts)}, hash {self.content_hash[:12]}>"
+
     @property
     def resolution(self) -> int:
         """Height and width in pixels."""
@@ -107,9 +119,18 @@ def content_hash(
     return digest.hexdigest()
 
 
+@contextmanager
+def argument_errors() -> Iterator[None]:
+    """An argument that cannot be is a DataError here, as all that is wrong with data."""
+    try:
+        yield
+    except ConfigError as error:
+        raise DataError(str(error)) from None
+
+
 def option(parameter: str, *value: object) -> str:
     """How messages name a parameter of `open_dataset` and its siblings; see `fastgan.naming.named`."""
-    return named(parameter, *value, elsewhere="fastgan data pack")
+    return named(parameter, *value, elsewhere=PACK)
 
 
 def nearest_power(side: int) -> int:
@@ -120,9 +141,7 @@ def nearest_power(side: int) -> int:
 
 def check_geometry(resolution: int | None, channels: int | None) -> None:
     """Raise DataError unless both are possible (None: to be found from the data)."""
-    if resolution is not None and not 1 <= resolution <= 8192:
-        raise DataError(
-            f"{option('resolution', resolution)} is not possible: use a power of two from 8 to 4096, such as 64"
-        )
-    if channels not in (None, 1, 3, 4):
+    if resolution is not None:
+        arguments.whole_number(resolution, "resolution", 1, 8192, elsewhere=PACK)
+    if channels is not None and arguments.whole_number(channels, "channels", 1, 4, elsewhere=PACK) == 2:
         raise DataError(f"{option('channels', channels)} is not possible: use 1 (grey), 3 (RGB) or 4 (RGBA)")

@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 
+from fastgan.brief import brief
 from fastgan.data import streams, views
 from fastgan.data.dataset import Dataset, nearest_power
 from fastgan.data.memory import room_for_images
@@ -19,6 +20,9 @@ class Conditions(NamedTuple):
     labels: torch.Tensor | None  # int64 [n]
     attributes: torch.Tensor | None  # float32 [n, A]; NaN: unknown
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 class Batch(NamedTuple):
     """Images and what is known of them, on the device."""
@@ -26,6 +30,9 @@ class Batch(NamedTuple):
     images: torch.Tensor  # float32 [n, C, H, W] in [-1, 1] (x / 127.5 - 1), channels_last
     labels: torch.Tensor | None  # int64 [n]
     attributes: torch.Tensor | None  # float32 [n, A]; NaN: unknown
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:

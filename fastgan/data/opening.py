@@ -13,9 +13,18 @@ import numpy as np
 import PIL
 import torch
 
-from fastgan import __version__
+from fastgan import __version__, arguments
 from fastgan.data import decode, ingest, names, packed, sources, spool
-from fastgan.data.dataset import BadImage, Dataset, check_geometry, encode_names, option, raw_bytes
+from fastgan.data.dataset import (
+    PACK,
+    BadImage,
+    Dataset,
+    argument_errors,
+    check_geometry,
+    encode_names,
+    option,
+    raw_bytes,
+)
 from fastgan.data.ingest import Progress
 from fastgan.data.sources import Images
 from fastgan.data.spool import Spool
@@ -27,29 +36,36 @@ class _Request:
     """What was asked for."""
 
     path: Path
-    resolution: int | None
-    channels: int | None
-    fit: str
-    split: str | None
-    kind: str | None
-    max_bad: str | float
-    max_pixels: int | None
-    progress: Progress | None
+    resolution: int | None = None
+    channels: int | None = None
+    fit: str = "crop"
+    split: str | None = None
+    kind: str | None = None
+    max_bad: str | float = 0.01
+    max_pixels: int | None = None
+    progress: Progress | None = None
 
     def __post_init__(self) -> None:
         """A nonsensical wish is an error before the work, not after."""
+        with argument_errors():
+            self._check()
+
+    def _check(self) -> None:
         check_geometry(self.resolution, self.channels)
         ingest.allowed_bad(self.max_bad, 0)
-        if self.max_pixels is not None and not 1 <= self.max_pixels < 1 << 40:
-            raise DataError(
-                f"{option('max_pixels', self.max_pixels)} is not possible: use a number of pixels, such as 200000000"
-            )
-        if self.fit not in decode.FITS:
-            raise DataError(f"{option('fit', self.fit)} is not possible: use {' or '.join(decode.FITS)}")
-        if self.split not in (None, "all", *names.SPLITS):
-            raise DataError(
-                f"{option('split', self.split)} is not possible: use {', '.join(names.SPLITS)} or all"
-            )
+        if self.max_pixels is not None:
+            arguments.whole_number(self.max_pixels, "max_pixels", 1, 1 << 40, elsewhere=PACK)
+        arguments.one_of(self.fit, "fit", decode.FITS, elsewhere=PACK)
+        if self.split is not None:
+            arguments.one_of(self.split, "split", (*names.SPLITS, "all"), elsewhere=PACK)
+        if self.kind is not None:
+            arguments.one_of(self.kind, "kind", (*sources.all_kinds(),), elsewhere=PACK)
+
+
+def source_path(source: object) -> Path:
+    """DataError for what is no path."""
+    with argument_errors():
+        return arguments.path(source, "source")
 
 
 def open_dataset(
@@ -76,7 +92,7 @@ def open_dataset(
     Raises DataError: no such source, no images, more bad ones than allowed, too large for memory.
     """
     request = _Request(
-        path=Path(source),
+        path=source_path(source),
         resolution=resolution,
         channels=channels,
         fit=fit,
@@ -110,10 +126,11 @@ def pack(
 
     Raises DataError as `open_dataset` does, and OutputError when `out` cannot be written.
     """
-    packed.check_target(out)
-    target = Path(out)
+    with argument_errors():
+        target = arguments.path(out, "out")
+    packed.check_target(target)
     request = _Request(
-        path=Path(source),
+        path=source_path(source),
         resolution=resolution,
         channels=channels,
         fit=fit,
@@ -147,7 +164,7 @@ def survey(
     max_pixels: int | None = None,
 ) -> tuple[int, int]:
     """How many images `source` has and the side that they would have, from headers alone; errors as `open_dataset`."""
-    path = Path(source)
+    path = _Request(path=source_path(source), fit=fit, split=split, kind=kind, max_pixels=max_pixels).path
     if packed.matches(path):
         dataset = open_dataset(path, fit=fit, split=split, kind=kind)
         return len(dataset), dataset.resolution

@@ -21,9 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgan import arguments
+from fastgan.brief import brief
 from fastgan.errors import ConfigError
 from fastgan.inference.latents import uniforms
-from fastgan.naming import named
+from fastgan.naming import in_a_line, named
 
 ALL = "all"  # every class, unless one is called so
 _LARGEST = float(np.finfo(np.float32).max)
@@ -47,6 +49,8 @@ class Request:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Conditions:
     """Labels int64 [n] and attributes float32 [n, A] (NaN: unknown); None for what the model is not conditioned on."""
+
+    __repr__ = brief
 
     labels: NDArray[np.int64] | None = None
     attributes: NDArray[np.float32] | None = None
@@ -97,6 +101,8 @@ class Conditions:
 @dataclass(frozen=True, eq=False)
 class JointSample:
     """A sample of the data's joint distribution, with the names that requests are made in."""
+
+    __repr__ = brief
 
     class_names: tuple[str, ...]
     attribute_names: tuple[str, ...]
@@ -186,10 +192,13 @@ def find_classes(given: str | Iterable[str], class_names: Sequence[str], model: 
 
     Raises ConfigError for a name that is not there, and where there are none at all. `model` names it in words.
     """
+    texts = _texts(given)
+    if not texts:
+        return ()
     if not class_names:
         raise ConfigError(f"{model} has no classes: leave {named('classes')} away.")
     found: dict[int, None] = {}
-    for text in [given] if isinstance(given, str) else given:
+    for text in texts:
         # A class's own name may hold commas ("tench, Tinca tinca"): it goes before anything else.
         for name in [text] if text in class_names else [part.strip() for part in text.split(",")]:
             if name == ALL and ALL not in class_names:
@@ -199,20 +208,38 @@ def find_classes(given: str | Iterable[str], class_names: Sequence[str], model: 
     return tuple(found)
 
 
+def _texts(given: object) -> list[str]:
+    """The texts that name classes; ConfigError for what is none."""
+    texts = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise ConfigError(
+            f"{named('classes', given)} names no classes: give their names, as in ['truck', 'ship'], or 'all'."
+        )
+    return [text for text in texts if isinstance(text, str) and (text or not isinstance(given, str))]
+
+
 def find_attributes(
     given: Mapping[str, float], attribute_names: Sequence[str], model: str
 ) -> tuple[tuple[int, float], ...]:
     """Indices and values of the attributes that `given` names; ConfigError as in `find_classes`."""
+    if not isinstance(given, Mapping):
+        raise ConfigError(
+            f"{named('attributes', given)} names no values: give a number for each name, as in {{'smiling': 1}}."
+        )
+    if not given:
+        return ()
     if not attribute_names:
         raise ConfigError(f"{model} has no attributes: leave {named('attributes')} away.")
     found = {}
     for name, value in given.items():
         index = _index(name, attribute_names, "attribute", "attributes", model)
-        if not abs(value) <= _LARGEST:  # also refuses NaN
+        number = float(value) if isinstance(value, bool) else arguments.real(value)  # True is a yes
+        if number is None or not abs(number) <= _LARGEST:  # also refuses NaN
             raise ConfigError(
-                f"{named('attributes')}: {name}={value} is no number: leave {name} away to draw it from the data."
+                f"{named('attributes')}: {name}={in_a_line(repr(value))} is no number: "
+                f"leave {name} away to draw it from the data."
             )
-        found[index] = float(np.float32(value))
+        found[index] = float(np.float32(number))
     return tuple(sorted(found.items()))
 
 
@@ -247,7 +274,7 @@ def _plain(value: np.float32) -> float | None:
 def _index(name: str, names: Sequence[str], one: str, many: str, model: str) -> int:
     if name in names:
         return names.index(name)
-    near = difflib.get_close_matches(name, names, n=2)
+    near = difflib.get_close_matches(str(name), names, n=2)
     meant = f" (did you mean {' or '.join(near)}?)" if near else ""
     shown = ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
-    raise ConfigError(f"{model} has no {one} {name!r}{meant}: its {many} are {shown}.")
+    raise ConfigError(f"{model} has no {one} {name!r:.60}{meant}: its {many} are {shown}.")

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
+from fastgan.brief import brief
+
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """What there is to know about a model that can generate, whatever runs it."""
+
+    __repr__ = brief
 
     source: str
     """The path that was opened."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgan.brief import brief
+
 Noise = tuple[NDArray[np.float32], ...]
 """A square a layer, float32 [n or 1, 1, h, w]; one for all images where the first dimension is 1."""
 
@@ -13,6 +15,8 @@ Noise = tuple[NDArray[np.float32], ...]
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Inputs:
     """Latents of n images, with what is asked of them."""
+
+    __repr__ = brief
 
     z: NDArray[np.float32]
     """[n, z_dim]"""

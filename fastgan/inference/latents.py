@@ -18,11 +18,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgan import arguments
 from fastgan.errors import ConfigError
 from fastgan.naming import named
 
 MAX_SEED = 2**64 - 1
 MAX_SEEDS = 10_000_000  # in one call: what a list of them still fits in memory comfortably
+_LONGEST = 2**20  # numbers of one z; more is a slip
 _CHUNK = 2**18  # numbers at a time; keeps the float64 intermediates in cache, and memory bounded
 
 
@@ -32,7 +34,16 @@ def latents(seeds: Iterable[int], z_dim: int) -> NDArray[np.float32]:
     100,000 seeds take about half a second for 100 dimensions and two seconds for 512. Raises ConfigError for a
     seed outside 0 ... 2^64 - 1.
     """
-    return normals(list(seeds), z_dim, stream=0)
+    return normals(listed(seeds), arguments.whole_number(z_dim, "z_dim", 1, _LONGEST), stream=0)
+
+
+def listed(seeds: Iterable[int]) -> Sequence[int]:
+    """Seeds as a sequence. Raises ConfigError for what is none, such as one number or a text."""
+    if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
+        raise ConfigError(
+            f"{named('seeds', seeds)} is no list of seeds: give several, as in range(64) or [3, 14]."
+        )
+    return seeds if isinstance(seeds, range | list) else list(seeds)
 
 
 def normals(seeds: Sequence[int], count: int, *, stream: int) -> NDArray[np.float32]:
@@ -47,7 +58,7 @@ def normals(seeds: Sequence[int], count: int, *, stream: int) -> NDArray[np.floa
 
 def uniforms(seeds: Iterable[int]) -> NDArray[np.float64]:
     """One number in [0, 1) for each seed, independent of its z: (raw[0] >> 11) / 2^53 of stream 1."""
-    raw = _words(list(seeds), 1, stream=1)[:, 0]
+    raw = _words(listed(seeds), 1, stream=1)[:, 0]
     return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
@@ -112,5 +123,5 @@ def _is_number(text: str) -> bool:
 
 
 def _check_seed(seed: int) -> None:
-    if not 0 <= seed <= MAX_SEED:
-        raise ConfigError(f"seed {seed} is out of range: a seed is a whole number from 0 to {MAX_SEED}.")
+    if type(seed) is not int or not 0 <= seed <= MAX_SEED:  # quick for the usual: there may be millions
+        arguments.whole_number(seed, "seed", 0, MAX_SEED)

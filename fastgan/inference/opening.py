@@ -6,8 +6,8 @@ Adding a runtime is adding a file NAME_runtime.py here with a function
 
 import importlib
 import os
-from pathlib import Path
 
+from fastgan import arguments
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.inference.runtime import Runtime
 from fastgan.naming import named
@@ -15,6 +15,7 @@ from fastgan.text import quoted
 
 RUNTIMES = ("torch", "onnx")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+_MOST = 10_000_000  # images at once; memory decides long before
 _BY_SUFFIX = {".onnx": "onnx"}  # everything else that fastgan writes is opened by torch
 
 
@@ -39,12 +40,9 @@ def open_generator(
     keeps several; by default the first.
     Raises CheckpointError for a path that is missing, broken or not ours, ConfigError for impossible settings.
     """
-    source = Path(path)
+    source = arguments.path(path, "path")
     fitting = _BY_SUFFIX.get(source.suffix.lower(), "torch")
-    if runtime not in ("auto", *RUNTIMES):
-        raise ConfigError(
-            f"{named('runtime', runtime)} is unknown: choose one of auto, {', '.join(RUNTIMES)}."
-        )
+    arguments.one_of(runtime, "runtime", ("auto", *RUNTIMES))
     if runtime not in ("auto", fitting):
         mend = (
             f"leave {named('runtime')} away, or generate from the run that {source.name} was exported from"
@@ -52,12 +50,13 @@ def open_generator(
             else f"export it first: fastgan export {quoted(source)} --onnx model.onnx"
         )
         raise ConfigError(f"{source} cannot be run by the {runtime} runtime; {mend}.")
-    if precision not in (None, *PRECISIONS):
-        raise ConfigError(
-            f"{named('precision', precision)} is unknown: choose one of {', '.join(PRECISIONS)}."
-        )
-    if batch is not None and batch < 1:
-        raise ConfigError(f"{named('batch', batch)} is impossible: give a number of at least 1.")
+    if precision is not None:
+        arguments.one_of(precision, "precision", PRECISIONS)
+    if batch is not None:
+        batch = arguments.whole_number(batch, "batch", 1, _MOST)
+    lanes = arguments.whole_number(lanes, "lanes", 1, _MOST)
+    if ema is not None:
+        ema = arguments.real_number(ema, "ema", 0, 1e12)
     if not source.exists():
         raise CheckpointError(f"{source} does not exist: give a run folder, a checkpoint or an .onnx file.")
     module = importlib.import_module(f"fastgan.inference.{fitting}_runtime")

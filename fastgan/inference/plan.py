@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgan.brief import brief
 from fastgan.inference.latents import MAX_SEED
 from fastgan.inference.shards import Shard
 
@@ -19,6 +20,8 @@ from fastgan.inference.shards import Shard
 @dataclass(frozen=True, eq=False)
 class Batch:
     """A run of the model."""
+
+    __repr__ = brief
 
     start: int
     """Place of its first seed in the whole list."""
@@ -30,6 +33,8 @@ class Batch:
 @dataclass(frozen=True, eq=False)
 class Plan:
     """The places [start, stop) of the list `seeds` that are this shard's."""
+
+    __repr__ = brief
 
     seeds: Sequence[int]
     batch: int

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgan import arguments
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.inference.conditions import Conditions, JointSample, Request, find_attributes, find_classes
 from fastgan.inference.facts import Facts
 from fastgan.inference.inputs import Inputs, Noise
-from fastgan.inference.latents import latents, normals
+from fastgan.inference.latents import MAX_SEED, MAX_SEEDS, latents, listed, normals
 from fastgan.inference.runs import Runs
 from fastgan.naming import named
+from fastgan.text import shown
 
 NOISE_MODES = ("const", "random", "none")
 
@@ -72,27 +74,30 @@ class Runtime(Runs):
         }
         return asdict(self.facts) | running
 
+    def __repr__(self) -> str:
+        facts = self.facts
+        trained = "" if facts.cur_nimg is None else f", {facts.cur_nimg / 1000:g} kimg"
+        names = ((facts.class_names, "classes"), (facts.attribute_names, "attributes"))
+        asked = "".join(f", {len(found)} {what}" for found, what in names if found)
+        return (
+            f"<{shown(facts.source)}: {facts.model}, {facts.resolution} px, {facts.img_channels} channels{trained}"
+            f"{asked}; {self.name} on {self.device}, {self.precision}, batch {self.batch}>"
+        )
+
     def check_truncation(self, truncation_psi: float, truncation_cutoff: int | None = None) -> None:
         """Raise ConfigError if this model cannot be run with them."""
-        if not self.has_truncation and (truncation_psi != 1.0 or truncation_cutoff is not None):
+        psi = arguments.real_number(truncation_psi, "truncation_psi", -2.0, 2.0)
+        if not self.has_truncation and (psi != 1.0 or truncation_cutoff is not None):
             raise ConfigError(
                 f"{self.facts.source}: a {self.facts.model} model has no truncation; leave "
                 f"{named('truncation_psi')} away."
             )
-        if not -2.0 <= truncation_psi <= 2.0:  # also refuses NaN
-            raise ConfigError(
-                f"{named('truncation_psi', truncation_psi)} is out of range: give a number from -2 to 2."
-            )
-        if truncation_cutoff is not None and not 0 <= truncation_cutoff <= self.facts.layers:
-            raise ConfigError(
-                f"{named('truncation_cutoff', truncation_cutoff)} is out of range: give a number from 0 to "
-                f"{self.facts.layers}, the layers of {self.facts.source}."
-            )
+        if truncation_cutoff is not None:
+            arguments.whole_number(truncation_cutoff, "truncation_cutoff", 0, self.facts.layers)
 
     def check_noise(self, mode: str) -> None:
         """Raise ConfigError if this model cannot be run with noise of this mode."""
-        if mode not in NOISE_MODES:
-            raise ConfigError(f"{named('noise', mode)} is unknown: choose one of {', '.join(NOISE_MODES)}.")
+        arguments.one_of(mode, "noise", NOISE_MODES)
         if mode != "const" and not self.facts.noise_sizes:
             raise ConfigError(
                 f"{self.facts.source}: a {self.facts.model} model takes no noise; leave {named('noise')} away."
@@ -121,10 +126,12 @@ class Runtime(Runs):
         self.check_truncation(truncation_psi, truncation_cutoff)
         self.check_noise(noise)
         return Request(
-            truncation_psi=truncation_psi,
-            truncation_cutoff=truncation_cutoff,
-            classes=find_classes(classes, facts.class_names, facts.words) if classes else (),
-            attributes=find_attributes(attributes, facts.attribute_names, facts.words) if attributes else (),
+            truncation_psi=float(truncation_psi),
+            truncation_cutoff=None if truncation_cutoff is None else int(truncation_cutoff),
+            classes=() if classes is None else find_classes(classes, facts.class_names, facts.words),
+            attributes=()
+            if attributes is None
+            else find_attributes(attributes, facts.attribute_names, facts.words),
             noise=noise,
         )
 
@@ -162,7 +169,12 @@ class Runtime(Runs):
         )
 
     def images(self, seeds: Sequence[int], request: Request) -> NDArray[np.uint8]:
-        """The images of seeds: uint8 [n, H, W, C]. Each depends on its seed and the request alone."""
+        """The images of seeds: uint8 [n, H, W, C]. Each depends on its seed and the request alone.
+
+        Raises ConfigError for what is no list of seeds.
+        """
+        if not isinstance(seeds, Sequence):
+            seeds = listed(seeds)
         starts = range(0, len(seeds), self.batch)
         return self._all(
             len(seeds), (self.prepare(seeds[start : start + self.batch], request) for start in starts)
@@ -241,8 +253,8 @@ class Runtime(Runs):
         The same images that `fastgan generate -n N --seed SEED` writes; the other arguments are those of `request`:
         sample(8, classes=["truck"], attributes={"smiling": 1}).
         """
-        if n < 1:
-            raise ConfigError(f"{n} images were asked for: give a number of at least 1.")
+        n = arguments.whole_number(n, "n", 1, MAX_SEEDS)
+        seed = arguments.whole_number(seed, "seed", 0, MAX_SEED - n + 1)
         asked = self.request(
             truncation_psi, truncation_cutoff, classes=classes, attributes=attributes, noise=noise
         )

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fastgan.brief import brief
 from fastgan.errors import MetricError
 
 ALPHA = 0.005
@@ -30,6 +31,8 @@ _ROWS = 1024
 class Distances:
     """Of each image to the training set, in one space."""
 
+    __repr__ = brief
+
     relative: Tensor
     """float64 [M]: to the nearest, over the mean to the NEIGHBOURS that follow"""
     absolute: Tensor
@@ -41,6 +44,8 @@ class Distances:
 @dataclass(frozen=True, eq=False)
 class Space:
     """The audit in one space."""
+
+    __repr__ = brief
 
     generated: Distances
     real: Distances
@@ -58,6 +63,8 @@ class Space:
 @dataclass(frozen=True, eq=False)
 class Audit:
     """The verdict on M generated images."""
+
+    __repr__ = brief
 
     features: Space
     pixels: Space

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fastgan.brief import brief
 from fastgan.errors import MetricError
 from fastgan.metrics.checks import check_finite
 
@@ -12,6 +13,8 @@ from fastgan.metrics.checks import check_finite
 @dataclass(frozen=True, eq=False)
 class Moments:
     """The first two moments of n feature vectors."""
+
+    __repr__ = brief
 
     n: int
     mean: Tensor

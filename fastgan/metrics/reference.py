@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from fastgan.brief import brief
 from fastgan.documents import parse_json
 from fastgan.errors import DocumentError, MetricError, OutputError
 from fastgan.files import atomic_write, cache_folder
@@ -35,6 +36,8 @@ USES_REFERENCE = ("fid", "kid", "prdc")
 @dataclass(frozen=True, eq=False)
 class Reference:
     """The real side: what the scores need of it, and what it depends on."""
+
+    __repr__ = brief
 
     summary: Summary
     about: Mapping[str, Any]

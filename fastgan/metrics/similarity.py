@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fastgan.brief import brief
 from fastgan.errors import MetricError
 
 NEIGHBOURS = 5
@@ -19,6 +20,8 @@ _ROWS = 1024
 @dataclass(frozen=True, eq=False)
 class Similarity:
     """The best class of each generated image."""
+
+    __repr__ = brief
 
     classes: Tensor
     """int64 [M]: a class, or NONE"""

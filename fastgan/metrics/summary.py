@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from fastgan.brief import brief
 from fastgan.metrics.checks import check_finite
 from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.moments import Moments, Streaming
@@ -34,6 +35,8 @@ class ImageSet(Protocol):
 @dataclass(frozen=True, eq=False)
 class Summary:
     """A set of n images, as an extractor sees it."""
+
+    __repr__ = brief
 
     n: int
     moments: Mapping[str, Moments]

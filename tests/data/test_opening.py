@@ -111,7 +111,7 @@ def test_a_path_that_two_sources_claim_needs_a_word(tmp_path):
         open_dataset(tmp_path / "set")
     assert len(open_dataset(tmp_path / "set", kind="webdataset")) == 1
     assert len(open_dataset(tmp_path / "set", kind="folder")) == 2
-    with pytest.raises(DataError, match="'tar' is no kind of source: use celeba, cifar, folder"):
+    with pytest.raises(DataError, match="kind='tar' is unknown: choose one of celeba, cifar, folder"):
         open_dataset(tmp_path / "set", kind="tar")
     with pytest.raises(DataError, match="is not CelebA: leave `kind` out"):
         open_dataset(tmp_path / "set", kind="celeba")
@@ -324,7 +324,9 @@ def test_a_broken_zip_says_so(tmp_path):
 )
 def test_impossible_options_fail_before_any_work(tmp_path, options):
     fill(tmp_path, 1)
-    with pytest.raises(DataError, match="not possible"):
+    with pytest.raises(
+        DataError, match=r"not possible|is unknown: choose one of|out of range: give a number"
+    ):
         open_dataset(tmp_path, **options)
 
 

@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from fastgan.brief import brief
 from fastgan.data.dataset import option
 from fastgan.data.folders import arranged
 from fastgan.data.names import SPLITS, displayable, natural_key, path_key
@@ -33,6 +34,8 @@ class Images:
 
     Columns are arrays, not objects, so that millions of images are some hundred megabytes here.
     """
+
+    __repr__ = brief
 
     names: Sequence[str]
     """Each image's name inside the source"""

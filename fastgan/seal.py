@@ -21,7 +21,9 @@ def check_seal(content: Mapping[str, Any], where: object, *, needed: bool = Fals
     """
     said = content.get(FINGERPRINT)
     if verifies() and (needed or said is not None) and said != _fingerprint(content):
-        raise DocumentError(f"{where} is not as it was written: its fingerprint is another")
+        raise DocumentError(
+            f"{where} is not as it was written: its fingerprint is another, which FASTGAN_VERIFY=0 passes over"
+        )
 
 
 def _fingerprint(content: Mapping[str, Any]) -> str:

@@ -1,12 +1,13 @@
 """Tensors in safetensors files: written with fingerprints, read with them compared; see `fastgan.tensor_file`."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from fastgan.machine import require_memory
@@ -68,15 +69,27 @@ def save_tensors(
 ) -> None:
     """Write `tensors` with `metadata` and their fingerprints; not atomic: give the name of a temporary file.
 
-    safetensors knows no memory formats: all are written contiguous.
+    safetensors knows no memory formats: all are written contiguous. The same content always gives the same bytes, which
+    the library's own writer does not promise. Raises OSError.
     """
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    in_order = sorted(
+        content, key=lambda name: (-content[name].element_size(), name)
+    )  # so that all are aligned
+    parts = {name: (_NAMES[content[name].dtype], tuple(content[name].shape)) for name in in_order}
     told = dict(metadata or {})
-    told[FINGERPRINT] = fingerprints(
-        told,
-        {name: (_NAMES[t.dtype], tuple(t.shape), _bytes(t)) for name, t in content.items()},
-    )
-    save_file(content, path, told)
+    told[FINGERPRINT] = fingerprints(told, {name: (*parts[name], _bytes(content[name])) for name in in_order})
+    header: dict[str, Any] = {"__metadata__": told}
+    end = 0
+    for name, (dtype, shape) in parts.items():
+        start, end = end, end + content[name].nbytes
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in in_order:
+            file.write(_bytes(content[name]))
 
 
 def count_not_finite(tensor: Tensor) -> int:

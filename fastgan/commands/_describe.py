@@ -118,16 +118,17 @@ def _of_state(state: Mapping[str, Any]) -> dict[str, Any]:
 
 def _safetensors_header(path: Path) -> tuple[dict[str, str], dict[str, int]]:
     """A file's metadata, and how many numbers each of its tensors holds."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     from fastgan.errors import CheckpointError
+    from fastgan.tensor_file import open_tensor_file
 
     try:
-        with safe_open(path, framework="numpy") as file:
-            names = file.keys()
-            sizes = {name: math.prod(file.get_slice(name).get_shape()) for name in names}
-            return file.metadata() or {}, sizes
-    except (SafetensorError, OSError) as error:
+        with open_tensor_file(path) as file:
+            return file.metadata, {name: math.prod(entry.shape) for name, entry in file.entries.items()}
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}.") from error
+    except SafetensorError as error:
         raise CheckpointError(f"{path} is no safetensors file, or it is cut short ({error}).") from error
 
 

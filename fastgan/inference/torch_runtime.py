@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from fastgan.device import choose
@@ -23,7 +22,7 @@ from fastgan.machine import lacks_memory
 from fastgan.naming import named
 from fastgan.nn import StyleEpilogue, bake
 from fastgan.text import quoted
-from fastgan.training.checkpoint import is_release, load_generator, locate
+from fastgan.training import checkpoint
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -64,7 +63,7 @@ def load_model(path: Path, ema: bool | float = True) -> tuple[Any, Facts, dict[s
     ema: see `load_generator`.
     """
     generator: Any
-    generator, state = load_generator(path, ema=ema)
+    generator, state = checkpoint.load_generator(path, ema=ema)
     data = state.get("data", {})
     facts = Facts(
         source=str(path),
@@ -98,16 +97,8 @@ def _names(what: str, path: Path, config: Any, names: Sequence[str]) -> tuple[st
 
 def load_sample(path: Path) -> Conditions:
     """What a conditional run, checkpoint or release holds of its data's joint distribution, empty where nothing."""
-    file = path if is_release(path) else locate(path) / "model.safetensors"
-    with safe_open(file, framework="numpy") as tensors:
-        names = tensors.keys()
-        return Conditions(
-            **{
-                name: tensors.get_tensor(f"conditions.{name}")
-                for name in ("labels", "attributes")
-                if f"conditions.{name}" in names
-            }
-        )
+    held = checkpoint.load_sample(path)
+    return Conditions(**{name: held[name].numpy() for name in ("labels", "attributes") if name in held})
 
 
 class TorchRuntime(Runtime):

@@ -23,7 +23,7 @@ from fastgan.interrupts import Interrupted
 from fastgan.study.labelled import Labelled
 from fastgan.study.origin import Origin
 from fastgan.study.task import Task
-from fastgan.training import assemble, checkpoint, conditions, few_shot
+from fastgan.training import assemble, checkpoint, conditions, few_shot, weights
 from fastgan.training import folder as folders
 from fastgan.training import run as training
 from fastgan.training.assemble import pick_device
@@ -171,7 +171,7 @@ def open_critic(run: Path, device: torch.device) -> Callable[[Labelled], Tensor]
     config = folders.read_config(run)
     network = assemble.networks(config, device)["discriminator"].eval()
     own = {k.removeprefix("d."): v for k, v in checkpoint.load_networks(run).items() if k.startswith("d.")}
-    checkpoint.restore(network, own, str(run))
+    weights.restore(network, own, str(run))
     encoder = conditions.Encoder(config)
 
     def score(images: Labelled) -> Tensor:

@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fastgan import diffaug, losses, models
 from fastgan.config import build, require, to_mapping
@@ -20,7 +20,7 @@ from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
 from fastgan.nn import ProjectedDiscriminator, projected, recompute_blocks, spectral_norm
 from fastgan.nn.projected import Features
-from fastgan.training import augmentation, conditions, graphs, growing, pretrained, thawing
+from fastgan.training import augmentation, conditions, graphs, growing, pretrained, thawing, weights
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.objective import Penalty
 from fastgan.training.settings import DiscriminatorConfig, LossConfig, RunConfig
@@ -117,6 +117,22 @@ def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
     built = {"generator": generator.train(), "discriminator": discriminator.train(), "average": average}
     # Convolutions and our fused ops run fastest on channels_last, which is also how images come from the feed.
     return {key: net.to(device, memory_format=torch.channels_last) for key, net in built.items()}
+
+
+def check_checkpoint(config: RunConfig, tensors: Mapping[str, Tensor], where: str) -> None:
+    """CheckpointError unless a checkpoint's `tensors` fit the networks of `config`; takes no memory for these."""
+    options: dict[str, Any] = dict(config.model)
+    module = models.load(options.pop("name"))
+    model = build(module.Config, options, "model")
+    with torch.device("meta"):
+        built: dict[str, nn.Module] = {"g.": module.Generator(model)}
+        if config.discriminator.name == "own":  # a projected one needs its feature network
+            built["d."] = module.Discriminator(model)
+            if config.loss.spectral_norm:
+                spectral_norm(built["d."])
+    for prefix, network in (*built.items(), ("g_ema.", built["g."])):
+        there = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        weights.compare(weights.kinds(network.state_dict()), weights.kinds(there), where)
 
 
 def _discriminator(config: RunConfig, module: ModuleType, model: Any, device: torch.device) -> nn.Module:

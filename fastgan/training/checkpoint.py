@@ -23,14 +23,16 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from fastgan import models, ownership
-from fastgan.config import build
+from fastgan import ownership
 from fastgan.errors import CheckpointError, OutputError
 from fastgan.files import atomic_folder, atomic_write, read_text, write_json
+from fastgan.seal import sealed
 from fastgan.tensors import open_tensors, save_tensors
 from fastgan.text import quoted
+from fastgan.training import weights
 from fastgan.training.ema import names as average_names
 from fastgan.training.state_file import FORMAT, check_resumable, parse_state, read_state
+from fastgan.training.weights import CONDITIONS
 
 _POINTER_BYTES = 4096
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
@@ -64,7 +66,7 @@ def save(
         with atomic_folder(folder) as temporary:
             save_tensors(temporary / "model.safetensors", model)
             save_tensors(temporary / "optimizer.safetensors", optimizer)
-            write_json(temporary / "state.json", {"format": FORMAT, **state})
+            write_json(temporary / "state.json", sealed({"format": FORMAT, **state}))
         _point(run / "latest", folder)
         best = _best(run, state.get("best"))
     # Folders beyond this one belong to a future that was left by resuming from an earlier checkpoint.
@@ -161,8 +163,8 @@ def load(path: str | Path) -> Checkpoint:
     """Read a whole checkpoint (run or checkpoint folder); CheckpointError when it is missing, cut or unknown."""
     folder = locate(path)
     state = read_state(folder)
-    model = _read_tensors(folder / "model.safetensors")
-    optimizer = _read_tensors(folder / "optimizer.safetensors")
+    model = weights.read(folder / "model.safetensors")
+    optimizer = weights.read(folder / "optimizer.safetensors")
     return Checkpoint(path=folder, model=model, optimizer=optimizer, state=state)
 
 
@@ -171,43 +173,6 @@ def load_resumable(path: str | Path) -> Checkpoint:
     loaded = load(path)
     check_resumable(loaded.state, loaded.path)
     return loaded
-
-
-def _read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
-    """The tensors whose names start with `prefix`, which is taken off."""
-    try:
-        with open_tensors(path) as file:
-            found = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 (not a dict)
-            return {name[len(prefix) :]: file.get_tensor(name) for name in found}
-    except FileNotFoundError as error:
-        raise CheckpointError(f"the checkpoint {path.parent} is not whole: {path.name} is missing") from error
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is cut short or damaged ({error}); use another checkpoint") from error
-
-
-@torch.no_grad()
-def restore(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Copy `tensors` into `module`, in the module's own layout, dtype and device.
-
-    CheckpointError says which names or shapes differ, when `tensors` are of another architecture.
-    """
-    own = module.state_dict()
-    differ = [
-        f"{name} is {_shape(tensors.get(name))} there and {_shape(own.get(name))} here"
-        for name in [*own, *(name for name in tensors if name not in own)]
-        if _shape(tensors.get(name)) != _shape(own.get(name))
-    ]
-    if differ:
-        more = f", and {len(differ) - 1} more differ" if len(differ) > 1 else ""
-        raise CheckpointError(f"{where} holds another architecture: {differ[0]}{more}")
-    for name, tensor in own.items():
-        tensor.copy_(tensors[name])
-
-
-def _shape(tensor: Tensor | None) -> str:
-    return "absent" if tensor is None else str(list(tensor.shape))
 
 
 def optimizer_tensors(
@@ -230,9 +195,9 @@ def restore_optimizer(
         name, _, key = full_name.rpartition(".")
         parameter = named.get(name)
         if parameter is None or (value.ndim and value.shape != parameter.shape):
-            here = _shape(parameter)
+            here = "absent" if parameter is None else str(list(parameter.shape))
             raise CheckpointError(
-                f"{where} holds another architecture: {full_name} is {_shape(value)} there and {here} here"
+                f"{where} holds another architecture: {full_name} is {list(value.shape)} there and {here} here"
             )
         # The moments take the parameter's memory format, which the fused step relies on.
         own = torch.empty_like(parameter) if value.ndim else value.new_empty((), device=parameter.device)
@@ -252,25 +217,32 @@ def save_release(path: str | Path, checkpoint: Checkpoint) -> None:
     }
     prefix = "g_ema."
     tensors = {
-        k.removeprefix(prefix): v for k, v in checkpoint.model.items() if k.startswith((prefix, _CONDITIONS))
+        k.removeprefix(prefix): v for k, v in checkpoint.model.items() if k.startswith((prefix, CONDITIONS))
     }
     with saving(Path(path), checkpoint.path.parent.parent), atomic_write(path) as temporary:
         save_tensors(temporary, tensors, {"fastgan": json.dumps(state)})
 
 
-_CONDITIONS = "conditions."
 _PATHS = ("data.source", "train.init_from", "discriminator.features")
 _RELEASED = ("format", "config", "cur_nimg", "resolution", "data", "versions")
 
 
 def load_networks(path: str | Path) -> dict[str, Tensor]:
-    """The tensors g.*, d.* and g_ema.* of a run or checkpoint; of a release g_ema.*, all that it has."""
+    """The tensors g.*, d.* and g_ema.* of a run or checkpoint; of a release g_ema.*, all that it has.
+
+    Raises CheckpointError for whatever is missing, damaged, not ours, or not of the settings that it names.
+    """
     path = Path(path)
-    if is_release(path):
-        return {f"g_ema.{name}": tensor for name, tensor in _read_release(path)[1].items()}
-    folder = locate(path)
-    read_state(folder)
-    return _read_tensors(folder / "model.safetensors")
+    release = is_release(path)
+    folder = path if release else locate(path)
+    state = _release_state(path) if release else read_state(folder)
+    file, prefix = (path, "") if release else (folder / "model.safetensors", "g_ema.")
+    with weights.opened(file) as opened:
+        weights.check_generator(state, opened.entries, prefix, folder)
+    tensors = weights.read(file)
+    if not release:
+        return tensors
+    return {f"g_ema.{name}": t for name, t in tensors.items() if not name.startswith(CONDITIONS)}
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -295,23 +267,20 @@ def load_generator(path: str | Path, *, ema: bool | float = True) -> tuple[nn.Mo
     if is_release(path):
         if ema is not True:
             raise CheckpointError(f"{path} is a release: it holds the averaged generator alone")
-        state, tensors = _read_release(path)
+        file, prefix, state = path, "", _release_state(path)
     else:
         path = locate(path)
-        state = read_state(path)
-        prefix = {True: "g_ema", False: "g"}[ema] if isinstance(ema, bool) else _average(ema, state, path)
-        tensors = _read_tensors(path / "model.safetensors", f"{prefix}.")
-    options = dict(state["config"]["model"])
-    module = models.load(options.pop("name"))
-    growing = state.get("resolution", options.get("resolution")) != options.get("resolution")
-    if growing:
-        options["resolution"] = state["resolution"]
-    generator = module.Generator(build(module.Config, options, "model"))
-    if growing:  # the layers that are still to come are left out
-        own = generator.state_dict()
-        tensors = {key: tensor for key, tensor in tensors.items() if key in own}
-    restore(generator, tensors, str(path))
-    return generator.eval(), state
+        file, state = path / "model.safetensors", read_state(path)
+        of = {True: "g_ema", False: "g"}[ema] if isinstance(ema, bool) else _average(ema, state, path)
+        prefix = f"{of}."
+    return weights.load_generator(state, file, prefix, path).eval(), state
+
+
+def load_sample(path: str | Path) -> dict[str, Tensor]:
+    """What a conditional run, checkpoint or release holds of its data's conditions: labels, attributes, or nothing."""
+    path = Path(path)
+    file = path if is_release(path) else locate(path) / "model.safetensors"
+    return weights.read(file, CONDITIONS)
 
 
 def _average(kimg: float, state: dict[str, Any], where: Path) -> str:
@@ -322,11 +291,6 @@ def _average(kimg: float, state: dict[str, Any], where: Path) -> str:
         there = ", ".join(f"{k:g}" for k in kept)
         raise CheckpointError(f"{where} holds no average of a half-life of {kimg:g} kimg: there are {there}")
     return average_names(kept)[kept.index(kimg)]
-
-
-def _read_release(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    state = _release_state(path)
-    return state, {k: tensor for k, tensor in _read_tensors(path).items() if not k.startswith(_CONDITIONS)}
 
 
 def _release_state(path: Path) -> dict[str, Any]:

@@ -121,6 +121,8 @@ def _prepare(
     dataset = processes.in_turn(lambda: _data(run, config, note, progress))
     _check_same_data(run, dataset, loaded)
     config = assemble.resolve(config, dataset)
+    if loaded is not None:  # before memory is taken for networks of other sizes
+        assemble.check_checkpoint(config, loaded.model, str(loaded.path))
     if loaded is None:
         for text in conditions.notes(config, dataset):
             note(text)

@@ -6,6 +6,8 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from fastgan.documents import checked, parse_json, read_json
 from fastgan.errors import CheckpointError, DocumentError
+from fastgan.seal import check_seal
+from fastgan.tensor_file import FINGERPRINT
 
 FORMAT = 1
 
@@ -94,13 +96,16 @@ def read_state(folder: Path) -> dict[str, Any]:
     """The state.json of a checkpoint's folder, a `State`. Raises CheckpointError where it is not there, or is none."""
     path = folder / "state.json"
     try:
-        return checked_state(read_json(path, dict[str, Any]), path)
+        state = checked_state(read_json(path, dict[str, Any]), path)
+        check_seal(state, "it")
     except FileNotFoundError as error:
         raise CheckpointError(f"the checkpoint {folder} is not whole: state.json is missing") from error
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     except DocumentError as error:
         raise CheckpointError(f"{path} is damaged ({error}); use another checkpoint") from error
+    state.pop(FINGERPRINT, None)
+    return state
 
 
 def parse_state(text: str, path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fastgan.data import Feed
 from fastgan.losses.wasserstein import clip_weights
-from fastgan.training import adam, checkpoint, conditions, ema, growing, schedule, thawing
+from fastgan.training import adam, checkpoint, conditions, ema, growing, schedule, thawing, weights
 from fastgan.training.augmentation import Augmentation
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.graphs import StepGraphs, Steps
@@ -312,7 +312,7 @@ class Trainer:
                 own = {k.removeprefix("g."): v for k, v in loaded.model.items() if k.startswith("g.")}
             # A technique that the settings have added since then starts afresh, and one that they dropped is gone.
             if prefix in _NETWORKS or (own and module.state_dict()):
-                checkpoint.restore(module, own, where)
+                weights.restore(module, own, where)
         for optimizer, named, start in (
             (self.g_optimizer, self.g_named, "g."),
             (self.d_optimizer, self.d_named, "d."),

@@ -3,13 +3,15 @@
 import errno
 import json
 import shutil
+from itertools import product
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from fastgan.config import to_mapping
 from fastgan.errors import CheckpointError, OutputError
+from fastgan.tensors import open_tensors, save_tensors
 from fastgan.training import checkpoint
 
 
@@ -191,9 +193,125 @@ def test_a_safetensors_file_of_others_is_no_release(tmp_path):
 
 
 def test_a_generator_of_another_architecture_is_refused(run):
-    path = run[0] / "checkpoints" / "000000008" / "state.json"
-    state = json.loads(path.read_text())
-    state["config"]["model"]["w_dim"] = 32
-    path.write_text(json.dumps(state))
+    edit_state(run[0], w_dim=32)
     with pytest.raises(CheckpointError, match="another architecture"):
         checkpoint.load_generator(run[0])
+
+
+LOADS = (checkpoint.load_generator, checkpoint.load_networks)
+HUGE = {"resolution": 4096, "channel_multiplier": 16.0, "z_dim": 65536, "w_dim": 65536}
+
+
+def edit_state(run, **model):
+    """Change the model that the newest checkpoint says it is, as one who knows of the fingerprint would."""
+    path = run / "checkpoints" / "000000008" / "state.json"
+    state = json.loads(path.read_text())
+    del state["sha256"]
+    state["config"]["model"] |= model
+    state["resolution"] = state["config"]["model"]["resolution"]
+    path.write_text(json.dumps(state))
+
+
+def released(run):
+    """Its release, as a path, tensors and metadata."""
+    path = run / "generator.safetensors"
+    checkpoint.save_release(path, checkpoint.load(run))
+    with open_tensors(path) as file:
+        return path, {name: file.get_tensor(name) for name in file.entries}, file.metadata()
+
+
+def test_a_size_that_is_only_claimed_takes_no_memory(run):
+    """It is a terabyte: taking it would fail in another way."""
+    folder, _ = run
+    path, tensors, metadata = released(folder)
+    edit_state(folder, **HUGE)
+    state = json.loads(metadata["fastgan"])
+    state["config"]["model"] |= HUGE
+    save_file(tensors, path, {"fastgan": json.dumps(state)})
+    for source, load in product((folder, path), LOADS):
+        with pytest.raises(CheckpointError, match="holds another architecture"):
+            load(source)
+
+
+def test_settings_that_no_model_has_name_the_file(run):
+    path, tensors, metadata = released(run[0])
+    for wrong in ({"resolution": 10**9}, {"blocks": 7}, {"name": "no such"}, {"mapping_layers": 10**9}):
+        state = json.loads(metadata["fastgan"])
+        state["config"]["model"] |= wrong
+        save_tensors(path, tensors, {"fastgan": json.dumps(state)})
+        with pytest.raises(CheckpointError, match=r"generator\.safetensors cannot be built"):
+            checkpoint.load_generator(path)
+
+
+def test_weights_that_are_no_numbers_are_refused(run):
+    folder, _ = run
+    path, tensors, metadata = released(folder)
+    name = next(name for name in tensors if name.endswith("weight"))
+    loaded = checkpoint.load(folder)
+    for value in (float("nan"), float("-inf")):
+        tensors[name].view(-1)[2] = value
+        save_tensors(path, tensors, metadata)
+        loaded.model[f"g_ema.{name}"].view(-1)[2] = value
+        checkpoint.save(folder, model=loaded.model, optimizer=loaded.optimizer, state=loaded.state, keep=2)
+        for load in LOADS:
+            with pytest.raises(
+                CheckpointError, match=rf"generator.safetensors: 1 of the .* numbers of {name} are"
+            ):
+                load(path)
+        for load in (*LOADS, checkpoint.load):
+            with pytest.raises(
+                CheckpointError, match=rf"1 of the .* numbers of g_ema\.{name} are NaN or infinite"
+            ):
+                load(folder)
+
+
+def test_what_is_not_known_of_the_data_is_nan_and_no_damage(run):
+    folder, _ = run
+    loaded = checkpoint.load(folder)
+    told = loaded.model | {"conditions.attributes": torch.tensor([[1.0, float("nan")]])}
+    checkpoint.save(folder, model=told, optimizer=loaded.optimizer, state=loaded.state, keep=2)
+    checkpoint.load(folder)
+    assert checkpoint.load_sample(folder)["attributes"].isnan().sum() == 1
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json"])
+def test_a_flipped_bit_in_a_checkpoint_is_seen(run, name, monkeypatch):
+    folder, _ = run
+    path = folder / "checkpoints" / "000000008" / name
+    whole = path.read_bytes()
+    for at in range(20, len(whole), len(whole) // 50):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(CheckpointError, match=r"damaged|has format"):
+            checkpoint.load(folder)
+    path.write_bytes(whole)
+    checkpoint.load(folder)
+    if name == "state.json":
+        path.write_text(path.read_text().replace('"seconds": 1.0', '"seconds": 2.0'))
+        with pytest.raises(CheckpointError, match=r"not as it was written.*FASTGAN_VERIFY=0"):
+            checkpoint.load(folder)
+        monkeypatch.setenv("FASTGAN_VERIFY", "0")
+        assert checkpoint.load(folder).state["seconds"] == 2
+
+
+def test_a_flipped_bit_in_a_release_is_seen(run):
+    path, _, _ = released(run[0])
+    whole = path.read_bytes()
+    for at in range(20, len(whole), len(whole) // 50):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :])
+        with pytest.raises(CheckpointError, match="cut short"):
+            checkpoint.load_generator(path)
+
+
+def test_checkpoints_and_releases_of_older_versions_load(run):
+    folder, trainer = run
+    path, tensors, metadata = released(folder)
+    save_file(tensors, path, {"fastgan": metadata["fastgan"]})
+    edit_state(folder)  # which leaves the fingerprint out
+    for name in ("model", "optimizer"):
+        file = folder / "checkpoints" / "000000008" / f"{name}.safetensors"
+        save_file(load_file(file), file)
+    own = trainer.average.state_dict()
+    for source in (folder, path):
+        loaded = checkpoint.load_generator(source)[0].state_dict()
+        assert all(torch.equal(loaded[name], own[name]) for name in own)
+    assert checkpoint.load(folder).state["cur_nimg"] == 8

@@ -241,12 +241,16 @@ def _attribute_text(name: str, facts: dict[str, Any]) -> str:
 
 
 def _print_summary(file: Path, dataset: Dataset) -> None:
+    from fastgan.data import passed_over
+
     facts = facts_of(file, dataset)
     kind = {1: "grey", 3: "RGB", 4: "RGBA"}[dataset.channels]
     click.echo(f"file        {file} ({facts['bytes'] / 1e6:,.1f} MB)")
     click.echo(f"images      {len(dataset):,} of {dataset.resolution} x {dataset.resolution} {kind}")
     if facts["provenance"].get("upscaled"):
         click.echo(f"enlarged    {facts['provenance']['upscaled']:,} that were smaller")
+    for text in passed_over.warnings(dataset.notes):
+        click.echo(f"attention   {text}")
     if dataset.bad:
         click.echo(f"skipped     {len(dataset.bad):,} that could not be used")
     if facts["classes"]:

@@ -110,6 +110,7 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
 
     from fastgan.commands._progress import display
     from fastgan.config import to_mapping, to_toml
+    from fastgan.data import passed_over
     from fastgan.training import assemble, distributed, folder, transfer
     from fastgan.training import run as training
 
@@ -142,9 +143,13 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
                 if run is None
                 else training.resumed(run, config, **shared)
             ) as session:
+                for text in passed_over.warnings(session.dataset.notes):
+                    show.note(text)
                 show.note(_beginning(session))
                 outcome = session.fit(show.report)
         if processes.rank == 0:
+            for text in passed_over.warnings(session.dataset.notes):
+                click.echo(f"attention: {text}")
             click.echo(_ending(session, outcome))
     ctx.exit(outcome.exit_code)
 

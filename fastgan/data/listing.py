@@ -4,11 +4,13 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from fastgan.data import passed_over
 from fastgan.data.decode import suffixes
 from fastgan.data.names import DOCUMENTS, is_hidden, is_resource_fork, is_sheet, path_key
 
 _GENERATED = "fastgan.json"
 """What `fastgan generate` writes beside its images (inference/folder.py)"""
+_SYSTEM_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"}
 
 
 @dataclass
@@ -19,6 +21,8 @@ class Listing:
     documents: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     """Images, by their suffix, that are hidden or lie in a hidden folder"""
+    passed: dict[str, int] = field(default_factory=dict)
+    """What is none of these: suffix -> how many"""
     sheets: list[str] = field(default_factory=list)
     """Pictures of many images each, beside those that `fastgan generate` made"""
 
@@ -43,6 +47,7 @@ def sort_out(names: Iterable[str]) -> Listing:
     """What each of these files is."""
     found = Listing()
     generated: set[str] = set()
+    others: list[str] = []
     for name in names:
         folder, _, base = name.rpartition("/")
         if is_hidden(name):
@@ -54,10 +59,13 @@ def sort_out(names: Iterable[str]) -> Listing:
             found.images.append(name)
         elif base == _GENERATED:
             generated.add(folder)
+        elif base.casefold() not in _SYSTEM_FILES:
+            others.append(name)
     if generated:
         found.sheets = [name for name in found.images if _is_sheet_in(name, generated)]
         sheets = set(found.sheets)
         found.images = [name for name in found.images if name not in sheets]
+    found.passed = passed_over.count(others)
     found.documents.sort(key=path_key)
     return found
 

@@ -14,7 +14,7 @@ import PIL
 import torch
 
 from fastgan import __version__, arguments
-from fastgan.data import decode, ingest, names, packed, sources, spool
+from fastgan.data import decode, ingest, names, packed, passed_over, sources, spool
 from fastgan.data.dataset import (
     PACK,
     BadImage,
@@ -172,6 +172,8 @@ def survey(
     images = sources.choose_split(path, module.read(path), split)
     found = ingest.survey(images, None, None, fit, None, max_pixels)
     if not len(found.rows):
+        if images.passed:
+            raise DataError(f"{path} holds no images that can be read; {passed_over.told(images.passed, 0)}")
         raise DataError(f"{path} holds no images that can be read: give {sources.known_kinds()}")
     return len(found.rows), found.resolution
 
@@ -189,10 +191,15 @@ def _open(request: _Request, make: Make) -> Dataset:
     if packed.matches(path) and (path.is_file() or not path.exists()):
         return _open_packed(request, make)
     kind, module = sources.find(path, request.kind)
-    images = sources.choose_split(path, module.read(path), request.split)
+    everything = module.read(path)
+    passed = passed_over.told(everything.passed, len(everything))
+    if passed and len(everything):
+        everything = replace(everything, notes=(passed, *everything.notes))
+    images = sources.choose_split(path, everything, request.split)
     if not len(images):
         raise DataError(
             f"{path} holds no images: none of its files ends in .png, .jpg, .webp or another suffix that PIL reads"
+            + (f"; {passed}" if passed else "")
         )
     found = ingest.survey(
         images, request.resolution, request.channels, request.fit, request.progress, request.max_pixels
@@ -288,6 +295,8 @@ def _assemble(
         "resize": f"EXIF orientation, {shaped}, Lanczos; transparency on white unless 4 channels",
         "pillow": PIL.__version__,
     }
+    if kept.passed:
+        provenance["passed_over"] = dict(kept.passed)
     if kept.splits is not None:
         provenance["splits"] = sources.split_names(kept.splits)
     return Dataset(

@@ -30,6 +30,8 @@ class Contents:
     """A name up to its last dot -> (suffix in NOTES, content)"""
     documents: dict[str, bytes] = field(default_factory=dict)
     """dataset.json and its like, by their names"""
+    passed: list[str] = field(default_factory=list)
+    """Names of the files that are none of these"""
     file: BinaryIO | None = None
     """What a compressed tar unpacks to"""
 
@@ -72,6 +74,7 @@ def _contents(path: Path, file: BinaryIO) -> Contents:
                 continue
             is_document = name.rpartition("/")[2] in DOCUMENTS
             if not member.isfile() or not (is_document or (kind in NOTES and member.size <= _NOTE_BYTES)):
+                contents.passed.append(name)
                 continue
             said += member.size
             check_size(said, DOCUMENT_BYTES, path)

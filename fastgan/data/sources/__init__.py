@@ -10,8 +10,8 @@ Each module has
 """
 
 import pkgutil
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -51,6 +51,8 @@ class Images:
     attribute_names: tuple[str, ...] = ()
     splits: np.ndarray | None = None
     """int8 [N], indices into SPLITS: the official parts of the set; -1: in none of them"""
+    passed: Mapping[str, int] = field(default_factory=dict)
+    """Files beside the images that are not read: suffix -> how many, see `passed_over`"""
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -50,6 +50,7 @@ def _images(path: Path, found: listing.Listing) -> Images:
     return replace(
         images,
         files=lambda: (path / name for name in sorted(found.images)),
+        passed=found.passed,
         notes=(*found.notes(), *images.notes),
     )
 

@@ -12,6 +12,7 @@ import re
 import sys
 import threading
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastgan.data import beside, members, tar_index
+from fastgan.data import beside, members, passed_over, tar_index
 from fastgan.data.annotations import is_number
 from fastgan.data.names import class_name, displayable, is_hidden, natural_key, split_of, splits_of
 from fastgan.data.sources import Images, by_folders, index_classes
@@ -65,6 +66,7 @@ def read_shards(path: Path, shards: Sequence[Path]) -> Images:
         attributes=attributes,
         attribute_names=names,
         splits=None if splits is None else np.array(splits, np.int8)[np.array(index.shards, np.int64)],
+        passed=index.passed,
         notes=notes,
     )
     is_plain = len(shards) == 1 and labels is None and attributes is None
@@ -89,6 +91,7 @@ class _Index:
     unpacked: dict[int, BinaryIO] = field(default_factory=dict)
     """Number of a compressed shard -> what it unpacks to"""
     documents: dict[str, bytes] = field(default_factory=dict)
+    passed: Counter[str] = field(default_factory=Counter)
 
 
 class _Loader:
@@ -119,7 +122,7 @@ def _like_a_zip(path: Path, images: Images, documents: dict[str, bytes]) -> Imag
     found = by_folders(rows, lambda name: load(rows[name]), images.files)  # type: ignore[arg-type,return-value]
     found = beside.apply(found, path, documents, documents.__getitem__)
     splits = images.splits if found.splits is None else found.splits
-    return replace(found, splits=splits, notes=(*images.notes, *found.notes))
+    return replace(found, splits=splits, passed=images.passed, notes=(*images.notes, *found.notes))
 
 
 def _in_folder(path: Path) -> list[Path]:
@@ -180,6 +183,7 @@ def _scan(shard: Path, number: int, index: _Index) -> None:
     index.classes += [None] * len(contents.images)
     index.texts += [None] * len(contents.images)
     index.documents |= contents.documents
+    index.passed.update(passed_over.count(contents.passed))
     if contents.file is not None:
         index.unpacked[number] = contents.file
     for row, (name, notes) in enumerate(

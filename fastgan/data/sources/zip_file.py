@@ -56,7 +56,7 @@ def _images(
         notes.append(
             f"{total - len(entries)} names are in the zip more than once: the last of each was taken"
         )
-    return replace(images, notes=tuple(notes))
+    return replace(images, passed=found.passed, notes=tuple(notes))
 
 
 def _listed(path: Path) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo], listing.Listing]:

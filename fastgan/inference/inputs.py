@@ -39,9 +39,9 @@ class Inputs:
             noise=None if self.noise is None else take_noise(self.noise, rows),
         )
 
-    def parts(self, size: int) -> Iterator["Inputs"]:
-        """All of them, `size` at a time; the last part is filled with repetitions of its rows."""
-        for rows in parts(len(self), size):
+    def parts(self, size: int, grain: int | None = None) -> Iterator["Inputs"]:
+        """All of them, `size` at a time; the last part is filled as in `parts`."""
+        for rows in parts(len(self), size, grain):
             yield self.take(rows)
 
 
@@ -50,7 +50,12 @@ def take_noise(noise: Noise, rows: NDArray[np.intp]) -> Noise:
     return tuple(plane if len(plane) == 1 else plane[rows] for plane in noise)
 
 
-def parts(count: int, size: int) -> Iterator[NDArray[np.intp]]:
-    """The rows 0 ... count - 1, `size` at a time, the last part filled with repetitions of its rows."""
+def parts(count: int, size: int, grain: int | None = None) -> Iterator[NDArray[np.intp]]:
+    """The rows 0 ... count - 1, `size` at a time, the last part filled with repetitions of its rows.
+
+    grain: it is filled to a multiple of this, at most `size`; None: to `size`.
+    """
     for start in range(0, count, size):
-        yield np.resize(np.arange(start, min(start + size, count)), size)
+        rows = np.arange(start, min(start + size, count))
+        whole = size if grain is None else min(size, -(-len(rows) // grain) * grain)
+        yield np.resize(rows, whole)

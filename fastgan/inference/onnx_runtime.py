@@ -60,7 +60,13 @@ def _open(path: Path, device: str, batch: int | None, lanes: int) -> "OnnxRuntim
     if lanes != default_lanes(lanes, resolution, gpu=gpu):
         return _open(path, device, batch, 1)
     opened.lanes = lanes
-    opened.batch = opened.fits = batch or default_batch(resolution, gpu=gpu)
+    if session.batch is not None and batch not in (None, session.batch):
+        raise ConfigError(
+            f"{path} runs {session.batch} images at a time and no other number: leave {named('batch')} away, or "
+            "export it again."
+        )
+    opened.usual = session.batch or default_batch(resolution, gpu=gpu)
+    opened.batch = opened.fits = batch or opened.usual
     return opened
 
 
@@ -178,7 +184,7 @@ class SplitOnnxRuntime(OnnxRuntime):
     def synthesise(self, w: NDArray[np.float32], noise: Noise | None = None) -> NDArray[np.uint8]:
         """Images of w; see `Runtime.synthesise`."""
         images = self._empty(len(w))
-        for rows in parts(len(w), self.fits):
+        for rows in parts(len(w), self.fits, self.grain):
             feed = {"w": w[rows], **_noise(None if noise is None else take_noise(noise, rows))}
             images[rows] = self._pixels(feed)()
         return images

@@ -58,6 +58,12 @@ class Session:
         return bool(self._session.get_outputs()[0].type == "tensor(uint8)")
 
     @property
+    def batch(self) -> int | None:
+        """The one number of images that the graph takes, where a tool fixed it; None: any."""
+        first = self._session.get_inputs()[0].shape[0]
+        return first if isinstance(first, int) else None
+
+    @property
     def noise_sizes(self) -> tuple[int, ...]:
         """Side of the square of each input noise_<k>."""
         inputs = [*self._session.get_inputs(), *self._session.get_overridable_initializers()]

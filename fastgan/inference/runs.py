@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgan.errors import ConfigError
-from fastgan.inference.inputs import Inputs
+from fastgan.inference.inputs import Inputs, parts
 from fastgan.machine import available_memory, peak_memory, threads_asked, usable_cores
 
 Fetch = Callable[[], NDArray[np.uint8]]
@@ -38,6 +38,8 @@ class Runs(ABC):
         self.batch = batch
         self.fits = batch
         """Images that are run at a time: `batch`, or less where so many did not fit into memory."""
+        self.usual: int | None = None
+        """The batch that this device and model have where none is asked for; None: whatever `batch` is."""
         self.lanes = lanes
         """Runs that go on side by side, each on one core; 1: one at a time, on all cores or on a GPU.
 
@@ -45,9 +47,17 @@ class Runs(ABC):
         self._pool: ThreadPoolExecutor | None = None
         self._halving = threading.Lock()
 
+    @property
+    def grain(self) -> int:
+        """A run of fewer than `batch` is filled up to a multiple of this: to `batch`, unless that is above the usual."""
+        return min(self.batch, self.usual or self.batch)
+
     @abstractmethod
     def _begin(self, inputs: Inputs) -> Fetch:
-        """Begin one run of exactly `fits` images. Raises MemoryError, here or when fetched, for more than fit."""
+        """Begin one run of just these images: `fits`, or a multiple of `grain`.
+
+        Raises MemoryError, here or when fetched, for more than fit.
+        """
 
     @abstractmethod
     def _check_inputs(self, inputs: Inputs) -> None:
@@ -95,7 +105,7 @@ class Runs(ABC):
                 begun.clear()
             else:
                 return (images[0] if len(images) == 1 else np.concatenate(images))[: len(inputs)]
-            self._halve(fits)
+            self._halve(fits, len(inputs))
             return self._launch(inputs)()
 
         return fetch
@@ -105,16 +115,17 @@ class Runs(ABC):
         while True:
             fits = self.fits
             try:
-                return fits, [self._begin(part) for part in inputs.parts(fits)]
+                return fits, [self._begin(part) for part in inputs.parts(fits, self.grain)]
             except MemoryError:
                 pass  # and out of here before the next try: a caught error keeps what its frames had allocated
-            self._halve(fits)
+            self._halve(fits, len(inputs))
 
-    def _halve(self, tried: int) -> None:
-        """Run half as many images as were tried from now on; ConfigError where that was one."""
+    def _halve(self, fits: int, count: int) -> None:
+        """Of `count` images `fits` were run at a time: half as many from now on; ConfigError where that was one."""
         with self._halving:
-            if self.fits != tried:  # another lane has halved them already
+            if self.fits != fits:  # another lane has halved them already
                 return
+            tried = max(map(len, parts(count, fits, self.grain)))
             if tried == 1:
                 raise self._too_large()
             warnings.warn(

@@ -25,7 +25,8 @@ class Runtime(Runs):
     """A model that is ready to generate.
 
     Every run uses the same batch size, the last one padded, so that an image does not depend on how many were
-    asked for: image i depends on latent i (and its own noise, where that is asked for) alone. Between runtimes, batch
+    asked for: image i depends on latent i (and its own noise, where that is asked for) alone. In batches above the
+    usual one, a short run is padded to a multiple of that. Between runtimes, batch
     sizes and places in a batch, sums are taken in another order: a pixel differs by at most one grey level of 255, and
     fewer than one in a thousand does.
     """

@@ -46,15 +46,18 @@ def open_model(
     where = choose(device)
     generator, facts, _ = load_model(path, ema)
     gpu = where.type == "cuda"
-    return TorchRuntime(
+    usual = default_batch(facts.resolution, gpu=gpu)
+    opened = TorchRuntime(
         generator,
         facts,
         device=where,
-        batch=batch or default_batch(facts.resolution, gpu=gpu),
+        batch=batch or usual,
         lanes=default_lanes(lanes, facts.resolution, gpu=gpu),
         precision=precision,
         sample=load_sample(path) if facts.condition_dim else None,
     )
+    opened.usual = usual
+    return opened
 
 
 def load_model(path: Path, ema: bool | float = True) -> tuple[Any, Facts, dict[str, Any]]:
@@ -180,7 +183,7 @@ class TorchRuntime(Runtime):
     @torch.inference_mode()
     def _synthesised(self, w: NDArray[np.float32], noise: Noise | None) -> Iterator[Tensor]:
         """Images [n, C, H, W] of w, batch by batch."""
-        for rows in parts(len(w), self.fits):
+        for rows in parts(len(w), self.fits, self.grain):
             here = None if noise is None else take_noise(noise, rows)
             with self._arithmetic():
                 images = self._generator.synthesis(self._tensor(w[rows]), self._noise(here))

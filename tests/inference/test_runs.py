@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from fastgan.bench.suite import threads
 from fastgan.errors import ConfigError
+from fastgan.export import export_onnx
 from fastgan.inference import Inputs, open_generator, runs
 from fastgan.inference.runs import Fetch, lanes_here
 from fastgan.inference.runtime import default_lanes
@@ -143,3 +145,89 @@ def test_lanes_of_real_models_give_the_same_bytes(
         warnings.simplefilter("error")
         assert np.array_equal(many.sample(30), alone)
     assert np.array_equal(many.sample(3), alone[:3])
+
+
+class CountingRuntime(FakeRuntime):
+    """Knows how many images each run computed."""
+
+    def __init__(self, batch: int, usual: int | None, room: int = 10**9) -> None:
+        super().__init__(batch=batch)
+        self.usual, self.room = usual, room
+        self.computed: list[int] = []
+
+    def _begin(self, inputs: Inputs) -> Fetch:
+        self.computed.append(len(inputs))
+        if len(inputs) > self.room:
+            raise MemoryError
+        pixels = np.outer(inputs.z[:, 0], np.linspace(1, 200, 8 * 8 * 3))
+        return lambda: pixels.astype(np.int64).astype(np.uint8).reshape(-1, 8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("batch", "usual", "n", "computed"),
+    [
+        (16, 16, 2, [16]),  # the usual batch is always whole: an image does not depend on its company
+        (4, 16, 2, [4]),
+        (4, 16, 6, [4, 4]),
+        (100_000, 16, 2, [16]),
+        (100_000, 16, 33, [48]),
+        (40, 16, 50, [40, 16]),
+        (40, 16, 75, [40, 40]),
+        (100_000, None, 2, [100_000]),  # of a graph with a fixed batch
+    ],
+)
+def test_a_batch_larger_than_what_is_asked_for_is_not_computed(
+    batch: int, usual: int | None, n: int, computed: list[int]
+) -> None:
+    runtime = CountingRuntime(batch, usual)
+    np.testing.assert_array_equal(runtime.sample(n), CountingRuntime(1, 1).sample(n))
+    assert runtime.computed == computed
+
+
+@pytest.mark.filterwarnings("ignore:.* do not fit into memory")
+def test_a_short_run_is_halved_from_what_was_tried() -> None:
+    runtime = CountingRuntime(100_000, 16, room=7)
+    np.testing.assert_array_equal(runtime.sample(20), CountingRuntime(1, 1).sample(20))
+    assert runtime.computed == [32, 16, 8, 4, 4, 4, 4, 4]
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_a_huge_batch_costs_a_few_images_nothing(
+    runtime: str, runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through every way to images: by seed, by style, in lanes, on a sheet."""
+    source = runs["stylegan"]
+    if runtime == "onnx":
+        source = export_onnx(source, tmp_path / "s.onnx", split=True).paths[0]
+    huge, usual = (open_generator(source, batch=batch, device="cpu") for batch in (1_000_000, None))
+    sizes: list[int] = []
+    begin = type(huge)._begin
+
+    def counted(self: Any, inputs: Inputs) -> Fetch:
+        sizes.append(len(inputs))
+        return begin(self, inputs)
+
+    monkeypatch.setattr(type(huge), "_begin", counted)
+    np.testing.assert_array_equal(huge.sample(3), usual.sample(3))
+    request = huge.request()
+    made = huge.prepare(range(3), request)
+    w = huge.styles(made.z, made.c, request)
+    np.testing.assert_array_equal(huge.synthesise(w), usual.synthesise(w))
+    huge.lanes = 2
+    np.testing.assert_array_equal(huge.images(range(3), request), usual.sample(3))
+    assert set(sizes) == {16}
+
+
+def test_a_graph_of_a_fixed_batch_is_run_so(exported: Callable[..., Path], tmp_path: Path) -> None:
+    from onnxruntime.tools.onnx_model_utils import make_dim_param_fixed
+
+    model = onnx.load(exported("dcgan"))
+    batch = next(value for value in model.graph.input if value.name == "z").type.tensor_type.shape.dim[0]
+    make_dim_param_fixed(model.graph, batch.dim_param, 3)
+    onnx.save(model, tmp_path / "three.onnx")
+    three = open_generator(tmp_path / "three.onnx")
+    assert three.batch == 3
+    expected = open_generator(exported("dcgan"), batch=3).sample(7)
+    np.testing.assert_array_equal(three.sample(7), expected)
+    with pytest.raises(ConfigError, match="runs 3 images at a time and no other number"):
+        open_generator(tmp_path / "three.onnx", batch=4)

@@ -49,7 +49,7 @@ class Runs(ABC):
 
     @property
     def grain(self) -> int:
-        """A run of fewer than `batch` is filled up to a multiple of this: to `batch`, unless that is above the usual."""
+        """A run of fewer than `batch` is filled up to a multiple of this: `batch`, unless that is above the usual."""
         return min(self.batch, self.usual or self.batch)
 
     @abstractmethod

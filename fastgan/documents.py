@@ -159,7 +159,11 @@ def _mismatch(value: Any, kind: Any, key: str) -> tuple[str, str, str] | None:  
             return deepest
         return key, " or ".join(_name(one) for one in arguments), _found(value)
     if origin is Literal:
-        return None if value in arguments else (key, _name(kind), _found(value))
+        return (
+            None
+            if any(value == one and type(value) is type(one) for one in arguments)
+            else (key, _name(kind), _found(value))
+        )
     if typing.is_typeddict(kind):
         return _table_mismatch(value, kind, key)
     if origin is dict or kind is dict:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fastgan.documents import parse_json
 from fastgan.errors import DocumentError
 from fastgan.tensor_file import FINGERPRINT, verifies
 
@@ -28,5 +29,7 @@ def check_seal(content: Mapping[str, Any], where: object, *, needed: bool = Fals
 
 def _fingerprint(content: Mapping[str, Any]) -> str:
     rest = {key: value for key, value in content.items() if key != FINGERPRINT}
-    as_read = json.loads(json.dumps(rest))  # tuples are lists then, and all keys text
+    as_read = parse_json(
+        json.dumps(rest), dict[str, Any], "a document"
+    )  # tuples are lists then, and all keys text
     return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()

@@ -1,9 +1,12 @@
 """Documents that may say anything: every value is of the type that was asked for, or one sentence says where not."""
 
+import ast
+from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
 import pytest
 
+from fastgan import documents
 from fastgan.documents import checked, parse_json, parse_toml, read_json, read_json_lines
 from fastgan.errors import DocumentError
 
@@ -89,6 +92,32 @@ def test_no_json_is_one_sentence(text: str | bytes) -> None:
 def test_no_toml_is_one_sentence(text: str) -> None:
     with pytest.raises(DocumentError, match=r"^x\.toml is "):
         parse_toml(text, "x.toml")
+
+
+def test_nothing_else_in_the_package_parses_json_or_toml() -> None:
+    """By the source: whoever reads a document does so by `fastgan.documents`, with a type and with limits."""
+    package = Path(documents.__file__).parent
+    parsers = {"load", "loads", "JSONDecoder", "tomllib", "tomli", "toml", "orjson", "ujson", "simplejson"}
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        if path.name == "documents.py" and path.parent == package:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [str(node.module), *(alias.name for alias in node.names if node.module == "json")]
+            elif (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "json"
+            ):
+                names = [node.attr]
+            found += [
+                f"{path.relative_to(package)}: {name}" for name in names if name.split(".")[0] in parsers
+            ]
+    assert found == []
 
 
 def test_a_bad_line_is_left_out_and_counted(tmp_path) -> None:

@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "documents": {"errors", "text", "files"},
     "tensor_file": {"errors", "environment", "files", "documents"},
     "tensors": {"errors", "machine", "tensor_file"},
-    "seal": {"errors", "tensor_file"},
+    "seal": {"errors", "documents", "tensor_file"},
     "config": {"errors", "text", "files", "documents"},
     "machine": {"errors"},
     "extras": set(),

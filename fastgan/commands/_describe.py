@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fastgan.documents import parse_json
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
@@ -76,17 +77,19 @@ def _of_training(path: Path) -> dict[str, Any]:
 def _of_safetensors(path: Path) -> dict[str, Any]:
     """A release, or what `fastgan eval --save-reference` wrote."""
     from fastgan.errors import CheckpointError
+    from fastgan.training.state_file import parse_state
 
     metadata, sizes = _safetensors_header(path)
     known: dict[str, Any] = {"file": str(path), "bytes": path.stat().st_size}
     try:
         if metadata.get("format") == "fastgan.reference":
-            protocol = json.loads(metadata["protocol"])
-            return {**known, "kind": REFERENCE, "images": int(metadata["n"]), "protocol": protocol}
+            protocol = parse_json(metadata["protocol"], dict[str, Any], "protocol")
+            images = parse_json(metadata["n"], int, "n")
+            return {**known, "kind": REFERENCE, "images": images, "protocol": protocol}
         if "fastgan" in metadata:
             own = {name: size for name, size in sizes.items() if not name.startswith("conditions.")}
             known["weights"] = {"generator": sum(own.values())}
-            return {**known, "kind": RELEASE, **_of_state(json.loads(metadata["fastgan"]))}
+            return {**known, "kind": RELEASE, **_of_state(parse_state(metadata["fastgan"], path))}
     except (KeyError, ValueError) as error:
         raise CheckpointError(
             f"{path}: its metadata lacks or garbles {error}; write it again with this fastgan."
@@ -135,6 +138,7 @@ def _safetensors_header(path: Path) -> tuple[dict[str, str], dict[str, int]]:
 def _of_onnx(path: Path) -> dict[str, Any]:
     from fastgan.errors import CheckpointError
     from fastgan.inference.onnx_header import read_header
+    from fastgan.inference.onnx_metadata import said_names, said_number
 
     model = read_header(path)
     said = {prop.key.removeprefix("fastgan."): prop.value for prop in model.metadata_props}
@@ -153,21 +157,21 @@ def _of_onnx(path: Path) -> dict[str, Any]:
             "precision": said.get("precision", "fp32"),
             "snr_db": _finite(said.get("snr_db", "inf")),
             "opset": next(opset.version for opset in model.opset_import if opset.domain in ("", "ai.onnx")),
-            "resolution": int(said["resolution"]),
-            "img_channels": int(said["img_channels"]),
-            "z_dim": int(said["z_dim"]),
-            "cur_nimg": int(said["cur_nimg"]) if "cur_nimg" in said else None,
+            "resolution": said_number(said, "resolution"),
+            "img_channels": said_number(said, "img_channels"),
+            "z_dim": said_number(said, "z_dim"),
+            "cur_nimg": said_number(said, "cur_nimg") if "cur_nimg" in said else None,
             "data_hash": said.get("data_hash"),
             "fingerprint": said.get("fingerprint"),
-            "class_names": json.loads(said.get("class_names", "[]")),
-            "attribute_names": json.loads(said.get("attribute_names", "[]")),
+            "class_names": [*said_names(said, "class_names")],
+            "attribute_names": [*said_names(said, "attribute_names")],
             "pixels": said.get("pixels"),
             "layout": said.get("layout"),
             "latents": said.get("latents"),
             **_signature(model),
             "weights": _weights(model),
             "versions": {"fastgan": said["version"]},
-            "config": {"model": json.loads(said["config"])},
+            "config": {"model": parse_json(said["config"], dict[str, Any], "config")},
         }
     except (KeyError, ValueError, StopIteration) as error:
         raise CheckpointError(

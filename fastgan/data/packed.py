@@ -8,12 +8,13 @@ strings class_names, attribute_names, bad, notes, provenance. The same set alway
 import json
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from fastgan.data.dataset import BadImage, Dataset, content_hash, raw_bytes
+from fastgan.documents import checked, parse_json
 from fastgan.errors import DataError, OutputError
 from fastgan.files import atomic_write
 
@@ -122,13 +123,22 @@ def _metadata(dataset: Dataset) -> dict[str, str]:
     }
 
 
+class _Told(TypedDict):
+    """The JSON in the metadata."""
+
+    class_names: list[str]
+    attribute_names: list[str]
+    bad: list[tuple[str, str]]
+    notes: list[str]
+    provenance: dict[str, Any]
+
+
 def _checked(path: Path, metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> Dataset:
     """The Dataset, or DataError when the parts do not fit together."""
     try:
-        text = {
-            key: json.loads(metadata[key])
-            for key in ("class_names", "attribute_names", "bad", "notes", "provenance")
-        }
+        text = checked(
+            {key: parse_json(metadata[key], Any, key) for key in _Told.__annotations__}, _Told, "its metadata"
+        )
         dataset = Dataset(
             images=tensors["images"],
             labels=tensors.get("labels"),

@@ -12,14 +12,15 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypedDict
 
 import numpy as np
 import torch
 
 from fastgan.data.dataset import BadImage
 from fastgan.data.memory import physical_memory
-from fastgan.errors import DataError, OutputError
+from fastgan.documents import parse_json
+from fastgan.errors import DataError, DocumentError, OutputError
 
 try:
     import fcntl
@@ -119,6 +120,14 @@ class File(Spool):
             raise OutputError(f"cannot write in {self._folder}: {error.strerror or error}") from error
 
 
+class _Note(TypedDict):
+    """A line of the journal."""
+
+    done: int
+    upscaled: int
+    bad: list[tuple[int, str, str]]
+
+
 class Resumable(File):
     """Gathers images in a folder with a journal, and goes on where a killed process stopped.
 
@@ -170,8 +179,7 @@ class Resumable(File):
                 ) from None
         pixels = open(self._folder / "pixels", "a+b")  # noqa: SIM115 (finish or __exit__ closes it)
         lines = self._whole_lines()
-        is_same = bool(lines) and json.loads(lines[0]) == self._identity
-        if not (is_same and self._restore([json.loads(line) for line in lines[1:]], pixels)):
+        if not (self._is_same(lines) and self._restore(lines[1:], pixels)):
             self._journal.truncate(0)
             pixels.truncate(0)
             self._write(self._identity)
@@ -185,12 +193,23 @@ class Resumable(File):
         self._journal.truncate(len(whole.encode()))
         return whole.splitlines()
 
-    def _restore(self, states: list[dict[str, Any]], pixels: BinaryIO) -> bool:
-        """Take up what the journal says, unless it says nothing or the pixels it counts are not there."""
+    def _is_same(self, lines: list[str]) -> bool:
+        try:
+            return bool(lines) and parse_json(lines[0], str, "journal") == self._identity
+        except DocumentError:
+            return False
+
+    def _restore(self, lines: list[str], pixels: BinaryIO) -> bool:
+        """Take up what the journal says, unless it says nothing that can be or the pixels it counts are not there."""
+        try:
+            states = [parse_json(line, _Note, "journal") for line in lines]
+        except DocumentError:
+            return False
         bad = {index: BadImage(name, reason) for state in states for index, name, reason in state["bad"]}
         done = states[-1]["done"] if states else 0
         size = (done - len(bad)) * math.prod(self.shape)
-        if not done or pixels.seek(0, os.SEEK_END) < size:
+        possible = done > 0 and size >= 0 and all(0 <= index < done for index in bad)
+        if not possible or pixels.seek(0, os.SEEK_END) < size:
             return False
         pixels.truncate(size)
         pixels.seek(0)

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from fastgan import __version__, machine
+from fastgan.documents import checked, read_json
 from fastgan.errors import OutputError
 from fastgan.files import cache_folder, write_json
 from fastgan.inference.runtime import Runtime
@@ -35,6 +37,33 @@ class Trial:
         return f"{self.runtime} {self.precision}, batch {self.batch}: {words} images/s"
 
 
+class _StoredTrial(TypedDict):
+    runtime: Literal["torch", "onnx"]
+    precision: Literal["fp32", "fp16", "bf16", "int8"]
+    batch: int
+    images_per_second: float
+
+
+class _Stored(TypedDict):
+    """A choice in the cache."""
+
+    schema: int
+    chosen: _StoredTrial
+    tried: list[_StoredTrial]
+    left_out: list[str]
+
+
+def _trial(stored: _StoredTrial) -> Trial:
+    if stored["batch"] < 1 or not 0 <= stored["images_per_second"] < math.inf:
+        raise ValueError("not a trial")
+    return Trial(
+        runtime=stored["runtime"],
+        precision=stored["precision"],
+        batch=stored["batch"],
+        images_per_second=stored["images_per_second"],
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """What to generate with, all that was tried, and why other ways were not."""
@@ -49,15 +78,13 @@ class Choice:
 
     @classmethod
     def from_json(cls, content: Any) -> "Choice":
-        """The inverse of `to_json`; ValueError, KeyError or TypeError for anything else."""
-        if content["schema"] != SCHEMA:
+        """The inverse of `to_json`; ValueError for anything else."""
+        found = checked(content, _Stored, "the choice")
+        if found["schema"] != SCHEMA:
             raise ValueError("of another version")
         check_seal(content, "the choice", needed=True)
-        chosen, *tried = (Trial(**trial) for trial in [content["chosen"], *content["tried"]])
-        for trial in (chosen, *tried):
-            if trial.precision not in PRECISIONS or not isinstance(trial.batch, int) or trial.batch < 1:
-                raise ValueError("not a trial")
-        return cls(chosen=chosen, tried=tuple(tried), left_out=tuple(map(str, content["left_out"])))
+        chosen, *tried = (_trial(trial) for trial in [found["chosen"], *found["tried"]])
+        return cls(chosen=chosen, tried=tuple(tried), left_out=tuple(found["left_out"]))
 
     def __str__(self) -> str:
         """A line: the choice, the best batch of each other way, and what was left out."""
@@ -104,8 +131,8 @@ def _gpu(first: Runtime) -> str | None:
 def remembered(path: Path) -> Choice | None:
     """The choice that is kept at `path`; None where there is none, or what is there is not whole."""
     try:
-        return Choice.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Choice.from_json(read_json(path, dict[str, Any]))
+    except (OSError, ValueError):
         return None
 
 

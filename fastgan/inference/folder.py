@@ -11,16 +11,16 @@ against it, one at a time; each holds a lock of its own as long as it writes. Th
 process ends, however it ends.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from filelock import FileLock, Timeout
 
-from fastgan.errors import OutputError
+from fastgan.documents import read_json
+from fastgan.errors import DocumentError, OutputError
 from fastgan.files import write_json
 from fastgan.inference.manifest import NAME, manifest_name
 from fastgan.inference.plan import seeds_text
@@ -56,15 +56,27 @@ def is_ours(name: str) -> bool:
     return _OURS.fullmatch(name) is not None
 
 
+class _Set(TypedDict):
+    """What is read of the settings of a set of images; all of them are compared."""
+
+    seeds: str
+    batch: NotRequired[int]
+
+
+class _Stored(TypedDict):
+    runtime: NotRequired[str]
+    precision: NotRequired[str]
+    set: NotRequired[_Set]
+
+
 def stored_settings(path: Path) -> dict[str, Any] | None:
     """The settings stored in a folder; {} if they are unreadable, None if there are none."""
     try:
-        stored = json.loads((path / SETTINGS).read_text(encoding="utf-8"))
+        return dict(read_json(path / SETTINGS, _Stored))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError:
+    except DocumentError:
         return {}
-    return stored if isinstance(stored, dict) else {}
 
 
 class OutputFolder:

@@ -16,14 +16,24 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NotRequired, TextIO, TypedDict
 
+from fastgan.documents import parse_json
+from fastgan.errors import DocumentError
 from fastgan.files import sync_folder
+from fastgan.inference.latents import MAX_SEED
 from fastgan.inference.shards import Shard
 
 NAME = "manifest"
 SYNC = 4096
 Entry = dict[str, Any]
+
+
+class _Line(TypedDict):
+    seed: Any  # beyond what other documents hold: up to 2**64 - 1
+    file: str
+    sha256: str
+    file_sha256: NotRequired[str]
 
 
 def manifest_name(shard: Shard) -> str:
@@ -55,12 +65,11 @@ def parse(line: bytes) -> Entry | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        entry = json.loads(line)
-    except ValueError:
+        entry: Entry = dict(parse_json(line, _Line, NAME))
+    except DocumentError:
         return None
-    if not isinstance(entry, dict) or not {"seed", "file", "sha256"} <= entry.keys():
-        return None
-    if not isinstance(entry["seed"], int) or not isinstance(entry["file"], str):
+    seed = entry["seed"]
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
         return None
     return entry if os.path.basename(entry["file"]) == entry["file"] else None  # nothing outside the folder
 

@@ -1,13 +1,14 @@
 """What an exported file says of itself, in its metadata under `fastgan.*`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from fastgan.documents import parse_json
 from fastgan.errors import CheckpointError
 from fastgan.files import sha256_file
 from fastgan.inference.conditions import Conditions
 from fastgan.inference.facts import Facts
+from fastgan.text import whole
 
 
 def read_facts(path: Path, metadata: Mapping[str, str], noise_sizes: tuple[int, ...] = ()) -> Facts:
@@ -24,17 +25,17 @@ def read_facts(path: Path, metadata: Mapping[str, str], noise_sizes: tuple[int, 
         return Facts(
             source=str(path),
             model=known["model"],
-            resolution=int(known["resolution"]),
-            img_channels=int(known["img_channels"]),
-            z_dim=int(known["z_dim"]),
+            resolution=said_number(known, "resolution"),
+            img_channels=said_number(known, "img_channels"),
+            z_dim=said_number(known, "z_dim"),
             has_truncation={"true": True, "false": False}[known["has_truncation"]],
-            cur_nimg=int(known["cur_nimg"]) if "cur_nimg" in known else None,
+            cur_nimg=said_number(known, "cur_nimg") if "cur_nimg" in known else None,
             data_hash=known.get("data_hash"),
             fingerprint=sha256_file(path),
-            layers=int(known.get("layers", 0)),
+            layers=said_number(known, "layers") if "layers" in known else 0,
             noise_sizes=noise_sizes,
-            class_names=tuple(json.loads(known.get("class_names", "[]"))),
-            attribute_names=tuple(json.loads(known.get("attribute_names", "[]"))),
+            class_names=said_names(known, "class_names"),
+            attribute_names=said_names(known, "attribute_names"),
         )
     except (KeyError, ValueError) as error:
         raise _garbled(path, metadata, str(error)) from error
@@ -47,6 +48,19 @@ def read_sample(path: Path, metadata: Mapping[str, str]) -> Conditions | None:
         return None if text is None else Conditions.from_text(text)
     except Exception as error:  # base64, zip and numpy each raise their own
         raise _garbled(path, metadata, "the sample of its data's conditions") from error
+
+
+def said_number(said: Mapping[str, str], key: str) -> int:
+    """The whole number that the metadata give for `key`; KeyError or ValueError where there is none."""
+    number = whole(said[key])
+    if number is None:
+        raise ValueError(f"{key}, which is {said[key][:40]!r}")
+    return number
+
+
+def said_names(said: Mapping[str, str], key: str) -> tuple[str, ...]:
+    """The names in the JSON list that the metadata give for `key`, () without; DocumentError for anything else."""
+    return tuple(parse_json(said.get(key, "[]"), list[str], key))
 
 
 def _garbled(path: Path, metadata: Mapping[str, str], what: str) -> CheckpointError:

@@ -8,21 +8,35 @@ It is fed float32 [N, 3, size, size], (x / 255 - mean) / std, and gives [N, D] a
 that there is a second one, [N, classes]. The settings are part of the protocol card.
 """
 
-import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import Tensor
 
-from fastgan.errors import MetricError
+from fastgan.documents import read_json
+from fastgan.errors import DocumentError, MetricError
 from fastgan.files import sha256_file
 from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.resize import RESIZERS, to_rgb
 
 _EXAMPLE = '{"size": 224, "resizer": "bicubic", "mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]}'
 _KNOWN = {"size", "resizer", "mean", "std", "logits"}
+
+_LARGEST = 4096  # pixels a side
+
+
+class _Settings(TypedDict):
+    """How the images are to be given."""
+
+    size: int
+    resizer: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    logits: NotRequired[bool]
+
 
 Run = Callable[[Tensor], list[Tensor]]
 """float32 [N, 3, size, size] -> the outputs"""
@@ -67,19 +81,22 @@ def open_file(path: Path, device: torch.device) -> Extractor:
 def _settings(path: Path) -> dict[str, Any]:
     beside = path.with_suffix(".json")
     try:
-        found = json.loads(beside.read_text(encoding="utf-8"))
+        found = read_json(beside, _Settings)
     except FileNotFoundError as error:
         raise MetricError(
             f"{path} does not say how it wants its images: write {beside.name} beside it, such as {_EXAMPLE}."
         ) from error
-    except ValueError as error:
-        raise MetricError(f"{beside} is not valid JSON: {error}.") from error
-    settings = {"logits": False, **(found if isinstance(found, dict) else {})}
-    sizes = isinstance(settings.get("size"), int) and settings["size"] > 0
-    triples = all(isinstance(settings.get(key), list) and len(settings[key]) == 3 for key in ("mean", "std"))
-    if set(settings) != _KNOWN or not sizes or not triples or settings.get("resizer") not in RESIZERS:
+    except OSError as error:
+        raise MetricError(f"cannot read {beside}: {error.strerror}.") from error
+    except DocumentError as error:
+        raise MetricError(f"{error}: write it like {_EXAMPLE}.") from error
+    settings: dict[str, Any] = {"logits": False, **found}
+    sizes = 0 < settings["size"] <= _LARGEST
+    numbers = all(map(math.isfinite, (*settings["mean"], *settings["std"]))) and min(settings["std"]) > 0
+    if set(settings) != _KNOWN or not sizes or not numbers or settings["resizer"] not in RESIZERS:
         raise MetricError(
-            f"{beside} must have size, resizer ({', '.join(RESIZERS)}), mean and std, such as {_EXAMPLE}."
+            f"{beside} must have size, resizer ({', '.join(RESIZERS)}), mean and std, such as "
+            f"{_EXAMPLE}: a size up to {_LARGEST}, and numbers that are finite, in std above 0."
         )
     return settings
 

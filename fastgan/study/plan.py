@@ -5,16 +5,16 @@ trained stands in plan.json beside the results, so that a study that goes on, wi
 same GANs.
 """
 
-import json
 import math
 import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from fastgan.config import Duration
-from fastgan.errors import ConfigError
+from fastgan.documents import read_json
+from fastgan.errors import ConfigError, DocumentError
 from fastgan.files import write_json
 from fastgan.study import cnn, gan, recipes, transfer
 from fastgan.study.arms import REAL
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SHORTEST = 30.0
 """Seconds of a GAN below which there is no point in it."""
 _MEASURED = 6  # steps
+_LONGEST = 1e9  # seconds of a GAN that plan.json is believed
 _SPARE = 1.1  # what is planned for beyond what is expected
 _DRAWN = 2e-3  # seconds for each image that is shown: some two are drawn for it, in all mixes
 _TRIED = Duration(images=256)  # of a GAN whose length is given in images
@@ -139,14 +140,19 @@ def _gan_seconds(study: "Study", usual: dict[str, float], budget: float) -> floa
     return seconds
 
 
+class _Kept(TypedDict):
+    content: str
+    gan_seconds: float
+
+
 def _kept(study: "Study") -> float | None:
     """Seconds of each GAN, where an earlier call on these images decided over it; None where none did."""
     try:
-        before = json.loads((study.folder / "plan.json").read_text(encoding="utf-8"))
-        seconds = float(before["gan_seconds"])
-        return seconds if before["content"] == study.content and 0 < seconds < math.inf else None
-    except (OSError, ValueError, KeyError, TypeError):
+        before = read_json(study.folder / "plan.json", _Kept)
+    except (OSError, DocumentError):
         return None
+    seconds = before["gan_seconds"]
+    return seconds if before["content"] == study.content and 0 < seconds < _LONGEST else None
 
 
 def remember(study: "Study", planned: Plan) -> None:

@@ -7,19 +7,19 @@ its images stands beside it, in NAME.json: {"mean": [0.485, 0.456, 0.406], "std"
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fastgan.errors import ConfigError
+from fastgan.documents import read_json
+from fastgan.errors import ConfigError, DocumentError
 from fastgan.nn.precision import compute_dtype
 
 _PROBE = 64  # pixels
@@ -198,17 +198,25 @@ def _plain(array: np.ndarray) -> np.ndarray:
     return array if array.dtype.kind in "iub" else array.astype(np.float32)
 
 
+class _Settings(TypedDict):
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
 def _settings(path: Path) -> tuple[Tensor, Tensor]:
     beside = path.with_suffix(".json")
     try:
-        found = json.loads(beside.read_text(encoding="utf-8"))
-        mean, std = (torch.tensor([float(x) for x in found[key]]) for key in ("mean", "std"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = read_json(beside, _Settings)
+    except OSError as error:
         raise ConfigError(
-            f"{path} does not say how it wants its images: write {beside.name} beside it, such as {_EXAMPLE}"
+            f"{path} does not say how it wants its images ({beside.name}: {error.strerror}): write {beside.name} "
+            f"beside it, such as {_EXAMPLE}"
         ) from error
-    if len(mean) != 3 or len(std) != 3:
-        raise ConfigError(f"{beside} must have three numbers in mean and in std, as in {_EXAMPLE}")
+    except DocumentError as error:
+        raise ConfigError(
+            f"{error}: it must have three numbers in mean and in std, as in {_EXAMPLE}"
+        ) from error
+    mean, std = torch.tensor(found["mean"]).float(), torch.tensor(found["std"]).float()
     if not (mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
         raise ConfigError(f"{beside} must have finite numbers, and in std above 0, as in {_EXAMPLE}")
     return mean, std

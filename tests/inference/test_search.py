@@ -261,7 +261,7 @@ def test_a_way_can_be_opened_by_name(runs: dict[str, Path], exported: Callable[.
 
 @pytest.mark.parametrize("precisions", [("fp64",), ("int4", "fp32")])
 def test_nonsense_is_refused(precisions: tuple[str, ...], runs: dict[str, Path]) -> None:
-    with pytest.raises(ConfigError, match=f"--precision '{precisions[0]}' is unknown"):
+    with pytest.raises(ConfigError, match=f"precision='{precisions[0]}' is unknown"):
         search.open_fastest(runs["dcgan"], precisions=precisions)
 
 

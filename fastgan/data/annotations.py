@@ -58,12 +58,13 @@ def rows_of(
     pairs = [(name, row_of(name)) for name in names]
     missing = [name for name, row in pairs if row is None]
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        absent = (
+            f"and {len(missing) - 1} more that are not there" if len(missing) > 1 else "that is not there"
+        )
         near = lookup.nearest(missing[0])
         hint = "" if near is None else f" (there is {shown(near)})"
         raise DataError(
-            f"{where} names {shown(missing[0])}{hint}{more} that are not there: add the images, or take them out of "
-            "the file"
+            f"{where} names {shown(missing[0])}{hint} {absent}: add the images, or take them out of the file"
         )
     seen: dict[int | None, str] = {}
     for name, row in pairs:

@@ -4,6 +4,7 @@ One column is the file's name, the first if in doubt; the others are attributes 
 true or false, and nothing where it is unknown.
 """
 
+import codecs
 import csv
 import io
 import math
@@ -56,7 +57,7 @@ def read_table(
                 continue
             if not header:
                 header = [cell.strip() for cell in cells]
-                _check_header(where, header, row_of)
+                _check_header(where, header, delimiter, row_of)
                 column = None
                 continue
             if len(cells) != len(header):
@@ -88,15 +89,17 @@ def _delimiter(text: str) -> str:
     return max(",;\t", key=lambda one: len(next(csv.reader([line], delimiter=one), [])))
 
 
-def _check_header(where: str, header: list[str], row_of: Callable[[str], int | None]) -> None:
+def _check_header(where: str, header: list[str], delimiter: str, row_of: Callable[[str], int | None]) -> None:
     """DataError where the first line is an image's, so that the header is missing."""
     image = next((cell for cell in header if row_of(cell) is not None or _has_suffix(cell)), None)
     if image is None:
         return
     columns = ["file" if cell == image else f"attribute{index}" for index, cell in enumerate(header)]
+    if len(columns) == 1:
+        columns.append("attribute1")
     raise DataError(
         f"{where} line 1 is that of an image ({shown(image)}) and should name the columns: put a line such as "
-        f"{','.join(columns)} before it"
+        f"{delimiter.join(columns)} before it"
     )
 
 
@@ -135,7 +138,8 @@ def _has_suffix(text: str) -> bool:
 
 
 def _text(where: str, content: bytes) -> str:
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode Text"
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{where} is not UTF-8 text ({error}): save it as UTF-8") from error

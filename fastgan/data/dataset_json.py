@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastgan.data.annotations import Said, add, is_number, with_attributes
+from fastgan.data.folders import STORAGE
 from fastgan.data.names import Lookup, class_name, folder_of
 from fastgan.data.sources import Images, index_classes
 from fastgan.documents import parse_json
@@ -22,13 +23,16 @@ _EXAMPLE = '{"labels": [["00000/0.png", 3], ...]}'
 def apply(images: Images, path: Path, texts: Mapping[str, bytes], lookup: Lookup) -> Images:
     """`images` with the classes or vectors of `texts`: name of a dataset.json in `path` -> its bytes."""
     said: dict[int, Said] = {}
+    some = False
     for document, text in texts.items():
         folder, where = folder_of(document), f"{path / document}"
         given = _labels_in(where, _parsed(where, text), lambda n, f=folder: lookup.row(n, f))  # type: ignore[misc]
         if given is not None:
+            some = True
             add(said, where, folder, _pairs(where, given), lookup)
     where = f"{path / next(iter(texts))}"
-    if all(one.value is None for one in said.values()) and (not said or len(said) == len(images)):
+    images = replace(images, notes=tuple(note for note in images.notes if not note.startswith(STORAGE)))
+    if not some or (len(said) == len(images) > 0 and all(one.value is None for one in said.values())):
         return _without_labels(images, where)
     return _with_labels(images, where, said)
 

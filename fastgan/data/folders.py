@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from fastgan.data.names import JSON, folder_split, is_storage, splits_of
 
+STORAGE = "no classes: numbered folders, as of"
+"""How the note begins that folders were not taken for classes"""
+
 
 class Arrangement(NamedTuple):
     """What is known of each image, in the order of their names."""
@@ -40,9 +43,7 @@ def arranged(names: Sequence[str]) -> Arrangement:
     pairs = zip(classes, names, strict=True)
     if is_storage((place, name.rpartition("/")[2]) for place, name in pairs if place is not None):
         first = next(name for name, place in zip(names, classes, strict=True) if place is not None)
-        notes = (
-            f"no classes: numbered folders, as of {first}, only keep each folder small; {JSON} can name classes",
-        )
+        notes = (f"{STORAGE} {first}, only keep each folder small; {JSON} can name classes",)
         classes = [None] * len(names)
     return Arrangement(classes, None if split_of is None else [split_of[folder] for folder in folders], notes)
 

@@ -30,9 +30,7 @@ class Listing:
         """What was passed over, for the user to know."""
         notes = []
         if self.hidden:
-            notes.append(
-                f"{_some(self.hidden)} not read, for the name of the file or its folder is a hidden one"
-            )
+            notes.append(f"{_some(self.hidden)} not read: hidden, or in a hidden folder")
         if self.sheets:
             notes.append(f"{_some(self.sheets)} not read: fastgan generate made it of many images")
         return tuple(notes)

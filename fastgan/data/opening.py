@@ -29,6 +29,7 @@ from fastgan.data.ingest import Progress
 from fastgan.data.sources import Images
 from fastgan.data.spool import Spool
 from fastgan.errors import DataError
+from fastgan.text import shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,14 +318,15 @@ def _labels(kept: Images) -> tuple[torch.Tensor | None, tuple[str, ...], list[st
     """int64 [N] and the class names; None when not every image has a class."""
     if kept.labels is None:
         return None, (), []
-    loose = int((kept.labels < 0).sum())
-    if loose:
-        return (
-            None,
-            (),
-            [f"no labels: {loose} of {len(kept)} images are in none of the {len(kept.class_names)} classes"],
-        )
-    return torch.from_numpy(kept.labels), kept.class_names, []
+    loose = np.flatnonzero(kept.labels < 0)
+    if len(loose):
+        some = f"{len(loose)} of {len(kept)} images are in none of the {len(kept.class_names)} classes"
+        return None, (), [f"no labels: {some}, such as {shown(kept.names[loose[0]])}"]
+    counts = np.bincount(kept.labels, minlength=len(kept.class_names))
+    empty = [shown(name) for name, count in zip(kept.class_names, counts, strict=True) if not count]
+    more = ", ..." if len(empty) > 5 else ""
+    notes = [f"no image is of class {', '.join(empty[:5])}{more}"] if empty else []
+    return torch.from_numpy(kept.labels), kept.class_names, notes
 
 
 def _open_packed(request: _Request, make: Make) -> Dataset:

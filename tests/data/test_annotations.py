@@ -107,6 +107,11 @@ BROKEN_CSV = {
         "x/9.JPG,1\n" + "00000/1.png,0\n",
         r"line 1 is that of an image \(x/9\.JPG\)",
     ),
+    "no header, semicolons": (
+        "00000/0.png;1\n00000/1.png;0\n",
+        r"line 1 is that of an image .* such as file;attribute1 before",
+    ),
+    "names alone": ("00000/0.png\n00000/1.png\n", r"such as file,attribute1 before it"),
     "header alone": ("file,a\n", r"names no images: add a line for each"),
     "nul": ("file,a\n00000/0.png,\x001\n", r"line \d"),
     "binary": (b"\xff\xfe\x00", r"attributes\.csv is not UTF-8"),
@@ -123,7 +128,7 @@ def test_a_broken_csv_is_one_sentence(source, what):
 
 BROKEN_JSON = {
     "no json": ('{"labels": [', r"dataset\.json is not valid JSON"),
-    "missing image": (labels([1, 2, 3, 4, 5]), r"names 00000/4\.png that are not there"),
+    "missing image": (labels([1, 2, 3, 4, 5]), r"names 00000/4\.png that is not there"),
     "image without": (labels([1, 2]), r"has no label for (photos/)?00000/2\.png and 1 more"),
     "not a list": ('{"labels": 3}', r"labels should be a list"),
     "not pairs": ('{"labels": [["00000/0.png", 1], ["x"]]}', r"labels\[1\] is \['x'\]: it should be"),
@@ -147,6 +152,7 @@ BROKEN_JSON = {
     "fraction": (labels([0.5, 1, 2, 3]), r"gives 00000/0\.png the label 0\.5: use class numbers or names"),
     "truth": (labels([True, 1, 2, 3]), r"gives 00000/0\.png the label True: use class numbers or names"),
     "no labels": ('{"name": "mine", "images": 4}', r"says nothing of labels: write .*another program's"),
+    "empty list": ('{"labels": []}', r"has no label for (photos/)?00000/0\.png and 3 more"),
     "empty": ("{}", r"says nothing of labels"),
     "bare null": ("null", r"says nothing of labels"),
     "bare list of words": ('["00000/0.png", "x"]', r"labels\[0\] is 00000/0\.png: it should be"),
@@ -196,6 +202,9 @@ WRITTEN = {
     "blank lines": "\n\n" + named(["file,smiling,age", "", *ROWS, "", ""]),
     "backslashes": named(["file,smiling,age", *(row.replace("/", "\\") for row in ROWS)]),
 }
+
+
+WRITTEN["Excel's Unicode text"] = WRITTEN["tabs"].encode("utf-16")
 
 
 @pytest.mark.parametrize("what", WRITTEN)

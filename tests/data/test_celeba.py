@@ -135,7 +135,7 @@ BROKEN = {
     "missing image": (
         ATTR,
         ["13", *attribute_lines()[1:], "000077.jpg 1 1 1 1"],
-        r"names 000077\.jpg that are not there",
+        r"names 000077\.jpg that is not there",
     ),
     "cut short": (ATTR, attribute_lines()[:-3], r"is cut short: it announces 12 images and lists 9"),
     "columns": (

@@ -105,7 +105,7 @@ def test_a_path_that_two_sources_claim_needs_a_word(tmp_path):
     (tmp_path / "set" / "y.parquet").write_bytes(b"PAR1")
     message = (
         r"could be parquet files of images \(kind='parquet'\) and WebDataset .tar shards \(kind='webdataset'\) "
-        r"and a folder of images such as [01].png \(kind='folder'\): say which"
+        r"and a folder of images such as 0.png \(kind='folder'\): say which"
     )
     with pytest.raises(DataError, match=message):
         open_dataset(tmp_path / "set")

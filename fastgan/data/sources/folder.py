@@ -70,5 +70,5 @@ def _names(path: Path) -> Iterator[str]:
         seen.add((status.st_dev, status.st_ino))
         subfolders.sort()
         inside = Path(folder).relative_to(path).as_posix()
-        for name in names:
+        for name in sorted(names):
             yield name if inside == "." else f"{inside}/{name}"

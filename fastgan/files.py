@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from fastgan.errors import ConfigError, OutputError
+from fastgan.naming import named
 from fastgan.ownership import temporary_prefix
 from fastgan.text import shown
 
@@ -123,7 +124,7 @@ def output_path(path: str | os.PathLike[str]) -> Path:
     target = Path(os.path.realpath(path))
     try:
         mode = target.stat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return target
     except OSError as error:
         raise OutputError(f"cannot write {shown(path)}: {error.strerror}") from error
@@ -131,6 +132,61 @@ def output_path(path: str | os.PathLike[str]) -> Path:
         kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
         raise OutputError(f"cannot write {shown(path)}: it is {kind}; give the name of a file")
     return target
+
+
+def check_output(
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    sources: Iterable[str | os.PathLike[str]] = (),
+    replaces: bytes | None = None,
+) -> Path:
+    """Fail before the work rather than after it: `output_path`, or OutputError where `path` may not be written.
+
+    That is one of the `sources` by whatever name (another spelling, a link, a hard link), or a link into a folder that
+    is one; a file that is there already, unless `overwrite`, or unless it is what an earlier call wrote: then the bytes
+    `replaces` stand in its first 4 KiB; and a place where no file can be made.
+    """
+    target = output_path(path)
+    if not target.exists():
+        _check_parent(path, target)
+        return target
+    for source in sources:
+        if _same(target, source) or (Path(path).is_symlink() and _within(target, source)):
+            raise OutputError(f"{shown(path)} is {shown(source)}, which is being read: choose another name")
+    if not overwrite and not (replaces and _starts_with(target, replaces)):
+        raise OutputError(
+            f"{shown(path)} is there already: choose another name, or give {named('overwrite')} to replace it"
+        )
+    _check_parent(path, target)
+    return target
+
+
+def _check_parent(path: str | os.PathLike[str], target: Path) -> None:
+    parent = next(folder for folder in target.parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise OutputError(
+            f"{shown(path)} cannot be made: {shown(parent)} is not a folder that you may write to"
+        )
+
+
+def _same(target: Path, source: str | os.PathLike[str]) -> bool:
+    try:
+        return os.path.samefile(target, source)
+    except (OSError, ValueError):  # a pattern of names, or not there
+        return False
+
+
+def _within(target: Path, source: str | os.PathLike[str]) -> bool:
+    return os.path.isdir(source) and target.is_relative_to(os.path.realpath(source))
+
+
+def _starts_with(target: Path, mark: bytes) -> bool:
+    try:
+        with open_regular(target) as file:
+            return mark in file.read(4096)
+    except OSError:
+        return False
 
 
 def _fsync(path: Path) -> None:

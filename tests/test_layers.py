@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "environment": {"errors", "text"},
     "device": {"errors", "naming", "text"},
     "streams": {"text"},
-    "files": {"errors", "ownership", "text"},
+    "files": {"errors", "ownership", "naming", "text"},
     "documents": {"errors", "text", "files"},
     "tensor_file": {"errors", "environment", "files", "documents"},
     "tensors": {"errors", "machine", "tensor_file"},

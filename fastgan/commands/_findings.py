@@ -141,6 +141,11 @@ def trained_in(source: Path, extractor: str) -> list[str]:
     ]
 
 
+def picture(card: Path) -> Path:
+    """Where `audit` draws the closest pairs: beside the card."""
+    return card.with_name(f"{card.stem}-closest.png")
+
+
 def audit(own: Features, held_out: Dataset | None, card: Path) -> dict[str, Any]:
     """The verdict, the copies by number, and a picture of the closest pairs beside `card`."""
     from fastgan.metrics.memorisation import ALPHA, NEIGHBOURS
@@ -149,13 +154,13 @@ def audit(own: Features, held_out: Dataset | None, card: Path) -> dict[str, Any]
 
     others = None if held_out is None else (own.of(held_out.images, "held out"), held_out.images)
     found = compare((own.train, own.train_images), (own.generated, own.images), others)
-    picture = card.with_name(f"{card.stem}-closest.png")
-    write_pairs(picture, found, own.images, own.train_images)
+    drawn = picture(card)
+    write_pairs(drawn, found, own.images, own.train_images)
     judged = (
         f"{found.held_out:,} held-out images" if found.held_out else "each training image against the others"
     )
     return {
-        "sentence": f"audit[{own.space}]: {found.verdict} (p = {found.p_value:.2g}); judged by {judged}; {picture}",
+        "sentence": f"audit[{own.space}]: {found.verdict} (p = {found.p_value:.2g}); judged by {judged}; {drawn}",
         "p_value": found.p_value,
         "copies": found.copies.tolist(),
         "audited": len(own.images),

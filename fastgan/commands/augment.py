@@ -81,6 +81,7 @@ Examples:
 @click.option(
     "--write", type=click.Path(path_type=Path), metavar="DIR", help="Write the recommended synthetic images."
 )
+@click.option("--overwrite", is_flag=True, help="Replace what an earlier call left in DIR of --write.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how long it would take.")
 def command(data: Path, out: Path | None, **options: Any) -> None:
@@ -101,7 +102,7 @@ def command(data: Path, out: Path | None, **options: Any) -> None:
     folder = out or Path(f"{data.stem or 'study'}-augment")
     source, settings, budget = _asked(data, options)
     if options["write"] is not None:
-        write.check(options["write"])
+        write.check(options["write"], overwrite=options["overwrite"])
     with show() as display:
         study = begin(source, settings, folder, device=options["device"], note=display.note)
         study.progress = display.step
@@ -112,7 +113,7 @@ def command(data: Path, out: Path | None, **options: Any) -> None:
         finished = outcome.run(study, planned)
     click.echo(outcome.told(study, finished))
     if options["write"] is not None:
-        written = write.write(study, finished, options["write"])
+        written = write.write(study, finished, options["write"], overwrite=options["overwrite"])
         advice = "" if write.recommended(finished) else "; the verdict does not recommend them"
         click.echo(f"  {written}   the synthetic images, with a manifest{advice}")
 

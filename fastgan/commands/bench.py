@@ -103,6 +103,7 @@ def _shapes(
     type=click.Path(dir_okay=False),
     help="Write one page here, which opens without a network.  [default: bench.html with all]",
 )
+@click.option("--overwrite", is_flag=True, help="Replace what is there, where it is no earlier result.")
 @click.option("--markdown", is_flag=True, help="Print plain Markdown tables.")
 def command(
     what: str,
@@ -121,6 +122,7 @@ def command(
     baseline: str,
     json_path: str | None,
     html_path: str | None,
+    overwrite: bool,
     markdown: bool,
 ) -> None:
     """Measure kernels, a training step and inference against their baselines; all of them, as one table and one page.
@@ -132,7 +134,8 @@ def command(
 
     from fastgan.bench import page, report, suite
     from fastgan.commands._console import console
-    from fastgan.files import atomic_write, write_json
+    from fastgan.files import atomic_write, check_output, write_json
+    from fastgan.report.document import MARK
 
     if what == "all":
         html_path = html_path or "bench.html"
@@ -156,6 +159,8 @@ def command(
     for option, target in (("--json", json_path), ("--html", html_path)):
         if target:
             _check_target(option, Path(target))
+            mark = b'"load_average"' if option == "--json" else MARK
+            check_output(target, overwrite=overwrite, sources=sources, replaces=mark)
     terminal = console()
     with terminal.status("starting") as status:
         document = suite.run(request, progress=lambda text: status.update(Text(text)))  # no markup in names

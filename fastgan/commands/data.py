@@ -63,6 +63,7 @@ def command() -> None:
 @click.option(
     "--resumable", is_flag=True, help="Keep what was decoded if this is interrupted, and go on from it."
 )
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
 def pack(
     source: Path,
     out: Path,
@@ -74,6 +75,7 @@ def pack(
     split: str | None,
     kind: str | None,
     resumable: bool,
+    overwrite: bool,
 ) -> None:
     """Pack SOURCE into one file.
 
@@ -104,6 +106,7 @@ def pack(
             max_pixels=max_pixels,
             progress=progress,
             resumable=resumable,
+            overwrite=overwrite,
         )
     _warn(dataset)
     _print_summary(out, dataset)
@@ -144,7 +147,8 @@ def info(file: Path, verify: bool, as_json: bool) -> None:
 @click.option("--size", default=64, show_default=True, type=click.IntRange(8, 1024), help="Pixels a side.")
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same faces.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that draw; default: one a core.")
-def avatars(out: Path, count: int, size: int, seed: int, workers: int | None) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def avatars(out: Path, count: int, size: int, seed: int, workers: int | None, overwrite: bool) -> None:
     """Draw cartoon faces with named attributes: a small CelebA without a download.
 
     Needs `pip install python-avatars resvg-py`. The art is Pablo Stanley's avataaars, see NOTICE.
@@ -157,7 +161,7 @@ def avatars(out: Path, count: int, size: int, seed: int, workers: int | None) ->
     from fastgan.data.avatars import render
     from fastgan.data.memory import workers as cores
 
-    packed.check_target(out)
+    packed.check_target(out, overwrite=overwrite)
     with _progress() as progress:
         dataset = render(count, size=size, seed=seed, workers=workers or cores(), progress=progress)
     dataset.save(out)

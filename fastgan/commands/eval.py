@@ -77,6 +77,7 @@ Examples:
     type=click.Path(path_type=Path),
     help="The card.  [default: eval.json, in the run if it is one]",
 )
+@click.option("--overwrite", is_flag=True, help="Replace what is there, where it is no earlier card.")
 def command(
     source: Path,
     data: Path,
@@ -96,6 +97,7 @@ def command(
     save_reference: Path | None,
     compare: Path | None,
     out: Path | None,
+    overwrite: bool,
 ) -> None:
     """Score SOURCE (a run, a checkpoint, a release, an exported .onnx, or a folder of images) against real images.
 
@@ -123,7 +125,9 @@ def command(
         images=audit or baselines or threshold is not None or beside.looks_at_real(others),
     )
     held_out = findings.open_held_out(holdout, real, asked=audit or "cas" in others)
-    target = out or (source if (source / "latest").is_file() else Path()) / "eval.json"
+    target = _target(
+        out, save_reference, [source, data, *filter(None, [holdout])], overwrite=overwrite, audit=audit
+    )
     network = open_extractor(extractor, choose(device))
     beside.check(others, data, real, model, network)
     more: dict[str, Any] = {}
@@ -171,6 +175,25 @@ def command(
     )
     card.write(target, made)
     _print(made, earlier, target)
+
+
+def _target(
+    out: Path | None, save_reference: Path | None, sources: list[Path], *, overwrite: bool, audit: bool
+) -> Path:
+    """Where the card goes; OutputError for what may not be written, before the hours that it would hold."""
+    from fastgan.commands import _findings as findings
+    from fastgan.files import check_output
+    from fastgan.metrics import card
+
+    source = sources[0]
+    target = out or (source if (source / "latest").is_file() else Path()) / "eval.json"
+    earlier = target.exists()
+    check_output(target, overwrite=overwrite, sources=sources, replaces=card.MARK)
+    if audit:
+        check_output(findings.picture(target), overwrite=overwrite or earlier, sources=sources)
+    if save_reference is not None:
+        check_output(save_reference, overwrite=overwrite, sources=[*sources, target])
+    return target
 
 
 def _scores(

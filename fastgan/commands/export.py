@@ -112,7 +112,7 @@ def command(
     with ExitStack() as stack:
         model = None if repository is None else repository / (target or source.resolve()).stem
         if model is not None:
-            triton.check_target(model, overwrite=overwrite)
+            triton.check_target(model, source, overwrite=overwrite)
         file = target or source
         if source.suffix.lower() != ".onnx":
             click.echo(f"exporting {source} ...", err=True)
@@ -172,6 +172,8 @@ def _check_scoring(check_fid: bool, *options: Path | float | None) -> None:
 
 def _say(done: "Exported", *, named: bool) -> None:
     """What was written; named: under a name of the user's."""
+    from fastgan.export import external
+
     if done.convolutions:
         click.echo(
             f"{done.convolutions - len(done.kept)} of {done.convolutions} convolutions in 8 bits; in float: "
@@ -179,7 +181,7 @@ def _say(done: "Exported", *, named: bool) -> None:
         )
     click.echo(f"signal to noise against torch: {_decibels(done.snr_db)}")
     for path in done.paths if named else ():
-        weights = list(path.parent.glob(f"{path.name}.*.data"))  # past 2 GB
+        weights = external.weights_beside(path)  # past 2 GB
         size = sum(file.stat().st_size for file in (path, *weights)) / 1e6
         click.echo(f"{path}{' with its weights beside' if weights else ''}, {size:.1f} MB")
     if named:

@@ -10,17 +10,22 @@ import click
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="The file to write.  [default: RUN/report.html]"
 )
-def command(run: Path, out: Path | None) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace what is there, where it is no earlier report.")
+def command(run: Path, out: Path | None, overwrite: bool) -> None:
     """Write one HTML page about RUN: curves, samples over time, warnings, settings, machine.
 
     Everything is inside the file: it opens without a network. RUN may still be training.
     """
     from fastgan.errors import OutputError
-    from fastgan.files import atomic_write
+    from fastgan.files import atomic_write, check_output
+    from fastgan.report.document import MARK
     from fastgan.report.page import render
     from fastgan.report.read import read
 
-    page, out = render(read(run)), out or run / "report.html"
+    given, out = out, out or run / "report.html"
+    own = [file for file in run.iterdir() if file.name != "report.html"] if run.is_dir() else []
+    check_output(out, overwrite=overwrite or given is None, sources=own, replaces=MARK)
+    page = render(read(run))
     try:
         with atomic_write(out) as temporary:
             temporary.write_text(page, encoding="utf-8")

@@ -119,17 +119,20 @@ def pack(
     max_pixels: int | None = None,
     progress: Progress | None = None,
     resumable: bool = False,
+    overwrite: bool = False,
 ) -> Dataset:
     """Like `open_dataset`, but decode to disk and write `out` (.fgd), whole or not at all; returns it opened.
 
     resumable: gather the images in a folder beside `out`, gone when `out` is written; if the process ends before, the
     same call goes on from there.
 
+    overwrite: replace `out` where it is there; never where it is `source` by another name.
+
     Raises DataError as `open_dataset` does, and OutputError when `out` cannot be written.
     """
     with argument_errors():
         target = arguments.path(out, "out")
-    packed.check_target(target)
+    packed.check_target(target, overwrite=overwrite, sources=[source_path(source)])
     request = _Request(
         path=source_path(source),
         resolution=resolution,

@@ -6,6 +6,7 @@ strings class_names, attribute_names, bad, notes, provenance. The same set alway
 """
 
 import json
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypedDict
@@ -16,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from fastgan.data.dataset import BadImage, Dataset, content_hash, raw_bytes
 from fastgan.documents import checked, parse_json
 from fastgan.errors import DataError, OutputError
-from fastgan.files import atomic_write
+from fastgan.files import atomic_write, check_output
 
 FORMAT = "fastgan.fgd"
 VERSION = 1
@@ -28,13 +29,17 @@ def matches(path: Path) -> bool:
     return path.suffix.lower() == ".fgd"
 
 
-def check_target(path: str | PathLike[str]) -> None:
-    """Raise OutputError unless `path` can be the name of a packed set, before any work is spent on it."""
+def check_target(
+    path: str | PathLike[str], *, overwrite: bool = True, sources: Iterable[str | PathLike[str]] = ()
+) -> None:
+    """Raise OutputError unless a packed set may be written to `path`, before any work is spent on it.
+
+    overwrite: a file that is there may be replaced; but never one of the `sources`.
+    """
     target = Path(path)
     if not matches(target):
         raise OutputError(f"{target} should end in .fgd: that is how a packed set is recognised")
-    if target.is_dir():
-        raise OutputError(f"{target} is a folder: give the name of a file to write")
+    check_output(target, overwrite=overwrite, sources=sources)
 
 
 def write(path: str | PathLike[str], dataset: Dataset) -> None:

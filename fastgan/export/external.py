@@ -5,6 +5,7 @@ weights of another, whenever it is interrupted.
 """
 
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import onnx
 from onnx import ModelProto
 
 from fastgan.files import atomic_write
+from fastgan.ownership import temporary_prefix
 
 LIMIT = 2_000_000_000
 """Bytes of weights from which on they get a file of their own."""
@@ -37,6 +39,12 @@ def save(model: ModelProto, path: Path) -> None:
     )
 
 
+def weights_beside(path: Path) -> list[Path]:
+    """The files beside `path` that `save` may have written its weights to."""
+    own = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{16}}\.data")
+    return [file for file in path.parent.iterdir() if own.fullmatch(file.name)]
+
+
 def weight(model: ModelProto) -> int:
     """Bytes of all initialisers."""
     return sum(len(tensor.raw_data) for tensor in model.graph.initializer)
@@ -57,7 +65,7 @@ def staged(targets: list[Path]) -> Iterator[list[Path]]:
     """
     folder = targets[0].parent
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder, prefix=f".{targets[0].stem}."))
+    temporary = Path(tempfile.mkdtemp(dir=folder, prefix=temporary_prefix(targets[0].stem)))
     try:
         yield [temporary / target.name for target in targets]
         data = sorted(file for file in temporary.iterdir() if file.suffix == ".data")
@@ -65,7 +73,7 @@ def staged(targets: list[Path]) -> Iterator[list[Path]]:
             with atomic_write(folder / file.name) as place:
                 file.replace(place)
         current = {file.name for file in data}
-        for old in (file for target in targets for file in folder.glob(f"{target.name}.*.data")):
+        for old in (file for target in targets for file in weights_beside(target)):
             if old.name not in current:
                 old.unlink()
     finally:

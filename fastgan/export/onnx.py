@@ -35,6 +35,7 @@ from fastgan.export import external, fp16, int8
 from fastgan.export.equalise import equalise
 from fastgan.export.graph import build
 from fastgan.export.verify import Case, Check, ask, check_operators, compare, verify
+from fastgan.files import check_output
 from fastgan.inference.conditions import Conditions, JointSample, Request
 from fastgan.inference.facts import Facts
 from fastgan.inference.latents import latents
@@ -94,7 +95,7 @@ def export_onnx(
     path = Path(target)
     paths = [path.with_suffix(f".{part}.onnx") for part in PARTS] if split else [path]
     for each in paths:
-        _check_target(each, overwrite=overwrite)
+        _check_target(each, source, overwrite=overwrite)
     if not _OPSETS[0] <= opset <= _OPSETS[1]:
         raise ConfigError(
             f"{named('opset', opset)} is out of range: choose one from {_OPSETS[0]} to {_OPSETS[1]}."
@@ -129,19 +130,13 @@ def export_onnx(
     return Exported(tuple(paths), tuple(checks), made.snr_db, made.kept, made.convolutions)
 
 
-def _check_target(path: Path, *, overwrite: bool) -> None:
+def _check_target(path: Path, source: str | os.PathLike[str], *, overwrite: bool) -> None:
     """Fail before the work rather than after it."""
     if path.suffix.lower() != ".onnx":
         raise OutputError(f"{path}: an ONNX file's name ends in .onnx, by which fastgan generate knows it.")
     if path.is_dir():
         raise OutputError(f"{path} is a folder: give the name of a file in it, like {path / 'model.onnx'}.")
-    if path.exists() and not overwrite:
-        raise OutputError(
-            f"{path} is there already: choose another name, or give {named('overwrite')} to replace it."
-        )
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise OutputError(f"{path} cannot be made: {parent} is not a folder that you may write to.")
+    check_output(path, overwrite=overwrite, sources=[source])
 
 
 class _Job:

@@ -45,6 +45,7 @@ QUEUE_MICROSECONDS = 1000
 PART = "triton"
 """What `fastgan.part` of the file says."""
 _PSI = "truncation_psi"
+_SETTINGS = "config.pbtxt"
 _TYPES: dict[int, str] = {
     TensorProto.FLOAT: "TYPE_FP32",
     TensorProto.INT64: "TYPE_INT64",
@@ -67,7 +68,7 @@ def write_repository(
     """
     path = Path(source)
     target = Path(repository) / (name or path.stem)
-    check_target(target, overwrite=overwrite)
+    check_target(target, path, overwrite=overwrite)
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist: give what fastgan export --onnx wrote.")
     part = _said(read_header(path)).get("fastgan.part", "whole")
@@ -90,7 +91,7 @@ def write_repository(
             onnx.save_model(model, file)
             onnx.checker.check_model(file, full_check=True)
             _verify(file, runtime)
-            (temporary / "config.pbtxt").write_text(_config(target.name, model, runtime), encoding="utf-8")
+            (temporary / _SETTINGS).write_text(_config(target.name, model, runtime), encoding="utf-8")
     except OSError as error:
         raise OutputError(
             f"cannot write {target} ({error.strerror or error}): make room or choose another place."
@@ -98,8 +99,12 @@ def write_repository(
     return target
 
 
-def check_target(target: Path, *, overwrite: bool) -> None:
-    """Fail before the work rather than after it."""
+def check_target(target: Path, source: Path, *, overwrite: bool) -> None:
+    """Fail before the work rather than after it; only a model of Triton's that is not `source` is ever replaced."""
+    if target.is_dir() and source.resolve().is_relative_to(target.resolve()):
+        raise OutputError(f"{target} holds {source}, which is being read: choose another place.")
+    if target.exists() and overwrite and not (target / _SETTINGS).is_file():
+        raise OutputError(f"{target} is no model of Triton's, so it is not replaced: choose another place.")
     if target.exists() and not overwrite:
         raise OutputError(
             f"{target} is there already: choose another place, or give {named('overwrite')} to replace it."

@@ -9,6 +9,8 @@ from fastgan.errors import DocumentError, MetricError
 from fastgan.files import write_json
 
 FORMAT = "fastgan.eval"
+MARK = f'"format": "{FORMAT}"'.encode()
+"""Stands at the beginning of each card, so that the next may replace it"""
 
 
 def card(

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from fastgan.text import printable
 
+MARK = b'<meta name="generator" content="fastgan">'
+"""Stands at the beginning of each page that fastgan writes, so that the next may replace it"""
+
 
 def document(title: str, body: str, script: str = "") -> str:
     """A whole page of the HTML `body`, with a `script` of JavaScript at its end; `title` is plain text."""
@@ -13,6 +16,7 @@ def document(title: str, body: str, script: str = "") -> str:
 <html lang="en">
 <head>
 <meta charset="utf-8">
+{MARK.decode()}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
 <style>

@@ -15,10 +15,13 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastgan.errors import FastganError, OutputError
+from fastgan.documents import read_json
+from fastgan.errors import DocumentError, FastganError, OutputError
 from fastgan.files import atomic_folder, write_json
+from fastgan.naming import named
 from fastgan.study.pictures import png
-from fastgan.text import quoted
+
+FORMAT = "fastgan.synthetic"
 
 if TYPE_CHECKING:
     from fastgan.study.labelled import Labelled
@@ -26,10 +29,21 @@ if TYPE_CHECKING:
     from fastgan.study.task import Task
 
 
-def check(target: Path) -> None:
-    """OutputError where `target` is in use."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"--write {quoted(target)} is there already: name a new folder")
+def check(target: Path, *, overwrite: bool = False) -> None:
+    """OutputError where `target` is in use; overwrite: by anything but what an earlier call wrote."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not (overwrite and _written(target)):
+        more = f", or give {named('overwrite')} to replace it" if _written(target) else ""
+        raise OutputError(f"{named('write', str(target))} is there already: name a new folder{more}")
+
+
+def _written(folder: Path) -> bool:
+    """Whether an earlier call wrote this folder."""
+    try:
+        return read_json(folder / "manifest.json", dict[str, Any]).get("format") == FORMAT
+    except (OSError, DocumentError):
+        return False
 
 
 def recommended(finished: Mapping[str, Any]) -> bool:
@@ -37,9 +51,9 @@ def recommended(finished: Mapping[str, Any]) -> bool:
     return bool(finished["scenarios"][-1]["verdict"]["outcome"] == "help")
 
 
-def write(study: "Study", finished: dict[str, Any], target: Path) -> Path:
+def write(study: "Study", finished: dict[str, Any], target: Path, *, overwrite: bool = False) -> Path:
     """Write to `target`, whole or not at all. FastganError where there are no synthetic images to write."""
-    check(target)
+    check(target, overwrite=overwrite)
     found = finished["scenarios"][-1] if finished["scenarios"] else None
     name = found["verdict"]["arm"] if found else None
     scenario = next((s for s in study.scenarios if found and s.name == found["name"]), None)
@@ -56,7 +70,7 @@ def write(study: "Study", finished: dict[str, Any], target: Path) -> Path:
     pool, _ = desk.pool(arm.mix)
     _, run = desk.gan
     manifest = {
-        "format": "fastgan.synthetic",
+        "format": FORMAT,
         "verdict": found["verdict"]["sentence"],  # type: ignore[index]
         "recommended": recommended(finished),
         "scenario": scenario.name,

@@ -99,6 +99,7 @@ def test_splits_kinds_and_padding(tmp_path):
         "--kind",
         "folder",
         "--resumable",
+        "--overwrite",
     )
     assert "2 of 16 x 16 RGB" in result.stdout
     with pytest.raises(DataError, match="packed and has no splits any more"):

@@ -127,10 +127,11 @@ def test_smaller_and_grey_from_a_packed_set(tmp_path):
         open_dataset(tmp_path / "x.fgd", resolution=32)
 
 
-def test_packing_a_set_onto_itself_is_safe(tmp_path):
+def test_a_set_is_not_packed_onto_itself(tmp_path):
     full(size=16).save(tmp_path / "x.fgd")
-    assert pack(tmp_path / "x.fgd", tmp_path / "x.fgd", resolution=8).resolution == 8
-    packed.verify(tmp_path / "x.fgd")
+    with pytest.raises(OutputError, match="is being read"):
+        pack(tmp_path / "x.fgd", tmp_path / "x.fgd", resolution=8, overwrite=True)
+    assert packed.verify(tmp_path / "x.fgd").resolution == 16
     assert [file.name for file in tmp_path.iterdir()] == ["x.fgd"]
 
 

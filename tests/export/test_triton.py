@@ -179,6 +179,10 @@ def test_what_is_there_stays(conditional: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is there already"):
         triton.write_repository(conditional, tmp_path)
     assert (tmp_path / "faces" / "notes.txt").read_text() == "mine"
+    with pytest.raises(OutputError, match="no model of Triton's"):
+        triton.write_repository(conditional, tmp_path, overwrite=True)
+    assert (tmp_path / "faces" / "notes.txt").read_text() == "mine"
+    (tmp_path / "faces" / "config.pbtxt").touch()
     triton.write_repository(conditional, tmp_path, overwrite=True)
     assert not (tmp_path / "faces" / "notes.txt").exists()
     (tmp_path / "file").touch()

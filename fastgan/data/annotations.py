@@ -25,13 +25,18 @@ class Said(NamedTuple):
     value: Any
 
 
+def brief(name: str) -> str:
+    """A name as it is printed: it may be of any length."""
+    return shown(name if len(name) <= 200 else f"{name[:197]}...")
+
+
 def add(said: dict[int, Said], where: str, folder: str, table: Mapping[str, Any], lookup: Lookup) -> None:
     """Take the table (name -> value) of the document `where` in `folder` ("" or "photos/") into `said`, by row."""
     rows = rows_of(where, table, lambda name: lookup.row(name, folder), lookup)
     for row, (name, value) in zip(rows, table.items(), strict=True):
         if row in said:
             raise DataError(
-                f"{where} names {shown(name)}, and so does {said[row].where}: keep one of the two"
+                f"{where} names {brief(name)}, and so does {said[row].where}: keep one of the two"
             )
         said[row] = Said(where, name, value)
 
@@ -62,16 +67,16 @@ def rows_of(
             f"and {len(missing) - 1} more that are not there" if len(missing) > 1 else "that is not there"
         )
         near = lookup.nearest(missing[0])
-        hint = "" if near is None else f" (there is {shown(near)})"
+        hint = "" if near is None else f" (there is {brief(near)})"
         raise DataError(
-            f"{where} names {shown(missing[0])}{hint} {absent}: add the images, or take them out of the file"
+            f"{where} names {brief(missing[0])}{hint} {absent}: add the images, or take them out of the file"
         )
     seen: dict[int | None, str] = {}
     for name, row in pairs:
         if row in seen:
-            other = "" if seen[row] == name else f", also as {shown(seen[row])}"
+            other = "" if seen[row] == name else f", also as {brief(seen[row])}"
             raise DataError(
-                f"{where} names {shown(name)} more than once{other}: keep one label for each image"
+                f"{where} names {brief(name)} more than once{other}: keep one label for each image"
             )
         seen[row] = name
     return [row for _, row in pairs if row is not None]
@@ -84,7 +89,7 @@ def check_names(where: str, names: Sequence[str]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise DataError(
-            f"{where} has two columns called {shown(twice)}: give each attribute a name of its own"
+            f"{where} has two columns called {brief(twice)}: give each attribute a name of its own"
         )
 
 

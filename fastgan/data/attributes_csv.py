@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from fastgan.data.annotations import Said, add, check_names, is_number, with_attributes
+from fastgan.data.annotations import Said, add, brief, check_names, is_number, with_attributes
 from fastgan.data.decode import suffixes
 from fastgan.data.names import Lookup, folder_of
 from fastgan.data.sources import Images
@@ -69,7 +69,7 @@ def read_table(
                 names = tuple(header[index] for index in kept)
             name = cells[column].strip()
             if name in table:
-                raise DataError(f"{here} names {shown(name)} a second time: remove one of the two lines")
+                raise DataError(f"{here} names {brief(name)} a second time: remove one of the two lines")
             table[name] = tuple(_value(here, header[index], cells[index], delimiter) for index in kept)
     except csv.Error as error:
         raise DataError(f"{where} line {lines.line_num} is no CSV ({error}): save it again") from error
@@ -95,11 +95,12 @@ def _check_header(where: str, header: list[str], delimiter: str, row_of: Callabl
     if image is None:
         return
     columns = ["file" if cell == image else f"attribute{index}" for index, cell in enumerate(header)]
+    between = "<tab>" if delimiter == "\t" else delimiter
     if len(columns) == 1:
         columns.append("attribute1")
     raise DataError(
-        f"{where} line 1 is that of an image ({shown(image)}) and should name the columns: put a line such as "
-        f"{delimiter.join(columns)} before it"
+        f"{where} line 1 is that of an image ({brief(image)}) and should name the columns: put a line such as "
+        f"{between.join(columns)} before it"
     )
 
 
@@ -128,7 +129,7 @@ def _value(here: str, name: str, cell: str, delimiter: str) -> float:
         value = math.nan
     if not is_number(value):
         raise DataError(
-            f"{here}: {shown(name)} is {shown(repr(text[:40]))}: use 0, 1 or a number, and nothing where it is unknown"
+            f"{here}: {brief(name)} is {shown(repr(text[:40]))}: use 0, 1 or a number, and nothing where it is unknown"
         )
     return value
 

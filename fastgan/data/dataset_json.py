@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fastgan.data.annotations import Said, add, is_number, with_attributes
+from fastgan.data.annotations import Said, add, brief, is_number, with_attributes
 from fastgan.data.folders import STORAGE
 from fastgan.data.names import Lookup, class_name, folder_of
 from fastgan.data.sources import Images, index_classes
@@ -61,7 +61,7 @@ def _with_labels(images: Images, where: str, said: Mapping[int, Said]) -> Images
     if bare := len(images) - len(said):
         name = next(name for row, name in enumerate(images.names) if row not in said)
         more = f" and {bare - 1} more" if bare > 1 else ""
-        raise DataError(f"{where} has no label for {shown(name)}{more}: give every image one")
+        raise DataError(f"{where} has no label for {brief(name)}{more}: give every image one")
     vectors = {row: one.value for row, one in said.items() if isinstance(one.value, list)}
     if vectors:
         length = len(next(iter(vectors.values())))
@@ -101,7 +101,7 @@ def _pairs(where: str, given: Any) -> dict[str, Any]:
                 f"{where}: labels[{index}] is {shown(str(pair)[:80])}: it should be [file name, label]"
             )
         if pair[0] in table:
-            raise DataError(f"{where} names {shown(pair[0])} more than once: keep one label for each image")
+            raise DataError(f"{where} names {brief(pair[0])} more than once: keep one label for each image")
         table[pair[0]] = pair[1]
     return table
 
@@ -112,11 +112,11 @@ def _class(said: Said) -> str:
     except DataError as error:
         label = shown(repr(said.value)[:80])
         raise DataError(
-            f"{said.where} gives {shown(said.name)} the label {label}: {error}, or a list of numbers for every image"
+            f"{said.where} gives {brief(said.name)} the label {label}: {error}, or a list of numbers for every image"
         ) from None
     if name is None:
         raise DataError(
-            f"{said.where} gives {shown(said.name)} no label (null) where others have one: give it one, or null to all"
+            f"{said.where} gives {brief(said.name)} no label (null) where others have one: give it one, or null to all"
         )
     return name
 
@@ -126,7 +126,7 @@ def _vector(said: Said, length: int) -> tuple[float, ...]:
     is_vector = isinstance(value, list) and len(value) == length > 0
     if not is_vector or not all(map(is_number, value)):
         raise DataError(
-            f"{said.where} gives {shown(said.name)} the label {shown(str(value)[:80])}: use a list of "
+            f"{said.where} gives {brief(said.name)} the label {shown(str(value)[:80])}: use a list of "
             f"{max(length, 1)} numbers for every image, or a class for every image"
         )
     return tuple(value)

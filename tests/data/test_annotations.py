@@ -111,6 +111,8 @@ BROKEN_CSV = {
         "00000/0.png;1\n00000/1.png;0\n",
         r"line 1 is that of an image .* such as file;attribute1 before",
     ),
+    "no header, tabs": ("00000/0.png\t1\n", r"such as file<tab>attribute1 before it"),
+    "a long name": ("file,x\n" + "9" * 10_000 + ",1\n", r"names 9{197}\.\.\. that is not there"),
     "names alone": ("00000/0.png\n00000/1.png\n", r"such as file,attribute1 before it"),
     "header alone": ("file,a\n", r"names no images: add a line for each"),
     "nul": ("file,a\n00000/0.png,\x001\n", r"line \d"),

@@ -1,5 +1,6 @@
 """What documents say of images, row by row: found by name, each image once, attributes with names."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from fastgan.data.sources import Images
 from fastgan.errors import DataError
 from fastgan.text import shown
 
+_WORDS = {"true": 1.0, "false": 0.0}
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -91,6 +93,18 @@ def check_names(where: str, names: Sequence[str]) -> None:
         raise DataError(
             f"{where} has two columns called {brief(twice)}: give each attribute a name of its own"
         )
+
+
+def as_number(value: Any) -> float | None:
+    """What a cell of a table says as an attribute: a number, true or false; nothing is NaN (unknown); else None."""
+    if value is None or value == "":
+        return math.nan
+    if isinstance(value, str):
+        try:
+            value = _WORDS.get(value.casefold()) if value.casefold() in _WORDS else float(value)
+        except ValueError:
+            return None
+    return float(value) if is_number(value) else None
 
 
 def is_number(value: Any) -> bool:

@@ -7,18 +7,15 @@ true or false, and nothing where it is unknown.
 import codecs
 import csv
 import io
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from fastgan.data.annotations import Said, add, brief, check_names, is_number, with_attributes
+from fastgan.data.annotations import Said, add, as_number, brief, check_names, with_attributes
 from fastgan.data.decode import suffixes
 from fastgan.data.names import Lookup, folder_of
 from fastgan.data.sources import Images
 from fastgan.errors import DataError
 from fastgan.text import shown
-
-_WORDS = {"true": 1.0, "false": 0.0}
 
 
 def apply(images: Images, path: Path, texts: Mapping[str, bytes], lookup: Lookup) -> Images:
@@ -45,8 +42,8 @@ def read_table(
 
     Columns are separated by commas, semicolons or tabs. row_of: whether a name is an image's.
     """
-    text = _text(where, content)
-    delimiter = _delimiter(text)
+    text = text_of(where, content)
+    delimiter = delimiter_of(text)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     table: dict[str, tuple[float, ...]] = {}
     header: list[str] = []
@@ -81,7 +78,7 @@ def read_table(
     return names, table
 
 
-def _delimiter(text: str) -> str:
+def delimiter_of(text: str) -> str:
     """What separates the columns: the one that makes most of the first line with words."""
     line = next((line for line in text.splitlines() if line.strip()), "")
     if line.casefold().startswith("sep=") and len(line.strip()) == 5:  # Excel's own word on it
@@ -120,14 +117,8 @@ def _columns(
 
 def _value(here: str, name: str, cell: str, delimiter: str) -> float:
     text = cell.strip()
-    if not text:
-        return math.nan
-    number = text.replace(",", ".") if delimiter != "," and text.count(",") == 1 else text
-    try:
-        value = _WORDS[text.casefold()] if text.casefold() in _WORDS else float(number)
-    except ValueError:
-        value = math.nan
-    if not is_number(value):
+    value = as_number(text.replace(",", ".") if delimiter != "," and text.count(",") == 1 else text)
+    if value is None:
         raise DataError(
             f"{here}: {brief(name)} is {shown(repr(text[:40]))}: use 0, 1 or a number, and nothing where it is unknown"
         )
@@ -138,7 +129,8 @@ def _has_suffix(text: str) -> bool:
     return PurePosixPath(text.strip()).suffix.lower() in suffixes()
 
 
-def _text(where: str, content: bytes) -> str:
+def text_of(where: str, content: bytes) -> str:
+    """The text of a document. Raises DataError where it is not UTF-8 (or UTF-16 that says so)."""
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode Text"
     try:
         return content.decode("utf-16" if is_utf16 else "utf-8-sig")

@@ -9,7 +9,8 @@ from fastgan.errors import DataError
 SPLITS = ("train", "val", "test", "extra")
 """The official parts of a set; extra is more to train on, with labels of less care or none (SVHN, STL-10)"""
 JSON, CSV = "dataset.json", "attributes.csv"
-DOCUMENTS = (JSON, CSV)
+METADATA = ("metadata.csv", "metadata.jsonl")
+DOCUMENTS = (JSON, CSV, *METADATA)
 """What may lie beside images and is read, see `beside`"""
 
 _SPLIT_NAMES = {

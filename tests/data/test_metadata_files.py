@@ -98,7 +98,7 @@ BROKEN = {
     "missing": (
         "metadata.csv",
         "file_name,label\n7.png,1\n",
-        r"metadata\.csv names 7\.png that are not there",
+        r"metadata\.csv names 7\.png that is not there",
     ),
     "twice": (
         "metadata.csv",

@@ -1,7 +1,7 @@
-"""A checked set of images of one size, in memory or mapped from a packed file."""
+"""A checked set of images of one size, in memory or in a packed file."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
@@ -14,6 +14,8 @@ from fastgan.errors import ConfigError, DataError
 from fastgan.naming import named
 
 PACK = "fastgan data pack"  # the command that has an option for each parameter of `open_dataset`
+Progress = Callable[[str, int, int], None]
+"""Called as progress(stage, done, total); stages are "scan", "decode" and "check"."""
 _KINDS = {1: "grey", 3: "RGB", 4: "RGBA"}
 
 
@@ -33,7 +35,8 @@ class Dataset:
     """Images with optional class labels and attribute vectors; immutable by convention, shared without copying."""
 
     images: torch.Tensor
-    """uint8 [N, H, W, C], H == W, C 1 (grey), 3 (RGB) or 4 (RGBA); a private memory map when it came from .fgd"""
+    """uint8 [N, H, W, C], H == W, C 1 (grey), 3 (RGB) or 4 (RGBA); of an .fgd read as they are used
+    (`fastgan.data.row_file.FileImages`)"""
     content_hash: str
     """SHA-256 (hex) of the pixel bytes, then the label bytes, then the attribute bytes"""
     labels: torch.Tensor | None = None
@@ -108,12 +111,27 @@ def raw_bytes(tensor: torch.Tensor) -> memoryview:
     return tensor.contiguous().view(-1).view(torch.uint8).numpy().data
 
 
+def pieces(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The tensor cut along its first dimension into some 64 MB each: of one that lies in a file, one is in memory."""
+    rows = max(1, (64 << 20) * len(tensor) // max(tensor.nbytes, 1))
+    for start in range(0, len(tensor), rows):
+        yield tensor[start : start + rows]
+
+
 def content_hash(
-    images: torch.Tensor, labels: torch.Tensor | None = None, attributes: torch.Tensor | None = None
+    images: torch.Tensor,
+    labels: torch.Tensor | None = None,
+    attributes: torch.Tensor | None = None,
+    progress: Progress | None = None,
 ) -> str:
-    """SHA-256 (hex) of pixel, label and attribute bytes in that order."""
-    digest = hashlib.sha256()
-    for tensor in (images, labels, attributes):
+    """SHA-256 (hex) of pixel, label and attribute bytes in that order; progress is told of the images as "check"."""
+    digest, done = hashlib.sha256(), 0
+    for part in pieces(images):
+        digest.update(raw_bytes(part))
+        done += len(part)
+        if progress is not None:
+            progress("check", done, len(images))
+    for tensor in (labels, attributes):
         if tensor is not None and tensor.numel():
             digest.update(raw_bytes(tensor))
     return digest.hexdigest()

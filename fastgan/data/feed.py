@@ -9,8 +9,9 @@ import torch
 
 from fastgan.brief import brief
 from fastgan.data import streams, views
-from fastgan.data.dataset import Dataset, nearest_power
+from fastgan.data.dataset import Dataset, nearest_power, pieces
 from fastgan.data.memory import room_for_images
+from fastgan.data.row_file import FileImages
 from fastgan.errors import DataError
 
 
@@ -107,7 +108,9 @@ class Feed:
             dataset.images.nbytes <= room_for_images(self.device) if resident is None else resident
         )
         on_device = self.resident and self.device.type != "cpu"
-        self._images = dataset.images.to(self.device) if on_device else dataset.images  # [N, H, W, C] uint8
+        self._images = (
+            _moved(dataset.images, self.device) if on_device else dataset.images
+        )  # [N, H, W, C] uint8
         self._labels = None if dataset.labels is None else dataset.labels.to(self.device)  # [N] int64
         self._attributes = (
             None if dataset.attributes is None else dataset.attributes.to(self.device)
@@ -213,7 +216,19 @@ class Feed:
         pixels = torch.empty(
             (len(index), *self._images.shape[1:]), dtype=torch.uint8, pin_memory=self.device.type == "cuda"
         )
+        if isinstance(self._images, FileImages):
+            return self._images.file.take(index, pixels)
         return torch.index_select(self._images, 0, index, out=pixels)
+
+
+def _moved(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """All images on the device, without all of them in host memory."""
+    moved = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    done = 0
+    for part in pieces(images):
+        moved[done : done + len(part)].copy_(part)
+        done += len(part)
+    return moved
 
 
 def _scaled(pixels: torch.Tensor) -> torch.Tensor:

@@ -12,15 +12,12 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 
 from fastgan.data import decode
-from fastgan.data.dataset import BadImage, nearest_power, option
+from fastgan.data.dataset import BadImage, Progress, nearest_power, option
 from fastgan.data.memory import workers
 from fastgan.data.sources import Images
 from fastgan.data.spool import Spool
 from fastgan.errors import DataError
 from fastgan.text import whole
-
-Progress = Callable[[str, int, int], None]
-"""Called as progress(stage, done, total); stages are "scan" and "decode"."""
 
 T = TypeVar("T")
 

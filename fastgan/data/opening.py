@@ -19,13 +19,13 @@ from fastgan.data.dataset import (
     PACK,
     BadImage,
     Dataset,
+    Progress,
     argument_errors,
     check_geometry,
     encode_names,
     option,
     raw_bytes,
 )
-from fastgan.data.ingest import Progress
 from fastgan.data.sources import Images
 from fastgan.data.spool import Spool
 from fastgan.errors import DataError
@@ -346,7 +346,7 @@ def _open_packed(request: _Request, make: Make) -> Dataset:
         raise DataError(
             f"{path} is packed and square already: pack its source with fastgan data pack --fit {request.fit}"
         )
-    dataset = packed.read(path)
+    dataset = packed.opened(path, request.progress)
     resolution, channels = request.resolution or dataset.resolution, request.channels or dataset.channels
     if (resolution, channels) == (dataset.resolution, dataset.channels):
         return dataset
@@ -355,7 +355,6 @@ def _open_packed(request: _Request, make: Make) -> Dataset:
             f"{path} was packed at size {dataset.resolution}, less than {resolution}: "
             f"pack the original images again with fastgan data pack --size {resolution}"
         )
-    pixels = dataset.images.numpy()
     decoded = make(
         len(dataset),
         resolution,
@@ -363,7 +362,7 @@ def _open_packed(request: _Request, make: Make) -> Dataset:
         lambda: f"{__version__} {PIL.__version__} {dataset.content_hash} {resolution} {channels}",
     )
     ingest.decode_all(
-        lambda index: decode.decode(pixels[index], resolution, channels),
+        lambda index: decode.decode(dataset.images[index].numpy(), resolution, channels),
         len(dataset),
         decoded,
         request.progress,

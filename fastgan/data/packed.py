@@ -2,22 +2,28 @@
 
 Tensors: images uint8 [N, H, W, C]; optionally labels int64 [N], attributes float32 [N, A] (NaN: unknown), and names
 uint8 [B] (the images' names in their source, UTF-8, one a line). Metadata: format, version, content_hash, and JSON
-strings class_names, attribute_names, bad, notes, provenance. The same set always gives the same bytes.
+strings shape, class_names, attribute_names, bad, notes, provenance, and sha256, fingerprints of all but the images. The
+same set always gives the same bytes.
 """
 
 import json
 from collections.abc import Iterable
+from io import BufferedReader
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
-from fastgan.data.dataset import BadImage, Dataset, content_hash, raw_bytes
+from fastgan.data import verified
+from fastgan.data.dataset import BadImage, Dataset, Progress, content_hash, pieces, raw_bytes
+from fastgan.data.row_file import FileImages, RowFile
 from fastgan.documents import checked, parse_json
 from fastgan.errors import DataError, OutputError
-from fastgan.files import atomic_write, check_output
+from fastgan.files import atomic_write, check_output, open_regular
+from fastgan.tensor_file import FINGERPRINT, TensorFile, fingerprints, verifies
+from fastgan.tensors import Reader
 
 FORMAT = "fastgan.fgd"
 VERSION = 1
@@ -54,7 +60,17 @@ def write(path: str | PathLike[str], dataset: Dataset) -> None:
         "names": dataset.name_bytes,
     }
     present = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-    header: dict[str, Any] = {"__metadata__": _metadata(dataset)}
+    told = _metadata(dataset)
+    # What the hash of the content leaves out: names, and the metadata itself
+    told[FINGERPRINT] = fingerprints(
+        told,
+        {
+            name: (_DTYPES[tensor.dtype], tuple(tensor.shape), raw_bytes(tensor))
+            for name, tensor in present.items()
+            if name != "images"
+        },
+    )
+    header: dict[str, Any] = {"__metadata__": told}
     end = 0
     for name, tensor in present.items():
         start, end = end, end + tensor.nbytes
@@ -69,30 +85,67 @@ def write(path: str | PathLike[str], dataset: Dataset) -> None:
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
             for tensor in present.values():
-                content, piece = raw_bytes(tensor), 64 << 20
-                for start in range(0, len(content), piece):
-                    file.write(content[start : start + piece])
+                for piece in pieces(tensor):
+                    file.write(raw_bytes(piece))
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def read(path: str | PathLike[str]) -> Dataset:
-    """Open a packed set; the images are a private memory map of the file, read as they are used.
+    """Open a packed set; its images stay in the file and are read as they are used (`fastgan.data.row_file`).
 
-    Checks that the file is whole and makes sense; that its pixels are the ones packed is checked by `verify`.
-    Raises DataError.
+    Checks that the file is whole and makes sense; that its pixels are the ones packed is checked by `verify` and
+    `opened`. Raises DataError.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path} does not exist" if not path.exists() else f"{path} is not a file")
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
+        with open_regular(path) as file:
+            return _read(path, file, TensorFile(file))
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except SafetensorError as error:
         raise DataError(
-            f"{path} is cut short or is no packed set ({error}): pack or copy it again"
+            f"{path} is cut short, damaged or no packed set ({error}): pack or copy it again"
         ) from error
+
+
+def opened(path: str | PathLike[str], progress: Progress | None = None) -> Dataset:
+    """`read` and `verify`; a large file is verified once, until it changes, and none where FASTGAN_VERIFY=0."""
+    dataset = read(path)
+    source = _file_of(dataset)
+    if not verifies() or verified.is_known(source.path, source.status, dataset.content_hash):
+        return dataset
+    _verify(dataset, progress if source.status.st_size > verified.SMALL else None)
+    verified.remember(source.path, source.status, dataset.content_hash)
+    return dataset
+
+
+def verify(path: str | PathLike[str]) -> Dataset:
+    """`read`, then compare the content with the hash made at packing. Raises DataError when they differ."""
+    dataset = read(path)
+    _verify(dataset, None)
+    return dataset
+
+
+def _verify(dataset: Dataset, progress: Progress | None) -> None:
+    found = content_hash(dataset.images, dataset.labels, dataset.attributes, progress)
+    if found != dataset.content_hash:
+        raise DataError(
+            f"{_file_of(dataset).path} was changed or damaged after packing: its content hashes to {found[:12]}..., "
+            f"and {dataset.content_hash[:12]}... was packed, so pack or copy it again"
+        )
+
+
+def _file_of(dataset: Dataset) -> RowFile:
+    """Of a set that `read` has opened."""
+    assert isinstance(dataset.images, FileImages)
+    return dataset.images.file
+
+
+def _read(path: Path, file: BufferedReader, content: TensorFile) -> Dataset:
+    metadata = content.metadata
     if metadata.get("format") != FORMAT:
         raise DataError(f"{path} is a safetensors file but no packed set: make one with fastgan data pack")
     if metadata.get("version") != str(VERSION):
@@ -100,18 +153,15 @@ def read(path: str | PathLike[str]) -> Dataset:
             f"{path} is a packed set of version {metadata.get('version')}, and this fastgan reads {VERSION}: "
             "update fastgan or pack the images again"
         )
-    return _checked(path, metadata, tensors)
-
-
-def verify(path: str | PathLike[str]) -> Dataset:
-    """`read`, then compare the content with the hash made at packing. Raises DataError when they differ."""
-    dataset = read(path)
-    found = content_hash(dataset.images, dataset.labels, dataset.attributes)
-    if found != dataset.content_hash:
-        raise DataError(
-            f"{path} was changed or damaged after packing: its content hashes to {found[:12]}..., "
-            f"and {dataset.content_hash[:12]}... was packed, so pack or copy it again"
-        )
+    images, reader = content.entries.get("images"), Reader(content)
+    if images is None or images.dtype != "U8" or len(images.shape) != 4:
+        raise DataError(f"{path} is a broken packed set (it has no images): pack the images again")
+    tensors = {name: reader.get_tensor(name) for name in content.entries if name != "images"}
+    source = RowFile(file, path, images.start, images.shape[0], images.shape[1:])
+    tensors["images"] = FileImages(source)
+    dataset = _checked(path, metadata, tensors)
+    held = (dataset.labels, dataset.attributes)
+    source.same = lambda: content_hash(FileImages(source), *held) == dataset.content_hash
     return dataset
 
 
@@ -120,6 +170,7 @@ def _metadata(dataset: Dataset) -> dict[str, str]:
         "format": FORMAT,
         "version": str(VERSION),
         "content_hash": dataset.content_hash,
+        "shape": json.dumps([*dataset.images.shape]),
         "class_names": json.dumps(dataset.class_names),
         "attribute_names": json.dumps(dataset.attribute_names),
         "bad": json.dumps([[bad.name, bad.reason] for bad in dataset.bad]),
@@ -156,6 +207,10 @@ def _checked(path: Path, metadata: dict[str, str], tensors: dict[str, torch.Tens
             provenance=text["provenance"],
             name_bytes=tensors.get("names"),
         )
+        if "shape" in metadata and parse_json(metadata["shape"], list[int], "shape") != [
+            *dataset.images.shape
+        ]:
+            raise ValueError(f"images are {[*dataset.images.shape]}, and {metadata['shape']} were packed")
         _check_consistency(dataset)
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path} is a broken packed set ({error}): pack the images again") from error
@@ -167,6 +222,9 @@ def _check_consistency(dataset: Dataset) -> None:
     if n < 1 or height != width or height < 1 or channels not in (1, 3, 4):
         raise ValueError(f"images are {[*dataset.images.shape]}")
     labels, attributes = dataset.labels, dataset.attributes
+    names = dataset.name_bytes
+    if names is not None and (names.dtype != torch.uint8 or int((names == ord("\n")).sum()) + 1 != n):
+        raise ValueError(f"there are not as many names as images, {n}")
     if labels is not None:
         if labels.dtype != torch.int64 or labels.ndim != 1:
             raise ValueError(f"labels are {labels.dtype} {[*labels.shape]}")

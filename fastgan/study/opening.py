@@ -78,9 +78,12 @@ def power_from(side: int) -> int:
 
 def _enlarged(dataset: Dataset, side: int, channels: int) -> Dataset:
     """A packed set with more pixels than it was packed with, which `open_dataset` leaves to who has the originals."""
-    pixels = dataset.images.numpy()
     rows = ingest.in_order(
-        lambda row: decode.decode(pixels[row], side, channels)[0], len(dataset), 0, None, "decode"
+        lambda row: decode.decode(dataset.images[row].numpy(), side, channels)[0],
+        len(dataset),
+        0,
+        None,
+        "decode",
     )
     images = torch.from_numpy(np.stack([*rows]))
     return replace(

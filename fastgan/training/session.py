@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastgan.data import Dataset
-from fastgan.errors import ConfigError, FastganError, MetricError
+from fastgan.errors import ConfigError, DataError, FastganError, MetricError
 from fastgan.text import quoted
 from fastgan.training import checkpoint, conditions, overfit, schedule, signals, stopping
 from fastgan.training.diversity import Diversity
@@ -94,6 +94,7 @@ class Session:
     """What the watch remembers from before this session."""
     _logged: tuple[int, float] = field(default=(0, 0.0), init=False)
     _speed: float = field(default=0.0, init=False)
+    _in_step: bool = field(default=False, init=False)
 
     def fit(self, report: Callable[[Report], None]) -> Outcome:
         """Train until the budget is used up, a condition is met or a signal asks to stop; save, and say which.
@@ -112,7 +113,7 @@ class Session:
         self._stop_when = stopping.parse(self.config.train.stop_when, evaluates=True)
         self._grid = Grid(self.run, self.trainer)
         self._yardstick = Diversity(self.dataset, self.config.train.grid_images)
-        self._source = Source(self._file())
+        self._source = Source(self._file(), self.dataset)
         went_back: str | None = None
         with signals.graceful(size=processes.size) as stop:
             while True:
@@ -121,6 +122,8 @@ class Session:
                         self._say("rollback", went_back)
                     try:
                         self._train(report, stop)
+                    except DataError as error:
+                        raise self._lost_data(error) from error
                     except _BrokenError as broken:
                         went_back = self._go_back(str(broken))
                     else:
@@ -145,7 +148,10 @@ class Session:
         if trainer.cur_nimg == 0:
             self._draw()
         while stop.signum is None and self.stopped is None and schedule.progress(train.budget, *now) < 1:
+            self._look_at_source()
+            self._in_step = True
             trainer.step()
+            self._in_step = False
             self.seconds = time.monotonic() - self._start
             now = self._now()
             readings = self._look() if grid_due.due(*now) else {}
@@ -213,10 +219,23 @@ class Session:
             raise _BrokenError("a parameter is not finite")
         if "skipped" in losses and self.trainer.stuck():
             raise _BrokenError("step after step has a loss or gradient that is not finite")
+        return losses
+
+    def _look_at_source(self) -> None:
         gone = self._source.check()
         if gone:
             self._say("data", gone)
-        return losses
+
+    def _lost_data(self, error: DataError) -> DataError:
+        """What to say where the images cannot be read any more; what was trained on them is saved before."""
+        # Within an iteration one network may be a step ahead: then the newest checkpoint is the one to go on from.
+        if not self._in_step and (self.saved is None or self.saved.name != f"{self.trainer.cur_nimg:09d}"):
+            with suppress(_BrokenError):
+                self._save()
+        return DataError(
+            f"{error}; {checkpoint.remaining(self.run)}: go on from there with fastgan train --resume "
+            f"{quoted(self.run)}"
+        )
 
     def _check_stop(self, values: Mapping[str, float]) -> None:
         met = next((str(condition) for condition in self._stop_when if condition.met(values)), None)

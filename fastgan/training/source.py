@@ -1,32 +1,38 @@
-"""The packed images are mapped, not read: this notices when their file is taken away or written over."""
+"""Images are read from their file while a run trains: this notices when it is taken away, replaced or written over."""
 
+import os
 from pathlib import Path
 
-from fastgan.errors import DataError
+from fastgan.data import Dataset
+from fastgan.data.row_file import FileImages
 
 
 class Source:
-    """The .fgd file that a run reads while it trains, as it was at the start."""
+    """The .fgd file that a run reads while it trains, as it was at the start. A look takes some microseconds."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, dataset: Dataset) -> None:
         self.path = path
-        self._size = path.stat().st_size
+        self._file = dataset.images.file if isinstance(dataset.images, FileImages) else None
         self._missed = False
 
     def check(self) -> str | None:
-        """A sentence, once, when the file is gone: what is mapped stays, but a resumption would not find it.
+        """A sentence, once, when another file has its name or none: what is open stays, but a resumption looks there.
 
-        Raises DataError when it has another size, for then the images are no longer those of the run.
+        Raises DataError when the file itself was written over or cut, for then its images are not those of the run.
         """
+        if self._file is None:
+            return None
+        self._file.check()
         try:
-            size = self.path.stat().st_size
+            there: os.stat_result | None = self.path.stat()
         except OSError:
-            first, self._missed = not self._missed, True
-            gone = "training goes on with what is mapped, but --resume will need it back"
-            return f"the data set {self.path} is gone: {gone}" if first else None
-        if size != self._size:
-            raise DataError(
-                f"the data set {self.path} was written over while training read it ({self._size} bytes before, {size} "
-                "now): restore it, then go on from the last checkpoint with --resume"
-            )
-        return None
+            there = None
+        is_same = there is not None and os.path.samestat(there, self._file.status)
+        if is_same or self._missed:
+            return None
+        self._missed = True
+        what = "is gone" if there is None else "was replaced by another file"
+        return (
+            f"the data set {self.path} {what}: training goes on with the one that is open, but --resume will need it "
+            "back"
+        )

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fastgan.config import build, merge, preset
-from fastgan.data.dataset import Dataset
+from fastgan.data.dataset import Dataset, content_hash
 from fastgan.data.feed import Feed
 from fastgan.training import assemble
 from fastgan.training.settings import RunConfig
@@ -78,7 +78,7 @@ def dataset() -> Dataset:
     images = torch.randint(
         0, 256, (23, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
     )
-    return Dataset(images=images, content_hash="of the tests")
+    return Dataset(images=images, content_hash=content_hash(images))
 
 
 @pytest.fixture

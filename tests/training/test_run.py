@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from fastgan.config import Duration
+from fastgan.data.dataset import content_hash
 from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError, OutputError
 from fastgan.training import checkpoint, folder, precision, run
 from fastgan.training.log import Grid, _trim
@@ -103,7 +104,9 @@ def test_a_state_that_cannot_be_resumed_says_which_key(packed, tmp_path, device,
     out = tmp_path / "run"
     fit(settings(packed, budget="8img"), out, device)
     path = checkpoint.locate(out) / "state.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    state = json.loads(path.read_text()) | change
+    del state["sha256"]
+    path.write_text(json.dumps(state))
     with pytest.raises(CheckpointError, match=next(iter(change))):
         fit(settings(packed, budget="16img"), out, device, resume=True)
 
@@ -125,9 +128,34 @@ def test_a_used_up_budget_asks_for_a_larger_one(packed, tmp_path, device):
 
 def test_changed_images_are_noticed(packed, dataset, tmp_path, device):
     fit(settings(packed), tmp_path / "run", device)
-    replace(dataset, content_hash="something else").save(packed)
+    others = dataset.images.flip(0)
+    replace(dataset, images=others, content_hash=content_hash(others)).save(packed)
     with pytest.raises(DataError, match=r"the images have changed since .* began"):
         fit(settings(packed, budget="32img"), tmp_path / "run", device, resume=True)
+
+
+def test_a_flipped_bit_in_the_images_is_seen_at_the_start_and_when_a_run_goes_on(packed, tmp_path, device):
+    whole = packed.read_bytes()
+    flipped = whole[:-7] + bytes([whole[-7] ^ 1]) + whole[-6:]
+    fit(settings(packed), tmp_path / "run", device)
+    packed.write_bytes(flipped)
+    sentence = r"set\.fgd was changed or damaged after packing"
+    with pytest.raises(DataError, match=sentence):
+        fit(settings(packed, budget="32img"), tmp_path / "run", device, resume=True)
+    with pytest.raises(DataError, match=sentence):
+        fit(settings(packed), tmp_path / "other", device)
+    assert not (tmp_path / "other").exists()
+    packed.write_bytes(whole)
+    fit(settings(packed, budget="32img"), tmp_path / "run", device, resume=True)
+
+
+def test_sizes_that_only_the_settings_claim_are_refused_before_memory_is_taken(packed, tmp_path, device):
+    out = tmp_path / "run"
+    fit(settings(packed), out, device)
+    config = settings(packed, budget="32img")
+    wide = replace(config, model={**config.model, "width": 1024, "z_dim": 65536})
+    with pytest.raises(CheckpointError, match="holds another architecture"):
+        fit(wide, out, device, resume=True)
 
 
 def test_an_output_folder_in_use(packed, tmp_path, device):

@@ -17,7 +17,7 @@ def run(trainer, iterations):
 
 def through_disk(trainer, folder, precision="fp32", keep=2):
     model, optimizer = trainer.state_dict()
-    state = {"cur_nimg": trainer.cur_nimg, "config": {}}
+    state = {"cur_nimg": trainer.cur_nimg, "config": {"model": trainer.config.model}}
     checkpoint.save(folder, model=model, optimizer=optimizer, state=state, keep=keep)
     return checkpoint.load(folder)
 

@@ -1,16 +1,17 @@
 """The watch: collapse, overfitting, held-out images, and that none of it changes a bit of training."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from fastgan.data import Feed
+from fastgan.data import Feed, open_dataset
 from fastgan.data.feed import split
 from fastgan.errors import ConfigError, DataError
-from fastgan.training import overfit, run
+from fastgan.training import checkpoint, overfit, run
 from fastgan.training.diversity import Diversity
 from fastgan.training.source import Source
 from fastgan.training.watch import PATIENCE, Watch
@@ -183,21 +184,64 @@ def test_a_run_under_watch_logs_it_and_stays_exact(packed, tmp_path, device):
         assert (tmp_path / "whole" / "best").read_text() == (tmp_path / "parts" / "best").read_text()
 
 
-def test_a_data_set_that_goes_away_is_said_once_and_one_written_over_ends_training(packed, tmp_path, device):
-    source = Source(packed)
+def test_a_data_set_that_goes_away_is_said_once(packed, tmp_path, device):
+    dataset = open_dataset(packed)
+    source = Source(packed, dataset)
     assert source.check() is None
+    whole = dataset.images[:].clone()
     content = packed.read_bytes()
     packed.rename(tmp_path / "elsewhere.fgd")
-    assert "is gone: training goes on with what is mapped, but --resume will need it back" in source.check()
+    assert "is gone: training goes on with the one that is open, but --resume will need it" in source.check()
     assert source.check() is None
-    packed.write_bytes(content + b"more")
-    with pytest.raises(DataError, match=r"was written over while training read it .*--resume"):
-        source.check()
+    source = Source(packed, dataset)
+    packed.write_bytes(content + b"more")  # another file of that name
+    assert "was replaced by another file: training goes on" in source.check()
+    assert source.check() is None
+    assert torch.equal(dataset.images[:], whole)
     packed.write_bytes(content)
     notes = []
     with run.new(settings(packed), out=tmp_path / "run", device=str(device), note=notes.append) as session:
         session.fit(lambda report: packed.unlink(missing_ok=True))
     assert sum("is gone" in note for note in notes) == 1
+
+
+@pytest.mark.parametrize("harm", ["cut", "emptied", "longer", "written over"])
+def test_a_data_set_that_is_written_over_ends_training_with_a_whole_checkpoint(
+    packed, tmp_path, device, harm
+):
+    content = packed.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    ended: list[int] = []
+
+    def spoil(report):
+        if report.cur_nimg < 8:
+            return
+        ended.append(report.cur_nimg)
+        if harm == "written over":
+            packed.write_bytes(content[:start] + bytes(len(content) - start))
+            os.utime(packed, (1, 1))
+        elif harm == "longer":
+            packed.write_bytes(content + b"more")
+        else:
+            os.truncate(packed, 0 if harm == "emptied" else start + 50)
+
+    config = settings(packed, budget="64img", checkpoint_every="1h")
+    with (
+        run.new(config, out=tmp_path / "run", device=str(device), note=print) as session,
+        pytest.raises(
+            DataError, match=r"was written over or cut while it was read \(.*remains: go on .*--resume"
+        ),
+    ):
+        session.fit(spoil)
+    assert len(ended) == 1
+    assert checkpoint.load(tmp_path / "run").state["cur_nimg"] == ended[0]
+    packed.write_bytes(content)
+    assert fit(config, tmp_path / "run", device, resume=True)[0].cur_nimg == 64
+
+
+def test_a_touch_ends_nothing(packed, tmp_path, device):
+    with run.new(settings(packed), out=tmp_path / "run", device=str(device), note=print) as session:
+        assert session.fit(lambda report: os.utime(packed, (5, 5))).cur_nimg == 24
 
 
 def test_a_clock_that_jumps_moves_nothing(packed, tmp_path, device, monkeypatch):

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastgan.data.members import reason
 from fastgan.data.names import SPLITS
+from fastgan.data.row_file import FileImages, RowFile
 from fastgan.data.sources import Images
 from fastgan.errors import DataError
 from fastgan.files import open_regular
@@ -22,7 +23,7 @@ from fastgan.machine import require_memory
 
 DESCRIBES = "MNIST-like idx files"
 MAX_UNPACKED = 1 << 31
-"""A .gz that says it unpacks to more is refused; an unpacked file is mapped, and may be of any size."""
+"""A .gz that says it unpacks to more is refused; an unpacked file is read as it is used, and may be of any size."""
 
 _UINT8 = 0x08
 _FILE = re.compile(r"(?P<set>.*?)images[-._]idx(?P<rank>[34])[-._]ubyte(?P<gz>\.gz)?")
@@ -52,7 +53,7 @@ def read(path: Path) -> Images:
         if label_file is None:
             continue
         watched.append(label_file)
-        labels.append(_read(label_file, rank=(1,)).astype(np.int64))
+        labels.append(np.asarray(_read(label_file, rank=(1,)), np.int64))
         if len(labels[-1]) != len(arrays[-1]):
             raise DataError(
                 f"{label_file} has {len(labels[-1])} labels for the {len(arrays[-1])} images of {file.name}: "
@@ -68,7 +69,7 @@ def read(path: Path) -> Images:
 
     def load(row: int) -> np.ndarray:
         part = int(np.searchsorted(starts, row, "right")) - 1
-        return arrays[part][row - starts[part]]
+        return np.asarray(arrays[part][row - starts[part]])
 
     part_sizes = list(zip(splits, map(len, arrays), strict=True))
     missing = () if complete else ("no labels: there is no file of labels beside every file of images",)
@@ -121,8 +122,8 @@ def _classes(path: Path, largest: int) -> tuple[str, ...]:
     return _FASHION if is_fashion and largest < 10 else tuple(str(label) for label in range(largest + 1))
 
 
-def _read(path: Path, rank: tuple[int, ...]) -> np.ndarray:
-    """An idx file of bytes as an array: mapped, or unpacked into memory."""
+def _read(path: Path, rank: tuple[int, ...]) -> np.ndarray | FileImages:
+    """An idx file of bytes: images that stay in the file, or what is unpacked, or labels, in memory."""
     try:
         with open_regular(path) as packed, _unpacked(path, packed) as file:
             shape = _shape(path, file, rank)
@@ -139,7 +140,9 @@ def _read(path: Path, rank: tuple[int, ...]) -> np.ndarray:
                 return np.frombuffer(content, np.uint8).reshape(shape)
             if (there := os.fstat(packed.fileno()).st_size) != offset + size:
                 raise EOFError(f"{there} of {offset + size} bytes")
-            return np.memmap(packed, np.uint8, "r", offset, shape)
+            if len(shape) == 1:
+                return np.frombuffer(packed.read(size), np.uint8)
+            return FileImages(RowFile(packed, path, offset, shape[0], (*shape[1:],)))
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is cut short or damaged ({reason(error)}): download it again") from error
 

@@ -1,4 +1,4 @@
-"""Entry point: run the command line; a mistake the user can mend becomes one sentence and exit code 2.
+"""Entry point: run the command line; what the user can mend becomes one sentence and an exit code.
 
 What is left with a traceback is a bug of ours. `FASTGAN_DEBUG=1` shows the traceback of everything.
 """
@@ -13,12 +13,13 @@ import click
 
 from fastgan import environment, machine
 from fastgan.cli import cli
+from fastgan.commands._document import asked, show
 from fastgan.errors import FastganError
 from fastgan.interrupts import exit_code, raised
 from fastgan.streams import guarded
 from fastgan.text import shown
 
-MISTAKE = 2
+MISTAKE = 2  # docs/scripting.md has all exit codes
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -91,7 +92,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt) as error:  # click turns Ctrl-C into Abort
         if _debugs():
             raise
-        print("fastgan: interrupted", file=sys.stderr)
+        _tell("fastgan: interrupted", "interrupted", arguments)
         return exit_code(error)
     except getattr(click.exceptions, "NoArgsIsHelpError", ()) as missing:  # click >= 8.2: a bare group's help
         print(missing.format_message())
@@ -105,8 +106,16 @@ def _run(arguments: Sequence[str] | None) -> int:
 
             traceback.print_exc()
         if not (isinstance(error, click.UsageError) and _follows()):
-            print(f"fastgan: error: {shown(_short(' '.join(sentence.split())))}", file=sys.stderr)
-        return MISTAKE
+            said = shown(_short(" ".join(sentence.split())))
+            _tell(f"fastgan: error: {said}", said, arguments)
+        return error.exit_code if isinstance(error, FastganError) else MISTAKE
+
+
+def _tell(line: str, error: str, arguments: Sequence[str] | None) -> None:
+    """Say what went wrong, on standard output too where that is to be JSON."""
+    print(line, file=sys.stderr)
+    if asked(sys.argv[1:] if arguments is None else arguments):
+        show({"error": error})
 
 
 def main() -> None:

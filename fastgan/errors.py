@@ -1,12 +1,15 @@
 """The exceptions a user can meet.
 
 Each message is one sentence that says what is wrong, where (file, key, index) and how to mend it.
-The command line prints it without a traceback and exits with code 2.
+The command line prints it without a traceback and exits with its class's `exit_code`.
 """
 
 
 class FastganError(Exception):
     """Something the user can mend; every other exception is a bug of ours."""
+
+    exit_code = 2
+    """What the command line ends with."""
 
 
 class ConfigError(FastganError):
@@ -31,6 +34,18 @@ class CheckpointError(FastganError):
 
 class OutputError(FastganError):
     """A result cannot be written where it was asked for."""
+
+
+class IncompleteError(OutputError):
+    """A set is not all there yet: the command that made it makes the rest."""
+
+    exit_code = 3
+
+
+class DamageError(OutputError):
+    """What was written once is not what is there now."""
+
+    exit_code = 4
 
 
 class MetricError(FastganError):

@@ -73,7 +73,17 @@ MAY_IMPORT = {
     "bench": EVERYTHING,
     "commands": EVERYTHING | {"bench", "doctor"},
     "cli": {"errors", "naming", "commands"},
-    "__main__": {"errors", "naming", "text", "streams", "interrupts", "environment", "machine", "cli"},
+    "__main__": {
+        "commands",
+        "errors",
+        "naming",
+        "text",
+        "streams",
+        "interrupts",
+        "environment",
+        "machine",
+        "cli",
+    },
     "__init__": {"errors", "inference", "data", "allocator"},  # inside functions, when a name is first used
 }
 STDLIB_ONLY = (

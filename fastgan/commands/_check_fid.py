@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -47,12 +47,19 @@ class Verdict:
         return self.file[fid] - self.torch[fid]
 
 
-def checker(source: Path, data: Path | None, count: int, limit: float = LIMIT) -> Callable[[Path], None]:
+def checker(
+    source: Path,
+    data: Path | None,
+    count: int,
+    limit: float = LIMIT,
+    *,
+    found: Callable[[dict[str, Any]], None] = lambda facts: None,
+) -> Callable[[Path], None]:
     """A check of exported files against the model in `source`, on `count` images: it prints, and refuses a bad one.
 
-    data: the real images, or their statistics. limit: as `LIMIT`. Opens everything at once, so that a mistake is said
-    before the export;
-    raises what `open_generator`, `open_dataset` and `open_extractor` do. The check raises OutputError.
+    data: the real images, or their statistics. limit: as `LIMIT`. found: is given the scores, for JSON. Opens
+    everything at once, so that a mistake is said before the export; raises what `open_generator`, `open_dataset` and
+    `open_extractor` do. The check raises OutputError.
     """
     from fastgan.errors import OutputError
     from fastgan.inference import open_generator
@@ -68,8 +75,9 @@ def checker(source: Path, data: Path | None, count: int, limit: float = LIMIT) -
 
     def check(file: Path) -> None:
         with _bars() as bar:
-            found = _summary(open_generator(file), 0, count, network, bar("exported", count))
-        verdict = judge(against, expected, found, network, limit)
+            made = _summary(open_generator(file), 0, count, network, bar("exported", count))
+        verdict = judge(against, expected, made, network, limit)
+        found({"images": count, **asdict(verdict)})
         _print(verdict, count, "torch's own of other seeds" if data is None else str(data))
         if not verdict.worse_by <= verdict.allowed:
             raise OutputError(

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from fastgan.inference.folder import OutputFolder
     from fastgan.inference.image_sets import Layout
     from fastgan.inference.pipeline import Report
+    from fastgan.inference.plan import Plan
     from fastgan.inference.shards import Shard
 
-    Write = Callable[[OutputFolder, Progress], str]
+    Write = Callable[[OutputFolder, Progress], tuple[str, dict[str, Any]]]
+    """Writes, and gives what it did in words and as facts for JSON"""
 
 
 def images(
@@ -43,8 +45,9 @@ def images(
                 f"--grid is one sheet of all images, and this is {shard.words}: make it in a run alone."
             )
 
-    def write(folder: "OutputFolder", progress: "Progress") -> str:
+    def write(folder: "OutputFolder", progress: "Progress") -> tuple[str, dict[str, Any]]:
         said, several = [], len(request.classes) > 1
+        facts: dict[str, Any] = {}
         sheet = _Sheet(len(seeds)) if grid and not several and layout is not None else None
         if layout is not None:
             with image_sets.open_set(model, seeds, request, folder, layout, shard) as (plan, writer):
@@ -52,7 +55,12 @@ def images(
                     model, plan, writer, request=request, workers=workers, see=sheet.see if sheet else None,
                     advance=_bar(progress, layout.image_format, int(writer.wanted.sum())),
                 )  # fmt: skip
-            said.append(_said(report, len(plan.span), folder.path))
+            facts |= _facts(report, len(plan.span))
+            if plan.span:
+                said.append(_said(report, len(plan.span), folder.path))
+            else:
+                facts["note"] = _nothing(plan, layout)
+                said.append(facts["note"])
         if sheet is not None:
             path = pipeline.write_sheet(folder, sheet.images(), columns)
             said.append(f"{len(seeds)} images on one sheet: {path}")
@@ -61,12 +69,38 @@ def images(
             advance = _bar(progress, "grid.png", shown)
             path = pipeline.write_grid(model, seeds, folder, request=request, advance=advance)
             said.append(f"{shown} images on one sheet: {path}")
+        if grid:
+            facts["grid"] = path
         if grid and several:
             names = ", ".join(model.facts.class_names[label] for label in request.classes)
             said.append(f"its rows, from the top: {names}")
-        return "\n".join(said)
+        return "\n".join(said), facts
 
     return write
+
+
+def _nothing(plan: "Plan", layout: "Layout") -> str:
+    """Why a shard has nothing to make, and what would share the images out."""
+    one, option = ("file", "--per-file") if layout.in_archives else ("batch", "--batch")
+    count, shards = len(plan.seeds), plan.shard.count
+    units = -(-count // plan.unit)
+    many = {"file": "files", "batch": "batches"}[one]
+    share = f"{option} {max(1, count // shards)} would share them out, or " if count >= shards else ""
+    return (
+        f"shard {plan.shard.index}/{shards} has nothing to make: {count:,} images in {many} of {plan.unit:,} are "
+        f"{units} {many if units != 1 else one}, each made by one shard alone; {share}start {units} "
+        f"shard{'s' * (units != 1)}"
+    )
+
+
+def _facts(report: "Report", asked: int) -> dict[str, Any]:
+    return {
+        "written": report.images,
+        "there_already": asked - report.images,
+        "seconds": round(report.seconds, 3),
+        "images_per_second": round(report.rate, 3),
+        "busy": report.busy,
+    }
 
 
 class _Sheet:
@@ -105,7 +139,7 @@ def interpolation(
     for name in moving:
         video.check_movie(name, len(seeds) * frames, model.resolution)
 
-    def write(folder: "OutputFolder", progress: "Progress") -> str:
+    def write(folder: "OutputFolder", progress: "Progress") -> tuple[str, dict[str, Any]]:
         total = ("png" in formats) * (len(seeds) - 1) * figures.STEPS + bool(moving) * len(seeds) * frames
         advance = _bar(progress, "interpolation", total)
         paths = figures.write_interpolation(
@@ -115,7 +149,7 @@ def interpolation(
         said = f"{len(seeds)} seeds, interpolated in {way}: {', '.join(map(str, paths))}"
         if not image_format and "mp4" not in formats:
             said += f"\nno MP4, for which PyAV is missing: {install_line('video')}"
-        return said
+        return said, {"interpolation": paths}
 
     return write
 
@@ -128,14 +162,15 @@ def style_mix(model: "Runtime", request: "Request", seeds: Sequence[int], rows: 
     left = parse_seeds(rows, "rows") if rows is not None else [max(seeds) + 1, max(seeds) + 2]
     figures.check_style_mix(model, len(seeds), len(left))
 
-    def write(folder: "OutputFolder", progress: "Progress") -> str:
+    def write(folder: "OutputFolder", progress: "Progress") -> tuple[str, dict[str, Any]]:
         bands = list(figures.bands(model.facts.layers))
         advance = _bar(progress, "style-mix.png", len(bands) * len(left) * len(seeds))
         path = figures.write_style_mix(model, seeds, left, folder, request=request, advance=advance)
-        return (
+        said = (
             f"seeds {', '.join(map(str, left))} with the {', then '.join(bands)} styles of seeds "
             f"{', '.join(map(str, seeds))}: {path}"
         )
+        return said, {"style_mix": path, "rows": left}
 
     return write
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastgan.commands._document import json_option, show
 from fastgan.errors import OutputError
 from fastgan.text import whole
 
@@ -31,8 +32,26 @@ def _shapes(
     return tuple(shapes)
 
 
+class _Bench(click.Command):
+    """--json took the file that is -o's now: scripts that say so go on."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it, with `--json FILE` and `--json=FILE` read as `-o FILE`."""
+        read: list[str] = []
+        for at, word in enumerate(args):
+            follows = args[at + 1] if at + 1 < len(args) else "-"
+            if word.startswith("--json="):
+                read += ["--out", word.removeprefix("--json=")]
+            elif word == "--json" and not follows.startswith("-") and follows not in (*SECTIONS, "all"):
+                read.append("--out")
+            else:
+                read.append(word)
+        return super().parse_args(ctx, read)
+
+
 @click.command(
-    epilog="Example: fastgan bench ops --op style_epilogue --dtype bf16 --layout nhwc --json ops.json",
+    cls=_Bench,
+    epilog="Example: fastgan bench ops --op style_epilogue --dtype bf16 --layout nhwc -o ops.json",
 )
 @click.argument("what", type=click.Choice([*SECTIONS, "all"]), default="all")
 @click.option(
@@ -94,8 +113,13 @@ def _shapes(
     show_default=True,
     help="train: what ratios are against.",
 )
+@json_option
 @click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False), help="Write results, machine and versions here."
+    "-o",
+    "--out",
+    "json_path",
+    type=click.Path(dir_okay=False),
+    help="Write results, machine and versions here, as JSON.",
 )
 @click.option(
     "--html",
@@ -124,6 +148,7 @@ def command(
     html_path: str | None,
     overwrite: bool,
     markdown: bool,
+    as_json: bool,
 ) -> None:
     """Measure kernels, a training step and inference against their baselines; all of them, as one table and one page.
 
@@ -156,7 +181,7 @@ def command(
         batches=batches,
         baseline=baseline,
     )
-    for option, target in (("--json", json_path), ("--html", html_path)):
+    for option, target in (("-o", json_path), ("--html", html_path)):
         if target:
             _check_target(option, Path(target))
             mark = b'"load_average"' if option == "--json" else MARK
@@ -169,6 +194,9 @@ def command(
     if html_path:
         with atomic_write(html_path) as temporary:
             temporary.write_text(page.render(document), encoding="utf-8")
+    if as_json:
+        show(document)
+        return
     click.echo(report.describe(document))
     for title, table in _tables(what, document):
         if markdown or not terminal.is_terminal:

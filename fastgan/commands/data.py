@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastgan.commands._document import json_option, show
 from fastgan.commands._group import Group
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def command() -> None:
     "--resumable", is_flag=True, help="Keep what was decoded if this is interrupted, and go on from it."
 )
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@json_option
 def pack(
     source: Path,
     out: Path,
@@ -76,6 +77,7 @@ def pack(
     kind: str | None,
     resumable: bool,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Pack SOURCE into one file.
 
@@ -109,35 +111,38 @@ def pack(
             overwrite=overwrite,
         )
     _warn(dataset)
-    _print_summary(out, dataset)
+    _print_summary(out, dataset, as_json=as_json)
 
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--verify", is_flag=True, help="Read everything and compare it with the hash made at packing.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every name.")
+@json_option
 def info(file: Path, verify: bool, as_json: bool) -> None:
-    """Say what a packed FILE holds and whether it is whole.
+    """Say what a packed FILE holds and whether it is whole: exit code 4 where --verify finds that it is not.
 
     \b
     Example:
       fastgan data info photos.fgd --verify
     """
     from fastgan.data import packed
-    from fastgan.errors import DataError
+    from fastgan.errors import DamageError, DataError
     from fastgan.text import quoted
 
     if file.exists() and not packed.matches(file):
         raise DataError(
             f"{file} is not packed: make a packed set of it with fastgan data pack {quoted(file)} -o FILE.fgd"
         )
-    dataset = packed.verify(file) if verify else packed.read(file)
-    if as_json:
-        click.echo(json.dumps({**facts_of(file, dataset), "verified": verify}, indent=2))
-        return
-    _warn(dataset)
-    _print_summary(file, dataset)
+    dataset = packed.read(file)
     if verify:
+        try:
+            packed.verify(file)
+        except DataError as error:  # what can be opened, and is not what was packed
+            raise DamageError(str(error)) from error
+    if not as_json:
+        _warn(dataset)
+    _print_summary(file, dataset, as_json=as_json, verified=verify)
+    if verify and not as_json:
         click.echo("verified    the content is what was packed")
 
 
@@ -148,7 +153,10 @@ def info(file: Path, verify: bool, as_json: bool) -> None:
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same faces.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that draw; default: one a core.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
-def avatars(out: Path, count: int, size: int, seed: int, workers: int | None, overwrite: bool) -> None:
+@json_option
+def avatars(
+    out: Path, count: int, size: int, seed: int, workers: int | None, overwrite: bool, as_json: bool
+) -> None:
     """Draw cartoon faces with named attributes: a small CelebA without a download.
 
     Needs `pip install python-avatars resvg-py`. The art is Pablo Stanley's avataaars, see NOTICE.
@@ -165,7 +173,7 @@ def avatars(out: Path, count: int, size: int, seed: int, workers: int | None, ov
     with _progress() as progress:
         dataset = render(count, size=size, seed=seed, workers=workers or cores(), progress=progress)
     dataset.save(out)
-    _print_summary(out, dataset)
+    _print_summary(out, dataset, as_json=as_json)
 
 
 @contextmanager
@@ -244,10 +252,13 @@ def _attribute_text(name: str, facts: dict[str, Any]) -> str:
     return f"{name} {text}" + (f" [{facts['unknown']:.0%} unknown]" if facts["unknown"] else "")
 
 
-def _print_summary(file: Path, dataset: Dataset) -> None:
+def _print_summary(file: Path, dataset: Dataset, *, as_json: bool, verified: bool = False) -> None:
     from fastgan.data import passed_over
 
     facts = facts_of(file, dataset)
+    if as_json:
+        show({**facts, "verified": verified})
+        return
     kind = {1: "grey", 3: "RGB", 4: "RGBA"}[dataset.channels]
     click.echo(f"file        {file} ({facts['bytes'] / 1e6:,.1f} MB)")
     click.echo(f"images      {len(dataset):,} of {dataset.resolution} x {dataset.resolution} {kind}")

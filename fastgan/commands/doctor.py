@@ -1,8 +1,8 @@
 """`fastgan doctor`: what this machine can do, what is missing, how to mend it."""
 
-import json
-
 import click
+
+from fastgan.commands._document import json_option, show
 
 _MARKS = {
     "ok": ("ok", "green"),
@@ -13,7 +13,7 @@ _MARKS = {
 
 
 @click.command(epilog="Example: fastgan doctor --json > doctor.json")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
     """Say what this machine can do, what is missing, and how to mend it.
@@ -27,7 +27,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     findings = doctor.examine()
     healthy = doctor.healthy(findings)
     if as_json:
-        click.echo(json.dumps({"healthy": healthy, "findings": [asdict(f) for f in findings]}, indent=2))
+        show({"healthy": healthy, "findings": [asdict(f) for f in findings]})
         ctx.exit(0 if healthy else 1)
     for finding in findings:
         mark, colour = _MARKS[finding.state]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastgan.commands._document import document, json_option
+
 if TYPE_CHECKING:
     from fastgan.metrics.evaluate import Evaluator, Sample
 
@@ -78,6 +80,7 @@ Examples:
     help="The card.  [default: eval.json, in the run if it is one]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace what is there, where it is no earlier card.")
+@json_option
 def command(
     source: Path,
     data: Path,
@@ -98,6 +101,7 @@ def command(
     compare: Path | None,
     out: Path | None,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Score SOURCE (a run, a checkpoint, a release, an exported .onnx, or a folder of images) against real images.
 
@@ -174,7 +178,7 @@ def command(
         **more,
     )
     card.write(target, made)
-    _print(made, earlier, target)
+    _print(made, earlier, target, as_json=as_json)
 
 
 def _target(
@@ -228,7 +232,16 @@ def _versions() -> dict[str, str]:
     return {"fastgan": __version__, "torch": torch.__version__}
 
 
-def _print(made: dict[str, Any], earlier: dict[str, Any] | None, target: Path) -> None:
+def _print(made: dict[str, Any], earlier: dict[str, Any] | None, target: Path, *, as_json: bool) -> None:
+    """The card, as a table or as JSON."""
+    with document(as_json) as content:
+        content.update({"card": target, **made})
+        if earlier is not None:
+            content["before"] = earlier["scores"]
+        _print_table(made, earlier, target)
+
+
+def _print_table(made: dict[str, Any], earlier: dict[str, Any] | None, target: Path) -> None:
     """A line a number, with whatever was asked for beside it, then the protocol."""
     from fastgan.metrics import card
 

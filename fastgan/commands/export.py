@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastgan.commands._document import document, json_option
 from fastgan.text import quoted
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ IMAGES = 2000
     help="For --check-fid: by how much of it the file's FID may be above torch's.  [default: 25]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@json_option
 def command(
     source: Path,
     target: Path | None,
@@ -83,6 +86,7 @@ def command(
     count: int | None,
     fid_limit: float | None,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Export the averaged generator of SOURCE (a run, a checkpoint or a release) to ONNX.
 
@@ -95,11 +99,12 @@ def command(
     from fastgan.export import export_onnx, triton
 
     accept: Callable[[Path], None] = lambda path: None  # noqa: E731
+    fid: dict[str, Any] = {}
     if check_fid:
         from fastgan.commands._check_fid import LIMIT, checker
 
         limit = LIMIT if fid_limit is None else fid_limit / 100
-        accept = checker(source, data, count or IMAGES, limit)
+        accept = checker(source, data, count or IMAGES, limit, found=fid.update)
 
     def report(check: "Check") -> None:
         unit = " grey levels" if uint8 else ""
@@ -109,7 +114,8 @@ def command(
             f"{unit}{limit}, {_decibels(check.snr_db)}"
         )
 
-    with ExitStack() as stack:
+    with document(as_json) as content, ExitStack() as stack:
+        content.update({"source": source, "files": [], "triton": None})
         model = None if repository is None else repository / (target or source.resolve()).stem
         if model is not None:
             triton.check_target(model, source, overwrite=overwrite)
@@ -130,8 +136,10 @@ def command(
                 accept=accept,
             )
             _say(done, named=target is not None)
+            content.update(_facts(done, named=target is not None) | ({"check_fid": fid} if check_fid else {}))
         if repository is not None and model is not None:
             triton.write_repository(file, repository, name=model.name, overwrite=overwrite)
+            content["triton"] = model
             click.echo(f"{model}; serve it: tritonserver --model-repository={repository.absolute()}")
 
 
@@ -172,8 +180,6 @@ def _check_scoring(check_fid: bool, *options: Path | float | None) -> None:
 
 def _say(done: "Exported", *, named: bool) -> None:
     """What was written; named: under a name of the user's."""
-    from fastgan.export import external
-
     if done.convolutions:
         click.echo(
             f"{done.convolutions - len(done.kept)} of {done.convolutions} convolutions in 8 bits; in float: "
@@ -181,11 +187,30 @@ def _say(done: "Exported", *, named: bool) -> None:
         )
     click.echo(f"signal to noise against torch: {_decibels(done.snr_db)}")
     for path in done.paths if named else ():
-        weights = external.weights_beside(path)  # past 2 GB
-        size = sum(file.stat().st_size for file in (path, *weights)) / 1e6
-        click.echo(f"{path}{' with its weights beside' if weights else ''}, {size:.1f} MB")
+        files = _files(path)
+        size = sum(file.stat().st_size for file in files) / 1e6
+        click.echo(f"{path}{' with its weights beside' if len(files) > 1 else ''}, {size:.1f} MB")
     if named:
         click.echo(f"try it: fastgan generate {quoted(done.paths[-1])} --grid")
+
+
+def _files(path: Path) -> list[Path]:
+    """An exported file, and past 2 GB those of its weights."""
+    from fastgan.export import external
+
+    return [path, *external.weights_beside(path)]
+
+
+def _facts(done: "Exported", *, named: bool) -> dict[str, Any]:
+    """The same for JSON; null stands for no difference at all."""
+    files = [file for path in done.paths if named for file in _files(path)]
+    return {
+        "files": [{"file": file, "bytes": file.stat().st_size} for file in files],
+        "snr_db": done.snr_db,
+        "in_float": done.kept,
+        "convolutions": done.convolutions,
+        "checks": [asdict(check) for check in done.checks],
+    }
 
 
 def _decibels(snr_db: float) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastgan import allocator
+from fastgan.commands._document import json_option, show
 from fastgan.commands._sections import Sectioned
 from fastgan.interrupts import exit_code
 
@@ -46,7 +47,7 @@ SECTIONS = {
     ),
     "What is written": ("image_format", "encoding", "per_file", "out", "overwrite", "verify"),
     "Figures": ("grid", "interpolate", "frames", "style_mix", "rows"),
-    "How": ("shard", "workers", "batch", "device", "runtime", "precision", "ema"),
+    "How": ("shard", "workers", "batch", "device", "runtime", "precision", "ema", "as_json"),
 }
 
 
@@ -153,6 +154,7 @@ SECTIONS = {
     help="fp32, or bf16 (torch only); any: for --runtime fastest, which then may take bf16, fp16 and int8, too.  "
     "[default: fp32; of an .onnx what it was exported in]",
 )
+@json_option
 @click.option(
     "--ema",
     type=float,
@@ -187,15 +189,17 @@ def command(
     runtime: str,
     precision: str | None,
     ema: float | None,
+    as_json: bool,
 ) -> None:
     """Generate images from SOURCE: a run, a checkpoint, a release .safetensors, or an exported .onnx.
 
     The image of a seed depends on that seed and the class, attributes and truncation asked for. A run that was
     stopped, however it was, goes on when the same command is given again: images that are there are not made twice.
-    OUT/manifest.jsonl lists seed, file, SHA-256, class and attributes; OUT/fastgan.json says what made them.
+    OUT/manifest.jsonl lists seed, file, SHA-256, class and attributes; OUT/fastgan.json says what made them. --verify
+    ends with 3 where images are missing, with 4 where some are damaged.
     """
     if verify:
-        _verify(out)
+        _verify(out, as_json=as_json)
         return
     if source is None:
         raise click.UsageError("Missing argument 'SOURCE': a run, a checkpoint, a release or an .onnx file.")
@@ -207,6 +211,7 @@ def command(
     from fastgan.inference.conditions import parse_attributes
     from fastgan.inference.folder import OutputFolder, stored_settings
     from fastgan.inference.image_sets import Layout
+    from fastgan.inference.plan import seeds_text
     from fastgan.inference.runs import lanes_here
     from fastgan.inference.shards import find_shard
 
@@ -237,28 +242,53 @@ def command(
     click.echo(_heading(model) + (f", {part.words}" if part.count > 1 else ""), err=True)
     try:
         with bars() as progress:
-            said = write(folder, progress)
+            said, facts = write(folder, progress)
     except KeyboardInterrupt as interruption:
-        _leave(exit_code(interruption))
-    click.echo(said)
+        _leave(exit_code(interruption), as_json=as_json)
+    if as_json:
+        click.echo(said, err=True)
+        show(
+            {"out": out, "seeds": seeds_text(seeds), "shard": part.fraction, "model": _facts(model), **facts}
+        )
+    else:
+        click.echo(said)
 
 
-def _verify(out: Path) -> None:
-    """Print what is wrong with a set; OutputError, and so exit code 2, if anything is."""
+def _facts(model: Any) -> dict[str, Any]:
+    """Which model ran, and how."""
+    known = model.describe()
+    names = ("source", "model", "resolution", "img_channels", "cur_nimg", "fingerprint")
+    return {name: known[name] for name in (*names, "runtime", "device", "precision", "batch")}
+
+
+def _verify(out: Path, *, as_json: bool) -> None:
+    """Print what is wrong with a set; exit code 3 where images are missing, 4 where some are damaged."""
     from fastgan.commands._bars import bars
+    from fastgan.errors import FastganError
     from fastgan.inference.verify import verify
 
     with bars() as progress:
         task = progress.add_task("verify", total=None)
         found = verify(out, lambda done, total: progress.update(task, completed=done, total=total))
     for line in found.lines():
-        click.echo(line)
-    found.check()
+        click.echo(line, err=as_json)
+    if not as_json:
+        found.check()
+        return
+    try:
+        found.check()
+    except FastganError as error:
+        click.echo(f"fastgan: error: {error}", err=True)
+        show({**found.facts(), "error": str(error)})
+        click.get_current_context().exit(error.exit_code)
+    show(found.facts())
 
 
-def _leave(code: int) -> "NoReturn":
+def _leave(code: int, *, as_json: bool) -> "NoReturn":
     """End at once: the model may be in the middle of a batch, which nothing else interrupts."""
     click.echo("fastgan: interrupted; what is whole is kept, and the same command goes on.", err=True)
+    if as_json:
+        show({"error": "interrupted"})
     sys.stdout.flush()
     os._exit(code)
 

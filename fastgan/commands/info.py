@@ -1,11 +1,12 @@
 """`fastgan info`: what a file or folder is that fastgan wrote."""
 
-import json
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import click
+
+from fastgan.commands._document import json_option, show
 
 EXAMPLES = """\b
 Examples:
@@ -18,7 +19,7 @@ _SHOWN = 12  # names on one line
 
 @click.command(epilog=EXAMPLES)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, with every name and setting.")
+@json_option
 def command(files: tuple[Path, ...], as_json: bool) -> None:
     """Say what each FILE is: a run, a checkpoint, a release, an exported .onnx or a packed .fgd.
 
@@ -29,7 +30,7 @@ def command(files: tuple[Path, ...], as_json: bool) -> None:
 
     found = [describe(file) for file in files]
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        show(found)
         return
     for number, facts in enumerate(found):
         if number:

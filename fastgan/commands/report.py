@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from fastgan.commands._document import document, json_option
+
 
 @click.command(epilog="Example: fastgan report runs/0007 -o monday.html")
 @click.argument("run", type=click.Path(path_type=Path))
@@ -11,7 +13,8 @@ import click
     "-o", "--out", type=click.Path(path_type=Path), help="The file to write.  [default: RUN/report.html]"
 )
 @click.option("--overwrite", is_flag=True, help="Replace what is there, where it is no earlier report.")
-def command(run: Path, out: Path | None, overwrite: bool) -> None:
+@json_option
+def command(run: Path, out: Path | None, overwrite: bool, as_json: bool) -> None:
     """Write one HTML page about RUN: curves, samples over time, warnings, settings, machine.
 
     Everything is inside the file: it opens without a network. RUN may still be training.
@@ -31,4 +34,6 @@ def command(run: Path, out: Path | None, overwrite: bool) -> None:
             temporary.write_text(page, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"could not write {out} ({error.strerror}): choose another --out") from error
-    click.echo(f"{out}, {len(page) / 1e6:.1f} MB")
+    with document(as_json) as content:
+        click.echo(f"{out}, {len(page) / 1e6:.1f} MB")
+        content.update({"report": out, "bytes": out.stat().st_size})

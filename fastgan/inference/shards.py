@@ -35,6 +35,11 @@ class Shard:
         return f"-{self.index:05d}-of-{self.count:05d}" if self.count > 1 else ""
 
     @property
+    def fraction(self) -> str | None:
+        """ "3/16"; None for the only one."""
+        return f"{self.index}/{self.count}" if self.count > 1 else None
+
+    @property
     def words(self) -> str:
         """For the user: "shard 3/16 (RANK and WORLD_SIZE)"."""
         return f"shard {self.index}/{self.count} ({self.source})"

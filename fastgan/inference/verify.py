@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fastgan.errors import OutputError
+from fastgan.errors import DamageError, IncompleteError, OutputError
 from fastgan.files import sha256_file
 from fastgan.inference.folder import SETTINGS, disk_errors, is_ours, stored_settings
 from fastgan.inference.latents import parse_seeds
@@ -62,14 +63,25 @@ class Findings:
         return lines
 
     def check(self) -> None:
-        """Raise OutputError, with how to mend it, unless the set is whole."""
+        """Raise IncompleteError where images are missing, DamageError where anything else is wrong.
+
+        A file that is listed and gone counts as missing: a kill leaves lines without images.
+        """
         if self.whole:
             return
-        wrong = self.damaged or self.unlisted or self.twice
-        first = "remove the files named above, then " if wrong else ""
-        raise OutputError(
-            f"{self.folder} is not whole: {first}give the command again that made it, which makes what is missing."
-        )
+        mend = "give the command again that made it, which makes what is missing."
+        if not self.harmed:
+            raise IncompleteError(f"{self.folder} is not complete: {mend}")
+        raise DamageError(f"{self.folder} is not whole: remove the files named above, then {mend}")
+
+    @property
+    def harmed(self) -> bool:
+        """Whether there is more wrong than what the same command would make."""
+        return bool(self.damaged or self.unlisted or self.twice)
+
+    def facts(self) -> dict[str, Any]:
+        """All that was found, ready for JSON."""
+        return {**asdict(self), "folder": str(self.folder), "whole": self.whole}
 
 
 def verify(folder: Path, advance: Advance = lambda done, total: None) -> Findings:

@@ -40,7 +40,7 @@ def test_table_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str], devi
         "--dtype",
         "fp32",
     ]
-    assert run([*arguments, "--layout", "nchw", "--json", str(path)]) == 0
+    assert run([*arguments, "--layout", "nchw", "-o", str(path)]) == 0
     document = json.loads(path.read_text())
     rows = document["sections"]["ops"]["rows"]
     assert [(r["op"], r["shape"], r["pass"]) for r in rows] == [
@@ -61,7 +61,7 @@ def test_table_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str], devi
 def test_quick_takes_one_shape(tmp_path: Path, device: torch.device) -> None:
     path = tmp_path / "ops.json"
     arguments = ["bench", "ops", "--quick", "--device", device.type, "--op", "adain", "--dtype", "bf16"]
-    assert run([*arguments, "--layout", "nhwc", "--json", str(path)]) == 0
+    assert run([*arguments, "--layout", "nhwc", "-o", str(path)]) == 0
     section = json.loads(path.read_text())["sections"]["ops"]
     assert section["quick"] is True
     assert {tuple(row["shape"]) for row in section["rows"]} == {(2, 8, 6, 6)}
@@ -81,7 +81,7 @@ def test_a_process_of_its_own(tmp_path: Path) -> None:
         "--quick",
     ]
     done = subprocess.run(
-        [sys.executable, "-m", "fastgan", "bench", "ops", *arguments, "--layout", "nhwc", "--json", str(path)],
+        [sys.executable, "-m", "fastgan", "bench", "ops", *arguments, "--layout", "nhwc", "-o", str(path)],
         capture_output=True, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     document = json.loads(path.read_text())
@@ -104,7 +104,7 @@ def test_json_that_cannot_be_written_is_known_before_measuring(
 ) -> None:
     monkeypatch.setattr(suite, "run", lambda *a, **k: pytest.fail("measured first"))
     (tmp_path / "file").touch()
-    assert run(["bench", "ops", "--json", str(tmp_path / "file" / "x.json")]) == 2
+    assert run(["bench", "ops", "-o", str(tmp_path / "file" / "x.json")]) == 2
     assert "file" in capsys.readouterr().err
 
 

@@ -219,17 +219,14 @@ def open_folder(source: Path, resolution: int, channels: int) -> FolderSamples:
 
 def _check_sizes(source: Path, resolution: int) -> None:
     """MetricError unless every image in `source` is `resolution` pixels a side."""
-    from fastgan.data import decode, sources
+    from fastgan.data import BadImage, ingest, sources
     from fastgan.errors import MetricError
     from fastgan.text import quoted
 
     _, module = sources.find(source, None)
     images = module.read(source)
-    for row, name in enumerate(images.names):
-        image = images.load(row)
-        try:
-            header = decode.read_header(image)
-        except decode.BadImageError:
+    for name, header in zip(images.names, ingest.headers(images), strict=True):
+        if isinstance(header, BadImage):
             continue  # open_dataset says what it thinks of these
         if (header.short_side, header.long_side) != (resolution, resolution):
             raise MetricError(

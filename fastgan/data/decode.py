@@ -12,6 +12,7 @@ Rules, in this order:
 - What is wrong with metadata costs no pixels: it is left out, and the orientation used where it can be read.
 """
 
+import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from fastgan.data.memory import room_for
 from fastgan.data.pixels_only import orientation, pixels_only
 from fastgan.errors import FastganError, MemoryLimitError
 
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its words on odd files go to stderr
 T = TypeVar("T")
 MAX_PIXELS = 89_478_485
 """PIL's own warning limit (a quarter of a gibibyte of RGB), here an error."""

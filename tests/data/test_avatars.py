@@ -121,7 +121,7 @@ def test_nonsense_and_a_missing_package_are_sentences(monkeypatch):
     avatars._packages.cache_clear()
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     try:
-        with pytest.raises(DataError, match=r"pip install 'fastgan\[demo\]'"):
+        with pytest.raises(DataError, match=r"pip install 'python-avatars"):
             avatars.render(1)
     finally:
         avatars._packages.cache_clear()

@@ -202,6 +202,24 @@ def test_a_plain_tar_of_class_folders_has_classes(tmp_path, mode, top):
         np.testing.assert_array_equal(dataset.images[row].numpy(), noise(16, 16, seed=number))
 
 
+def test_several_plain_tars_have_the_classes_of_their_folders(tmp_path):
+    for split, first in (("train", 0), ("val", 4)):
+        files = {f"{split}/{'cat' if i % 2 else 'dog'}/{i}.png": image(i) for i in range(first, first + 4)}
+        shard(tmp_path / "set" / f"{split}.tar", files)
+    dataset = open_dataset(tmp_path / "set")
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.labels.tolist() == [1, 0, 1, 0]
+
+
+def test_a_folder_around_each_shard_is_no_class_and_documents_in_shards_are_said(tmp_path):
+    for number in range(2):
+        files = {f"part-{number}/{i}.png": image(10 * number + i) for i in range(3)}
+        shard(tmp_path / "set" / f"part-{number}.tar", files | {"dataset.json": b"{}"})
+    dataset = open_dataset(tmp_path / "set")
+    assert dataset.class_names == ()
+    assert any("dataset.json is not read" in note for note in dataset.notes)
+
+
 def test_a_plain_tar_has_the_annotations_of_a_zip(tmp_path):
     files = {f"set/{i}.png": image(i) for i in range(3)}
     labels = {"labels": [[f"{i}.png", i % 2] for i in range(3)]}

@@ -4,7 +4,7 @@
 {"smiling": 1, "age": null}}, and {"class": "truck"} to name what `000.cls` numbers. `000.txt` is a class name when
 the texts repeat, and else a caption, which is not used.
 
-One tar in which nothing is said of classes or attributes is read like a zip: the folders in it are the classes.
+Where nothing is said of classes or attributes, the folders in the tars are the classes, and one tar is read like a zip.
 """
 
 import math
@@ -23,6 +23,7 @@ import numpy as np
 
 from fastgan.data import beside, members, passed_over, tar_index
 from fastgan.data.annotations import is_number
+from fastgan.data.folders import arranged
 from fastgan.data.names import class_name, displayable, is_hidden, natural_key, split_of, splits_of
 from fastgan.data.sources import Images, by_folders, index_classes
 from fastgan.documents import parse_json
@@ -69,8 +70,13 @@ def read_shards(path: Path, shards: Sequence[Path]) -> Images:
         passed=index.passed,
         notes=notes,
     )
-    is_plain = len(shards) == 1 and labels is None and attributes is None
-    return _like_a_zip(path, images, index.documents) if is_plain else images
+    says_nothing = labels is None and attributes is None
+    if len(shards) == 1:
+        return _like_a_zip(path, images, index.documents) if says_nothing else images
+    if index.documents:
+        notes = (*images.notes, f"{next(iter(index.documents))} is not read, for {path} is several tars")
+        images = replace(images, notes=notes)
+    return _with_folders(images, shards, index) if says_nothing else images
 
 
 @dataclass
@@ -123,6 +129,15 @@ def _like_a_zip(path: Path, images: Images, documents: dict[str, bytes]) -> Imag
     found = beside.apply(found, path, documents, documents.__getitem__)
     splits = images.splits if found.splits is None else found.splits
     return replace(found, splits=splits, passed=images.passed, notes=(*images.notes, *found.notes))
+
+
+def _with_folders(images: Images, shards: Sequence[Path], index: _Index) -> Images:
+    """`images` with the folders in each tar for classes; a folder that holds all of one tar is none."""
+    members_of: list[list[str]] = [[] for _ in shards]
+    for name, number in zip(images.names, index.shards, strict=True):
+        members_of[number].append(name[len(displayable(shards[number].name)) + 1 :])
+    labels, class_names = index_classes([one for names in members_of for one in arranged(names).classes])
+    return replace(images, labels=labels, class_names=class_names)
 
 
 def _in_folder(path: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 # make demo        train on cartoon faces, look at what comes out, export it, mass-produce with it
 # make test        the whole test suite, as CI runs it
+# make fuzz        3,000 mutated inputs to everything that reads files; SEED=1 makes others
 # make lint type   ruff; mypy
 # make bench       kernels, a training step and inference against their baselines; writes benchmarks/results/
 # make node-client the packages of tests/clients/node, whose tests are skipped without them; needs npm
@@ -19,7 +20,7 @@ NATIVE := setup.py pyproject.toml $(shell find csrc -type f)
 
 NODE   := tests/clients/node
 
-.PHONY: demo test node-client lint type bench gpu-check sanitize cuda-compile clean
+.PHONY: demo test fuzz node-client lint type bench gpu-check sanitize cuda-compile clean
 
 demo: $(VENV)/demo.installed
 	rm -rf $(DEMO)
@@ -38,6 +39,10 @@ demo: $(VENV)/demo.installed
 
 test: $(VENV)/dev.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+SEED ?= 0
+fuzz: $(VENV)/dev.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --count 3000 --jobs 2 --seed $(SEED)
 
 node-client: $(NODE)/node_modules/.package-lock.json
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.fuzz.run import Case
+    from tests.fuzz.case import Case
 
 
 def anything(case: "Case") -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.fuzz.run import Case
+    from tests.fuzz.case import Case
 
 LOCAL = {"bit flip": 3, "bytes set": 14, "archive": 2, "PNG chunk": 1, "zeroed": 40, "noise": 6}
 """How many images a mutation of a file of many may change: more kinds may change any"""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.fuzz import oracles
 
 if TYPE_CHECKING:
-    from tests.fuzz.run import Case
+    from tests.fuzz.case import Case
 
 Oracle = Callable[["Case"], str | None]
 

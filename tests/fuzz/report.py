@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from fastgan.text import quoted, shown
-from tests.fuzz.run import FAULTS, FINE, Outcome
+from tests.fuzz.case import FAULTS, FINE, Outcome
 
 
 def line(outcome: Outcome, seed: int, full: bool = False) -> str:

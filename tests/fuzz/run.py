@@ -1,76 +1,25 @@
 """One case: copy the example, change a file, run the command, and say what became of it."""
 
 import contextlib
+import importlib
 import os
 import pickle
 import shutil
+import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from tests.fuzz import mutate, oracles, results, sandbox, words
+from tests.fuzz.case import FINE, Case, Outcome
 from tests.fuzz.mutate import Mutation
 from tests.fuzz.reader import Reader
 from tests.fuzz.readers import READERS
 from tests.fuzz.sandbox import Ended
 
-FAULTS = ("traceback", "hang", "crash", "memory", "escape", "wrong result", "bad sentence", "mess", "harness")
-FINE = ("same", "other", "refused")
 _LOCKS = (".lock", ".fastgan.lock")
-
-
-@dataclass(kw_only=True)
-class Case:
-    """A command and what it met."""
-
-    name: str
-    reader: Reader
-    arguments: list[str]
-    mutation: Mutation
-    box: Path
-    ended: Ended
-    before: dict[str, Any]
-    """What the same command gave with nothing changed"""
-    example: Path
-    _result: dict[str, Any] = field(default_factory=dict)
-
-    def result(self) -> dict[str, Any]:
-        """What it gave."""
-        if not self._result:
-            self._result = results.gather(self.box)
-        return self._result
-
-    def said_more(self) -> bool:
-        """Whether it noted something that it does not without the damage."""
-        notes = {line for line in self.ended.err.splitlines() if not line.startswith(("scan ", "decode "))}
-        return bool(notes - set(self.before["err"].splitlines()))
-
-    def changed(self) -> bool:
-        """Whether the changed file has other bytes than the example's."""
-        one, other = self.box / "in" / self.mutation.file, self.example / self.mutation.file
-        return not one.is_file() or one.read_bytes() != other.read_bytes()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a case came to."""
-
-    reader: str
-    number: int
-    kind: str
-    """Of the mutation"""
-    came: str
-    """One of FINE or FAULTS"""
-    why: str = ""
-    file: str = ""
-    text: str = ""
-    command: str = ""
-    code: int | None = None
-    seconds: float = 0.0
-    err: str = ""
 
 
 class Bench:
@@ -158,26 +107,27 @@ class Bench:
         kept = self.work / "before" / f"{name}-{command}.pickle"
         if key not in self._before and kept.exists():
             self._before[key] = pickle.loads(kept.read_bytes())
+            learn(self._before[key]["modules"])
         if key not in self._before:
             reader, box = READERS[name], self.work / f"box-{os.getpid()}"
             lay(box, self.example(name))
             arguments = [word.replace("{in}", str(box / "in")) for word in reader.commands[command]]
-            ended, escapes, left = self._run(reader, arguments, box)
+            ended, _, _ = self._run(reader, arguments, box, learn=True)
             found = results.gather(box) if ended.code == 0 else dict.fromkeys(results.KEYS)
             self._before[key] = {
                 **found,
                 "err": ended.err,
                 "code": ended.code,
-                "escapes": escapes,
-                "left": left,
+                "modules": ended.modules,
             }
             clear(box)
             kept.parent.mkdir(exist_ok=True)
             kept.write_bytes(pickle.dumps(self._before[key]))
+            learn(ended.modules)
         return self._before[key]
 
     def _run(
-        self, reader: Reader, arguments: list[str], box: Path, *, nobody: bool = False
+        self, reader: Reader, arguments: list[str], box: Path, *, nobody: bool = False, learn: bool = False
     ) -> tuple[Ended, list[str], list[str]]:
         """The command in its box; what it changed elsewhere; what it left behind."""
         user = sandbox.NOBODY if nobody and os.geteuid() == 0 else None
@@ -199,6 +149,7 @@ class Bench:
             user=user,
             seconds=reader.seconds,
             setup=_quick if reader.study else None,
+            learn=learn,
         )
         after = sandbox.snapshot(box)
         touched = [name for name in {**before, **after} if before.get(name) != after.get(name)]
@@ -268,6 +219,14 @@ def _place(err: str) -> str:
 
 def _end(err: str) -> str:
     return err[-3000:]
+
+
+def learn(modules: Sequence[str]) -> None:
+    """Import what a command needed, so that the next ones find it: half of the time of a case is importing."""
+    for name in sorted(modules):
+        if name not in sys.modules and not name.startswith("__"):
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
 
 
 def lay(box: Path, example: Path) -> None:

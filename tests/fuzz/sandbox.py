@@ -58,6 +58,8 @@ class Ended:
     out: str
     err: str
     escapes: tuple[str, ...]
+    modules: tuple[str, ...] = ()
+    """What it imported that was not imported before, where that was asked for"""
 
 
 def run(
@@ -69,20 +71,34 @@ def run(
     environment: dict[str, str] | None = None,
     user: int | None = None,
     setup: Any = None,
+    learn: bool = False,
 ) -> Ended:
-    """`fastgan ARGUMENTS` in `cwd`, a folder of `box`, to which it may write; setup: called in the child first."""
+    """`fastgan ARGUMENTS` in `cwd`, a folder of `box`, to which it may write.
+
+    setup: called in the child first. learn: tell what it imported, so that the next need not.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     with (
         tempfile.TemporaryFile(dir=box.parent) as out,
         tempfile.TemporaryFile(dir=box.parent) as err,
         tempfile.TemporaryFile(dir=box.parent) as notes,
+        tempfile.TemporaryFile(dir=box.parent) as modules,
     ):
         started, before = time.monotonic(), _resident()
         pid = os.fork()
         if pid == 0:
             try:
-                _child(arguments, box, cwd, (out, err, notes), environment or {}, user, seconds, setup)
+                _child(
+                    arguments,
+                    box,
+                    cwd,
+                    (out, err, notes, modules if learn else None),
+                    environment or {},
+                    user,
+                    seconds,
+                    setup,
+                )
             finally:
                 os._exit(TRACEBACK)  # not reached: `_child` ends the process
         status, usage, hung = _wait(pid, started + 4 * seconds)
@@ -96,6 +112,7 @@ def run(
             out=_text(out),
             err=_text(err),
             escapes=tuple(dict.fromkeys(_text(notes).splitlines())),
+            modules=tuple(_text(modules).split()),
         )
 
 
@@ -130,14 +147,15 @@ def _child(
     arguments: Sequence[str],
     box: Path,
     cwd: Path,
-    files: tuple[Any, Any, Any],
+    files: tuple[Any, Any, Any, Any],
     environment: dict[str, str],
     user: int | None,
     seconds: float,
     setup: Any,
 ) -> None:
     os.setsid()
-    out, err, notes = files
+    out, err, notes, modules = files
+    known = set(sys.modules)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)
@@ -168,6 +186,8 @@ def _child(
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
+    if modules is not None:
+        os.write(modules.fileno(), "\n".join(sys.modules.keys() - known).encode())
     os._exit(code)
 
 
@@ -177,7 +197,7 @@ def _limit(seconds: float) -> None:
 
     to(resource.RLIMIT_AS, _mapped() + MEMORY)
     to(resource.RLIMIT_FSIZE, FILE)
-    to(resource.RLIMIT_CPU, int(seconds) + 1)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 20))  # SIGXCPU first
     to(resource.RLIMIT_CORE, 0)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does: the write fails
 

@@ -9,7 +9,7 @@ from tests.fuzz.packed_oracle import packed
 from tests.fuzz.reader import Reader
 
 if TYPE_CHECKING:
-    from tests.fuzz.run import Case
+    from tests.fuzz.case import Case
 
 _PACK = ("data", "pack", "{in}/%s", "-o", "set.fgd", "--size", "16", "--channels", "3", "--max-bad", "%s")
 

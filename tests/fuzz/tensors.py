@@ -124,7 +124,7 @@ def data(random: Random, path: Path, others: Sequence[Path]) -> str:
     """Numbers of a tensor: what no header tells."""
     head, body = _split(path)
     names = [
-        n for n in header if n != "__metadata__" and head[n]["data_offsets"][1] > head[n]["data_offsets"][0]
+        n for n in head if n != "__metadata__" and head[n]["data_offsets"][1] > head[n]["data_offsets"][0]
     ]
     name = random.choice(names)
     start, end = head[name]["data_offsets"]

@@ -1,8 +1,10 @@
 """`python -m tests.fuzz --count 3000`: mutate, run, judge, and print a table; exit code 1 where anything went wrong."""
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +32,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write every fault here")
     parser.add_argument("--markdown", type=Path, help="write the tables here")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it would be ignored
     _prepare()
     if options.work:
         return _run(options, options.work)
@@ -63,6 +66,7 @@ def _prepare() -> None:
 
 def _run(options: argparse.Namespace, work: Path) -> int:
     from tests.fuzz import report, runs
+    from tests.fuzz.case import FAULTS
     from tests.fuzz.readers import READERS
 
     names = options.reader or [
@@ -83,18 +87,19 @@ def _run(options: argparse.Namespace, work: Path) -> int:
         f"{len(cases)} cases of {len(names)} readers, examples in {time.monotonic() - began:.0f} s",
         flush=True,
     )
-    outcomes = []
-    for outcome in _outcomes(work, shared, options.seed, cases, options.jobs):
-        outcomes.append(outcome)
-        if outcome.came in report.FAULTS or options.case is not None:
-            print(report.line(outcome, options.seed, options.case is not None), flush=True)
-        if len(outcomes) % 200 == 0:
-            print(f"... {len(outcomes)} of {len(cases)}, {time.monotonic() - began:.0f} s", flush=True)
+    outcomes: list[Any] = []
+    with contextlib.suppress(KeyboardInterrupt):  # the table of as many as there are
+        for outcome in _outcomes(work, shared, options.seed, cases, options.jobs):
+            outcomes.append(outcome)
+            if outcome.came in FAULTS or options.case is not None:
+                print(report.line(outcome, options.seed, options.case is not None), flush=True)
+            if len(outcomes) % 200 == 0:
+                print(f"... {len(outcomes)} of {len(cases)}, {time.monotonic() - began:.0f} s", flush=True)
     table = report.tables(outcomes)
     print(f"{table}\nin {time.monotonic() - began:.0f} s")
     if options.markdown:
         options.markdown.write_text(table + "\n", "utf-8")
-    faults = [outcome for outcome in outcomes if outcome.came in report.FAULTS]
+    faults = [outcome for outcome in outcomes if outcome.came in FAULTS]
     if options.json:
         options.json.write_text(
             json.dumps([asdict(each) for each in faults], indent=1), "utf-8", "backslashreplace"
@@ -146,7 +151,7 @@ def _outcomes(work: Path, shared: Path, seed: int, cases: list[tuple[str, int]],
         for name, number in cases[part::jobs]:
             results.put(bench.case(seed, name, number))
 
-    workers = [context.Process(target=some, args=(part,)) for part in range(jobs)]
+    workers = [context.Process(target=some, args=(part,), daemon=True) for part in range(jobs)]
     for worker in workers:
         worker.start()
     for _ in cases:

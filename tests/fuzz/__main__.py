@@ -32,7 +32,9 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write every fault here")
     parser.add_argument("--markdown", type=Path, help="write the tables here")
     options = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it would be ignored
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # in the background of a shell it would be ignored
     _prepare()
     if options.work:
         return _run(options, options.work)

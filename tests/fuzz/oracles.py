@@ -130,7 +130,8 @@ def verified(case: "Case") -> str | None:
     """Whether a set is whole: a file that was changed makes it not whole."""
     whole = case.ended.code == 0
     name = case.mutation.file.rpartition("/")[2]
-    image = name.endswith((".png", ".tar", ".parquet", ".npz"))
+    held = case.mutation.file.split("/")[0] == case.arguments[-1].rpartition("/")[2]
+    image = held and name.endswith((".png", ".tar", ".parquet", ".npz"))
     return "a changed file is called whole" if whole and image and case.changed() else None
 
 

@@ -103,12 +103,18 @@ class Features:
         self.train_images = real.images if bool(rows.all()) else real.images[rows]
         self.labels = None if real.labels is None else real.labels[rows]
         self.class_names = real.class_names
+        self._rows, self._names = rows.nonzero().flatten(), real.names
         count = min(n, AUDITED)
         starts = range(0, count, BATCH)
         self.images = torch.cat(
             [torch.as_tensor(sample(start, min(BATCH, count - start))) for start in starts]
         )
         self.generated = self.of(self.images, "audited")
+
+    def called(self, row: int) -> str:
+        """The name of a training image inside its source, or its number where the set has no names."""
+        number = int(self._rows[row])
+        return self._names[number] if self._names else f"image {number}"
 
     def of(self, images: Tensor, what: str) -> Tensor:
         """Features of other images, float32 [N, D]."""
@@ -146,16 +152,22 @@ def picture(card: Path) -> Path:
     return card.with_name(f"{card.stem}-closest.png")
 
 
-def audit(own: Features, held_out: Dataset | None, card: Path) -> dict[str, Any]:
-    """The verdict, the copies by number, and a picture of the closest pairs beside `card`."""
+def audit(
+    own: Features, held_out: Dataset | None, card: Path, called: Callable[[int], str]
+) -> dict[str, Any]:
+    """The verdict, the copies by number, and a picture of the closest pairs beside `card`.
+
+    called: the name of each generated image, by its number among those.
+    """
     from fastgan.metrics.memorisation import ALPHA, NEIGHBOURS
     from fastgan.metrics.memorisation import audit as compare
-    from fastgan.metrics.pairs import write_pairs
+    from fastgan.metrics.pairs import Names, closest, write_pairs
 
     others = None if held_out is None else (own.of(held_out.images, "held out"), held_out.images)
     found = compare((own.train, own.train_images), (own.generated, own.images), others)
     drawn = picture(card)
-    write_pairs(drawn, found, own.images, own.train_images)
+    names = Names(generated=called, train=own.called)
+    write_pairs(drawn, found, own.images, own.train_images, names)
     judged = (
         f"{found.held_out:,} held-out images" if found.held_out else "each training image against the others"
     )
@@ -163,6 +175,7 @@ def audit(own: Features, held_out: Dataset | None, card: Path) -> dict[str, Any]
         "sentence": f"audit[{own.space}]: {found.verdict} (p = {found.p_value:.2g}); judged by {judged}; {drawn}",
         "p_value": found.p_value,
         "copies": found.copies.tolist(),
+        "closest": closest(found, names),
         "audited": len(own.images),
         "expected_by_chance": found.expected,
         "held_out": found.held_out,

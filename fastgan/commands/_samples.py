@@ -31,6 +31,10 @@ class Samples(ABC):
     def classes(self, start: int, n: int) -> list[str] | None:
         """The class that each of these images was made for, by name; None where they were made for none."""
 
+    @abstractmethod
+    def called(self, number: int) -> str:
+        """What an image is called: its seed, or its file."""
+
     @property
     @abstractmethod
     def has_classes(self) -> bool:
@@ -82,6 +86,10 @@ class ModelSamples(Samples):
         request = self.model.request(self.truncation, classes=self.model.facts.class_names)
         names = [each["class"] for each in self.model.describe_conditions(seeds, request)]
         return torch.from_numpy(self.model.images(seeds, request)), names
+
+    def called(self, number: int) -> str:
+        """Its seed."""
+        return f"seed {number}"
 
     def path_lengths(
         self, seed: int, start: int, n: int, distance: Callable[[Tensor, Tensor], Tensor]
@@ -141,6 +149,7 @@ class FolderSamples(Samples):
 
     def __init__(self, path: Path, dataset: Dataset) -> None:
         self.path, self.dataset = path, dataset
+        self._names: tuple[str, ...] = ()
 
     def count(self, wanted: int, *, asked: bool) -> int:
         """All of them, or the first `wanted`; MetricError if more were asked for than there are."""
@@ -174,6 +183,12 @@ class FolderSamples(Samples):
         rows = order.roll(-start)[:n]
         names = self.classes(0, len(self.dataset)) or []
         return self.dataset.images[rows], [names[row] for row in rows.tolist()]
+
+    def called(self, number: int) -> str:
+        """Its file."""
+        if not self._names:
+            self._names = self.dataset.names or tuple(f"image {k}" for k in range(len(self.dataset)))
+        return self._names[number]
 
     def about(self, seed: int, n: int) -> dict[str, Any]:
         """Where they lie, and their hash."""

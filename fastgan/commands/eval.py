@@ -164,7 +164,7 @@ def command(
         if real is not None and (audit or threshold is not None):
             own = findings.Features(network, real, sample, n, bar)
             if audit:
-                more["audit"] = findings.audit(own, held_out, target)
+                more["audit"] = findings.audit(own, held_out, target, lambda k: images.called(seed + k))
             if threshold is not None:
                 more["similarity"] = findings.similarity(
                     own, threshold, images.classes(seed, len(own.images))

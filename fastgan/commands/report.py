@@ -15,10 +15,11 @@ from fastgan.commands._document import document, json_option
 @click.option("--overwrite", is_flag=True, help="Replace what is there, where it is no earlier report.")
 @json_option
 def command(run: Path, out: Path | None, overwrite: bool, as_json: bool) -> None:
-    """Write one HTML page about RUN: curves, samples over time, warnings, settings, machine.
+    """Write one HTML page about RUN: curves, samples over time beside training images, warnings, settings, machine.
 
     Everything is inside the file: it opens without a network. RUN may still be training.
     """
+    from fastgan.commands._real import real_images
     from fastgan.errors import OutputError
     from fastgan.files import atomic_write, check_output
     from fastgan.report.document import MARK
@@ -28,7 +29,8 @@ def command(run: Path, out: Path | None, overwrite: bool, as_json: bool) -> None
     given, out = out, out or run / "report.html"
     own = [file for file in run.iterdir() if file.name != "report.html"] if run.is_dir() else []
     check_output(out, overwrite=overwrite or given is None, sources=own, replaces=MARK)
-    page = render(read(run))
+    found = read(run)
+    page = render(found, real_images(found))
     try:
         with atomic_write(out) as temporary:
             temporary.write_text(page, encoding="utf-8")

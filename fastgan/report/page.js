@@ -1,6 +1,6 @@
 "use strict";
 // The film: a slider over the grids, and a button that runs it.
-const frames = [...document.querySelectorAll(".frames img")];
+const frames = [...document.querySelectorAll(".frames img[data-nimg]")];
 const slider = document.getElementById("frame");
 if (slider) {
   const when = document.getElementById("when"), play = document.getElementById("play");

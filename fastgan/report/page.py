@@ -8,6 +8,7 @@ from fastgan.report.cards import table
 from fastgan.report.curves import Series, collect, label, plot
 from fastgan.report.document import asset, document
 from fastgan.report.read import Run, embed, pick
+from fastgan.report.real import Real, figure
 
 _FRAMES = 60
 _GROUPS = {
@@ -36,15 +37,15 @@ _SPEED = {"Speed": ("img_per_s",)}
 _NO_CURVES = {"cur_nimg", "seconds"}
 
 
-def render(run: Run) -> str:
-    """The report of `run` as HTML."""
+def render(run: Run, real: Real | None = None) -> str:
+    """The report of `run` as HTML; `real` is what it was trained on."""
     title = f"{run.path.resolve().name} · {run.config.get('model', {}).get('name', 'model')}"
     sections = [
         _header(run, title),
         _tiles(run),
         _events(run),
         table(run.cards),
-        _samples(run),
+        _samples(run, real),
         _curves(run),
         _settings(run),
         _machine(run),
@@ -105,10 +106,10 @@ def _events(run: Run) -> str:
     return f'<section><h2>Warnings and events</h2><ul class="events">{rows}</ul></section>\n'
 
 
-def _samples(run: Run) -> str:
+def _samples(run: Run, real: Real | None) -> str:
     frames = [(int(p.stem), image) for p in pick(run.grids, _FRAMES) if (image := embed(p)) is not None]
     if not frames:
-        return ""
+        return f"<section><h2>Samples</h2>{figure(real)}</section>\n" if real else ""
     images = "".join(
         f'<img src="{image}" data-nimg="{label(nimg)}" alt="samples at {label(nimg)} images"'
         f"{'' if i == len(frames) - 1 else ' hidden'}>"
@@ -116,10 +117,10 @@ def _samples(run: Run) -> str:
     )
     last = len(frames) - 1
     return (
-        f'<section><h2>Samples over time</h2><div class="film"><div class="frames">{images}</div>'
+        f'<section><h2>Samples over time</h2><div class="beside"><div class="film"><div class="frames">{images}</div>'
         f'<div class="controls"><button type="button" id="play">play</button>'
         f'<input id="frame" type="range" min="0" max="{last}" value="{last}" aria-label="moment of training">'
-        f'<output id="when">{label(frames[-1][0])} images</output></div></div>'
+        f'<output id="when">{label(frames[-1][0])} images</output></div></div>{figure(real) if real else ""}</div>'
         f'<p class="note">The averaged generator on the same latents all along; {len(frames)} of {len(run.grids)} '
         f"grids.</p></section>\n"
     )

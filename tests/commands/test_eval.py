@@ -119,7 +119,11 @@ def test_everything_at_once(run: Path, tmp_path: Path) -> None:
     made = json.loads(Path("eval.json").read_text())
     assert set(range(50, 60)) <= set(made["audit"]["copies"])
     assert sum(made["similarity"]["classes"].values()) + made["similarity"]["none"] == 60
-    assert Image.open("eval-closest.png").size == (2 * 196, 8 * 68)
+    first = made["audit"]["closest"][0]
+    assert first["copy"]
+    assert first["generated"].endswith(".png")
+    assert first["features"]["train"].startswith("image ")  # a set that was saved without names
+    assert Image.open("eval-closest.png").size == (2 * (3 * 132 + 12), 2 * 14 + 12 + 8 * (128 + 28 + 12))
 
 
 def test_resemblance_is_held_against_the_class_that_was_meant(data: Path, tmp_path: Path) -> None:

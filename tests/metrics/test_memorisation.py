@@ -12,7 +12,7 @@ from PIL import Image
 from fastgan.errors import MetricError
 from fastgan.metrics import open_extractor
 from fastgan.metrics.memorisation import ALPHA, audit, p_at_least
-from fastgan.metrics.pairs import write_pairs
+from fastgan.metrics.pairs import Names, closest, write_pairs
 from fastgan.metrics.similarity import NONE, classify
 from tests.metrics.sets import shapes
 
@@ -90,11 +90,44 @@ def test_the_picture_shows_copies_beside_their_originals(tmp_path: Path, channel
     made = torch.cat([shapes(30, seed=1, channels=channels), train[7:8]])
     found = audit(described(train), described(made))
     write_pairs(tmp_path / "closest.png", found, made, train)
-    sheet = np.asarray(Image.open(tmp_path / "closest.png")).reshape(8 * 68, 2 * 196, channels)
-    generated, by_features, by_pixels = (sheet[:64, start : start + 64] for start in (0, 64, 128))
-    np.testing.assert_array_equal(generated[::4, ::4], train[7].numpy())
+    sheet = np.asarray(Image.open(tmp_path / "closest.png"))
+    top = 2 * 14 + 12  # below the heading
+    generated, by_features, by_pixels = (
+        sheet[top : top + 128, start : start + 128] for start in (0, 132, 264)
+    )
+    expected = train[7].numpy()[..., :3].astype(int)
+    if channels == 4:
+        alpha = train[7].numpy()[..., 3:] / 255
+        expected = expected * alpha + 255 * (1 - alpha)  # on white
+    assert np.abs(generated[::8, ::8] - expected).max() <= 1
     np.testing.assert_array_equal(generated, by_features)
     np.testing.assert_array_equal(generated, by_pixels)
+
+
+def test_the_pairs_say_their_rank_distance_and_names(tmp_path: Path) -> None:
+    train = shapes(150)
+    made = torch.cat([shapes(30, seed=1), train[7:8]])
+    found = audit(described(train), described(made))
+    names = Names(generated=lambda k: f"seed {100 + k}", train=lambda k: f"photos/{k:06d}.png")
+    pairs = closest(found, names)
+    assert len(pairs) == 16
+    assert pairs[0] == {
+        "generated": "seed 130",
+        "copy": True,
+        "features": {"train": "photos/000007.png", "distance": 0.0},
+        "pixels": {"train": "photos/000007.png", "distance": 0.0},
+    }
+    nearness = [min(pair["features"]["distance"], pair["pixels"]["distance"]) for pair in pairs]
+    assert nearness == sorted(nearness)
+    odd = Names(generated=lambda k: "x" * 300, train=lambda k: "caf\xe9/\u4f60\u597d/\x1b[31m\udce9.png")
+    sheets = []
+    for k, each in enumerate((names, odd, Names())):
+        write_pairs(tmp_path / f"{k}.png", found, made, train, each)
+        sheets.append(np.asarray(Image.open(tmp_path / f"{k}.png")))
+    below = slice(2 * 14 + 12 + 128, 2 * 14 + 12 + 128 + 28)
+    assert all((sheet[below] < 128).any() for sheet in sheets)  # ink
+    assert (sheets[0][below] != sheets[2][below]).any()
+    assert all((sheet[below, 128:132] == 255).all() for sheet in sheets)  # no caption runs into the next
 
 
 def test_resemblance_gives_a_class_or_none() -> None:

@@ -1,5 +1,7 @@
 """The report: whole, self-contained, and never in the way of a run that goes on or has broken down."""
 
+import base64
+import io
 import json
 import re
 import struct
@@ -7,14 +9,18 @@ import zlib
 from html.parser import HTMLParser
 
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from fastgan.commands._real import real_images
 from fastgan.commands.report import command
+from fastgan.data.dataset import Dataset, content_hash
 from fastgan.errors import CheckpointError, ConfigError, FastganError, OutputError
 from fastgan.report.curves import Series, bounds, label, plot, smooth, thin, ticks
 from fastgan.report.page import render
 from fastgan.report.read import pick, read
+from fastgan.report.real import Real
 from fastgan.training import folder
 
 VOID = {"meta", "img", "input", "br"}
@@ -255,3 +261,65 @@ def test_curves_keep_their_shape():
         svg = plot([Series("x", series)], [(0.5, 'a "mark"')])
         assert "nan" not in svg
         assert svg.startswith("<svg")
+
+
+def saved(path, seed=0, channels=3):
+    """A packed set of 100 images; its hash."""
+    images = torch.randint(0, 256, (100, 16, 16, channels), dtype=torch.uint8, generator=generator(seed))
+    dataset = Dataset(images=images, content_hash=content_hash(images))
+    dataset.save(path)
+    return dataset
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def trained_on(run, content):
+    state = json.loads((run / "checkpoints" / "000004000" / "state.json").read_text())
+    state["data"]["content_hash"] = content
+    (run / "checkpoints" / "000004000" / "state.json").write_text(json.dumps(state))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_training_images_stand_beside_the_samples(run, channels):
+    dataset = saved(run / "data.fgd", channels=channels)
+    trained_on(run, dataset.content_hash)
+    result = CliRunner().invoke(command, [str(run)], catch_exceptions=False)
+    assert result.exit_code == 0
+    page = Page((run / "report.html").read_text())
+    assert page.count("img") == 4
+    (sheet,) = (a for tag, a in page.tags if tag == "img" and a["alt"] == "training images")
+    assert "64 of 100, drawn at random from data.fgd" in page.texts
+    with Image.open(io.BytesIO(base64.b64decode(sheet["src"].split(",")[1]))) as image:
+        assert image.size == (128, 128)
+    assert (run / "report.html").stat().st_size < 10**6
+    real = real_images(read(run)).images
+    assert len({row.tobytes() for row in real} & {row.numpy().tobytes() for row in dataset.images}) == 64
+
+
+def test_why_there_are_no_training_images_is_said(run):
+    def words():
+        found = read(run)
+        page = Page(render(found, real_images(found)))
+        assert page.count("img") == 3
+        return " ".join(page.texts)
+
+    assert "not shown: the packed set that the run read is not there any more" in words()
+    trained_on(run, "cd" * 32)
+    dataset = saved(run / "data.fgd")
+    assert "data.fgd holds other images now than the run was trained on" in words()
+    trained_on(run, dataset.content_hash)
+    (run / "data.fgd").write_bytes((run / "data.fgd").read_bytes()[:50])
+    assert "not shown: they cannot be read (" in words()
+
+
+def test_training_images_without_samples_are_shown_and_large_ones_made_smaller(run):
+    for grid in (run / "grids").iterdir():
+        grid.unlink()
+    pixels = torch.randint(0, 256, (64, 256, 256, 3), dtype=torch.uint8, generator=generator(0)).numpy()
+    html = render(read(run), Real("64 of <64>", pixels))
+    assert Page(html).count("img") == 1
+    assert "64 of &lt;64&gt;" in html
+    assert len(html) < 4_000_000
+    assert "Training images" not in render(read(run))

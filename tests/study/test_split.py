@@ -196,7 +196,9 @@ def test_images_before_a_fixed_camera_can_be_told_from_copies(
 
 
 def test_few_families_by_name_are_called_so() -> None:
-    with pytest.raises(DataError, match=r"has 2 families of images \(--group-by\), and a split .* --leave-out lying$"):
+    with pytest.raises(
+        DataError, match=r"has 2 families of images \(--group-by\), and a split .* --leave-out lying$"
+    ):
         make(bars(20), groups=[str(k // 3 % 2) for k in range(60)])
 
 

@@ -106,6 +106,11 @@ def require_memory(needed: float, what: str, mend: str) -> None:
         )
 
 
+def at_most(each: float) -> int:
+    """How many things of `each` bytes fit into what is free; for the sentences of `require_memory`."""
+    return int((available_memory() or 0) // each)
+
+
 def lacks_memory(error: BaseException) -> bool:
     """Whether `error` is Python's, numpy's or torch's way of saying that an allocation failed."""
     if (

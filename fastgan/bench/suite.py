@@ -1,6 +1,7 @@
 """`fastgan bench` as a function: which sections to measure, where, how long; returns one JSON-able document."""
 
 import importlib
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,13 @@ from fastgan.bench import questions, report, sources
 from fastgan.bench.timing import Settings
 from fastgan.device import choose
 from fastgan.errors import ConfigError
+from fastgan.machine import at_most, require_memory
 
 SECTIONS = ("ops", "train", "inference")
+
+
+_COPIES = 40
+"""Bytes for each number of a shape: inputs, gradients, what autograd keeps, and what a contender composes"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +102,13 @@ def ops_plan(request: Request, device: str) -> questions.Plan:
     for name in request.names:
         if name not in known:
             raise ConfigError(f"there is no op {name!r}: choose from {', '.join(known)}.")
+    for shape in request.shapes if device == "cpu" else ():
+        size = math.prod(shape)
+        require_memory(
+            _COPIES * size,
+            f"measuring the shape {shape}",
+            f"take one of at most {at_most(_COPIES):,} numbers",
+        )
     return questions.Plan(
         device=device,
         names=request.names,

@@ -57,7 +57,7 @@ class _Bench(click.Command):
 @click.option(
     "--device", default="auto", metavar="DEVICE", help="cpu, cuda, or auto (cuda where there is one)."
 )
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="CPU threads.")
 @click.option("--quick", is_flag=True, help="Few shapes and rounds: a look, not a result.")
 @click.option(
     "--compile/--no-compile", "compiled", default=False, help="Measure torch.compile too (slow to start)."
@@ -103,7 +103,7 @@ class _Bench(click.Command):
     "--batch",
     "batches",
     multiple=True,
-    type=click.IntRange(1),
+    type=click.IntRange(1, 65536),
     help="inference: this batch size in place of the usual ones (repeatable).",
 )
 @click.option(

@@ -151,7 +151,7 @@ def info(file: Path, verify: bool, as_json: bool) -> None:
 @click.option("-n", "--count", default=4000, show_default=True, type=click.IntRange(min=1), help="How many.")
 @click.option("--size", default=64, show_default=True, type=click.IntRange(8, 1024), help="Pixels a side.")
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same faces.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that draw; default: one a core.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that draw; default: one a core.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @json_option
 def avatars(

@@ -21,6 +21,7 @@ from PIL import Image
 
 from fastgan import extras
 from fastgan.errors import DataError
+from fastgan.machine import at_most, require_memory
 
 if TYPE_CHECKING:
     from fastgan.data.dataset import Dataset
@@ -113,6 +114,8 @@ def render(
     if n < 1 or size < 1:
         raise DataError(f"cannot draw {n} avatars of {size} pixels: both must be at least 1")
     names = attribute_names()
+    each = 3 * size * size + 4 * len(names)
+    require_memory(n * each, f"{n:,} avatars of {size} px", f"draw at most {at_most(each):,}")
     column = {name: index for index, name in enumerate(names)}
     images = np.empty((n, size, size, 3), dtype=np.uint8)
     attributes = torch.zeros(n, len(names))

@@ -13,7 +13,7 @@ from fastgan.metrics.extractors import Extractor, open_extractor
 from fastgan.metrics.frechet import frechet_distance
 from fastgan.metrics.moments import Moments
 from fastgan.metrics.reference import ImageSet, Reference, make_reference
-from fastgan.metrics.summary import BATCH, KEPT, Advance, Summary, summarise
+from fastgan.metrics.summary import BATCH, KEPT, Advance, Summary, check_count, summarise
 
 Sample = Callable[[int, int], Tensor]
 """sample(start, n) -> the images of seeds start, ..., start + n - 1: uint8 [n, H, W, C]"""
@@ -26,7 +26,7 @@ class Evaluator:
 
     `protocol` is what two numbers must share to be compared; `warnings` says where n is too small for a metric.
     confidence: keep what `intervals` needs. Raises MetricError for a metric that there is not, or that the reference or
-    the extractor does not serve.
+    the extractor does not serve, MemoryLimitError for more images than fit.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Evaluator:
         confidence: bool = False,
     ) -> None:
         check_metrics(metrics)
+        check_count(n)  # before training begins, of an evaluation at its end
         reference.check(extractor, metrics)
         self.metrics = tuple(dict.fromkeys(metrics))
         self.names = {metric: extractor.space(metric).removesuffix("-logits") for metric in self.metrics}

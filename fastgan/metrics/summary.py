@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgan.brief import brief
+from fastgan.machine import at_most, require_memory
 from fastgan.metrics.checks import check_finite
 from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.moments import Moments, Streaming
@@ -77,6 +78,7 @@ class Gathering:
     def __init__(
         self, n: int, extractor: Extractor, metrics: Sequence[str], *, what: str, every_feature: bool = False
     ) -> None:
+        check_count(n)
         self.extractor, self.what = extractor, what
         for_moments = {extractor.space(metric) for metric in metrics if metric == "fid"}
         for_features = {extractor.space(metric) for metric in metrics if metric != "fid" or every_feature}
@@ -130,6 +132,12 @@ def in_batches(images: Tensor, batch: int = BATCH, *, skip: int = 0) -> Iterable
     """uint8 [N, H, W, C] piece by piece from image `skip` on, so that a memory map is read as it is used."""
     for start in range(skip, len(images), batch):
         yield images[start : start + batch]
+
+
+def check_count(n: int) -> None:
+    """Raise MemoryLimitError where it cannot be kept which of so many images have their features kept."""
+    each = 9  # bytes of `kept_rows`
+    require_memory(each * n, f"choosing among {n:,} images", f"take at most {at_most(each):,} of them")
 
 
 def kept_rows(n: int) -> Tensor:

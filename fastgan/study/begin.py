@@ -8,13 +8,13 @@ import torch
 
 from fastgan.config import require
 from fastgan.data import Dataset
+from fastgan.device import choose
 from fastgan.errors import DataError, MetricError
-from fastgan.study import families, gan, opening, origin, split, transfer
+from fastgan.study import cnn, families, gan, opening, origin, split, transfer
 from fastgan.study.labelled import Labelled, check_left_out, labelled
 from fastgan.study.settings import Settings
 from fastgan.study.study import Study
 from fastgan.study.task import Task
-from fastgan.training.assemble import pick_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,9 @@ def begin(
     source: Source, settings: Settings, folder: Path, *, device: str, note: Callable[[str], None]
 ) -> Study:
     """The study of `source`. DataError, ConfigError and MetricError for what cannot be studied, before any work."""
+    where = choose(device)
+    if source.size is not None and where.type == "cpu":
+        cnn.check_memory(source.size)
     dataset, decided = opening.open_images(source.data, source.size, source.channels, source.max_pixels)
     task, data, made = _split(source, settings, dataset)
     for text in (*decided, *_warnings(dataset), *made.notes):
@@ -77,7 +80,7 @@ def begin(
         split=made,
         settings=settings,
         folder=folder,
-        device=pick_device(device),
+        device=where,
         backbone=backbone,
         near=source.near,
         origin=begun_from,

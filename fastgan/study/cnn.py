@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fastgan.machine import at_most, require_memory
 from fastgan.study.labelled import Labelled
 from fastgan.study.recipes import Recipe
 from fastgan.study.task import Task
@@ -17,6 +18,7 @@ from fastgan.study.task import Task
 Predict = Callable[[Tensor], Tensor]
 """uint8 [N, H, W, C] -> probabilities float32 [N, K], on the CPU"""
 _EVALUATED = 256  # images at a time
+_PIXEL_BYTES = 64  # of each pixel: float32 planes, channels_last, and the first two maps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,21 @@ class SmallCNN(nn.Sequential):
             side = -(-side // (2 * stride))
             inside, outside = outside, min(2 * outside, 4 * width)
         super().__init__(*stages, nn.Flatten(), nn.Dropout(0.3), nn.Linear(inside * side * side, outputs))
+
+
+def check_memory(side: int) -> None:
+    """Raise MemoryLimitError where images of `side` px are too large for a classifier on a CPU."""
+    each = _EVALUATED * _PIXEL_BYTES
+    require_memory(
+        each * side * side,
+        f"a classifier of images of {side} px",
+        f"give --size {power_below(int(at_most(each) ** 0.5))} or less",
+    )
+
+
+def power_below(side: int) -> int:
+    """The largest power of two up to `side`, and at least 8."""
+    return int(2 ** max(3, side.bit_length() - 1))
 
 
 def fit(

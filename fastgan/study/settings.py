@@ -45,8 +45,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         require(
-            self.seeds >= 2,
-            f"--seeds {self.seeds} is too few: an interval needs 2 at least, and 5 are better",
+            2 <= self.seeds <= 1000,
+            f"--seeds {self.seeds} is out of range: an interval needs 2 at least, 5 are better, and 1000 are the most",
         )
         require(
             bool(self.ratios) and all(0 < r <= 100 for r in self.ratios),
@@ -60,4 +60,7 @@ class Settings:
             not any(text.replace(" ", "").startswith("train.init_from=") for text in self.gan_sets),
             "--gan-set train.init_from is --gan-init-from here, which sees to it that no test image was trained on",
         )
-        require(self.steps >= 1 and self.tuned_steps >= 1, "steps must be 1 or more")
+        for option, steps in (("--steps", self.steps), ("--tuned-steps", self.tuned_steps)):
+            require(
+                1 <= steps <= 10**7, f"{option} {steps} is out of range: give a number from 1 to 10,000,000"
+            )

@@ -26,15 +26,17 @@ def pixels(images: Tensor) -> Tensor:
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def sampler(trainer: Trainer) -> Sampler:
+def sampler(trainer: Trainer, between: Callable[[], None] = lambda: None) -> Sampler:
     """Gives the images that `fastgan generate` would make of the same seeds, a batch at a time.
 
-    A conditional model's show what images of the data do, drawn by their position.
+    A conditional model's show what images of the data do, drawn by their position. between: called before each batch;
+    what it raises ends the evaluation.
     """
 
     def sample(start: int, n: int) -> Tensor:
         parts = []
         for at in range(start, start + n, _BATCH):
+            between()
             seeds = range(at, min(at + _BATCH, start + n))
             c = trainer.encode(trainer.feed.conditions(at, len(seeds)))
             parts.append(pixels(trainer.sample(torch.from_numpy(latents(seeds, trainer.z_dim)), c).cpu()))

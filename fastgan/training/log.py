@@ -13,8 +13,10 @@ from torch import Tensor
 from fastgan import ownership
 from fastgan.documents import json_lines
 from fastgan.files import atomic_write, open_append
+from fastgan.machine import at_most, require_memory
 from fastgan.text import shown
 from fastgan.training import conditions
+from fastgan.training.settings import RunConfig
 from fastgan.training.trainer import Trainer
 
 
@@ -94,6 +96,19 @@ def _trim(path: Path, cur_nimg: int, note: Callable[[str], None]) -> None:
             temporary.write_bytes(b"".join(kept))
 
 
+def check_grid(config: RunConfig) -> None:
+    """Raise MemoryLimitError where the grid's samples, and how far apart they lie, do not fit into memory."""
+    model, count = config.model, config.train.grid_images
+    pixels = model["img_channels"] * model["resolution"] ** 2
+    # float32 images twice and their uint8 picture; z; the distances of all from all, twice (diversity.py)
+    each = 9 * pixels + 4 * model["z_dim"] + 8 * count
+    require_memory(
+        each * count,
+        f"a grid of {count:,} samples of {model['resolution']} px",
+        f"set train.grid_images to {max(at_most(each), 1):,} or less",
+    )
+
+
 class Grid:
     """Draws the same latents again and again, so that one can watch the images form.
 
@@ -112,10 +127,16 @@ class Grid:
             self.z = self.z[: self.columns].repeat(len(c), 1)
             self.c = c.repeat_interleave(self.columns, dim=0)
 
-    def draw(self) -> Tensor:
-        """Images [N, C, R, R] on the CPU; generated a few at a time, whatever the grid's size."""
-        parts = zip(self.z.split(16), repeat(None) if self.c is None else self.c.split(16), strict=False)
-        return torch.cat([self.trainer.sample(*part).cpu() for part in parts])
+    def draw(self, between: Callable[[], None] = lambda: None) -> Tensor:
+        """Images [N, C, R, R] on the CPU; generated a few at a time, whatever the grid's size.
+
+        between: called before each few; what it raises ends the drawing.
+        """
+        drawn = []
+        for part in zip(self.z.split(16), repeat(None) if self.c is None else self.c.split(16), strict=False):
+            between()
+            drawn.append(self.trainer.sample(*part).cpu())
+        return torch.cat(drawn)
 
     def tile(self, images: Tensor) -> Tensor:
         """Images [N, C, R, R] -> uint8 [rows * R, columns * R, C], in reading order."""

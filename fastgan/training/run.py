@@ -26,6 +26,7 @@ from fastgan.training import (
 )
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.evaluation import Evaluate
+from fastgan.training.log import check_grid
 from fastgan.training.session import Note, Session
 from fastgan.training.settings import DataConfig, RunConfig, TrainConfig
 from fastgan.training.state import machine
@@ -121,6 +122,7 @@ def _prepare(
     dataset = processes.in_turn(lambda: _data(run, config, note, progress))
     _check_same_data(run, dataset, loaded)
     config = assemble.resolve(config, dataset)
+    check_grid(config)
     if loaded is not None:  # before memory is taken for networks of other sizes
         assemble.check_checkpoint(config, loaded.model, str(loaded.path))
     if loaded is None:

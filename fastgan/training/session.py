@@ -23,6 +23,7 @@ from fastgan.training.state import describe
 from fastgan.training.trainer import Trainer
 from fastgan.training.watch import Watch
 
+_PATIENCE = 5.0  # seconds after a signal for which a grid or an evaluation that is nearly done may go on
 Note = Callable[[str], None]
 """Called with a sentence that the user should read once."""
 
@@ -64,6 +65,10 @@ class Outcome:
         return 0 if self.signum is None else 128 + self.signum
 
 
+class _StoppedError(Exception):
+    """A signal ends what is being drawn or measured."""
+
+
 class _BrokenError(Exception):
     """No step is finite any more, or a parameter is not."""
 
@@ -94,6 +99,8 @@ class Session:
     """What the watch remembers from before this session."""
     _logged: tuple[int, float] = field(default=(0, 0.0), init=False)
     _speed: float = field(default=0.0, init=False)
+    _asked_at: float | None = field(default=None, init=False)
+    """When a signal that asks to stop was first seen while something was drawn or measured."""
     _in_step: bool = field(default=False, init=False)
 
     def fit(self, report: Callable[[Report], None]) -> Outcome:
@@ -116,6 +123,7 @@ class Session:
         self._source = Source(self._file(), self.dataset)
         went_back: str | None = None
         with signals.graceful(size=processes.size) as stop:
+            self._stop = stop
             while True:
                 with closing(Log(self.run, self.trainer.cur_nimg, self.note)) as self._log:
                     if went_back:
@@ -248,9 +256,19 @@ class Session:
         with checkpoint.saving(self._log.events, self.run):
             self._log.event(kind, text, *self._now())
 
-    def _draw(self) -> Tensor:
-        """Draw the grid; its images [N, C, R, R]."""
-        images = self._grid.draw()
+    def _between(self) -> None:
+        """Raise _StoppedError where a signal came a while ago: a grid or an evaluation may take hours, stopping not."""
+        if self._stop.signum is not None:
+            self._asked_at = self._asked_at or time.monotonic()
+            if time.monotonic() - self._asked_at > _PATIENCE:
+                raise _StoppedError
+
+    def _draw(self) -> Tensor | None:
+        """Draw the grid; its images [N, C, R, R], or None where a signal ended it."""
+        try:
+            images = self._grid.draw(self._between)
+        except _StoppedError:
+            return None
         with checkpoint.saving(self._grid.folder, self.run):
             self._log.image(self._grid.save(images, self.trainer.cur_nimg), self.trainer.cur_nimg)
         return images
@@ -258,6 +276,8 @@ class Session:
     def _look(self) -> dict[str, float]:
         """Draw the grid, and what the watch reads off it."""
         images = self._draw()
+        if images is None:
+            return {}
         readings = overfit.gap(self.trainer)
         return readings | self._yardstick.measure(images) if len(images) > 1 else readings
 
@@ -268,7 +288,10 @@ class Session:
         """
         assert self.evaluate is not None
         try:
-            metrics = {name: float(value) for name, value in self.evaluate(sampler(self.trainer)).items()}
+            made = self.evaluate(sampler(self.trainer, self._between))
+            metrics = {name: float(value) for name, value in made.items()}
+        except _StoppedError:
+            return {}
         except MetricError as error:
             self._say("metric", str(error))
             return {}

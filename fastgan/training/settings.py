@@ -8,6 +8,9 @@ from typing import Any, Literal
 from fastgan.config import Duration, require
 from fastgan.training import stopping
 
+LARGEST_GRID = 16_384
+"""Samples: 128 rows of 128"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
@@ -222,6 +225,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for key in ("batch", "accumulate", "d_steps", "keep_checkpoints", "grid_images", "eval_images"):
             require(getattr(self, key) >= 1, f"train.{key} = {getattr(self, key)} must be 1 or more")
+        require(
+            self.grid_images <= LARGEST_GRID,
+            f"train.grid_images = {self.grid_images} is more than one picture shows: set at most {LARGEST_GRID}",
+        )
         for key in ("lr_g", "lr_d", "eps"):
             require(
                 0 < getattr(self, key) < math.inf,

@@ -80,7 +80,7 @@ def test_the_reference_side_is_computed_once(cache_folder: Path, monkeypatch: py
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setenv("FASTGAN_CACHE", str(tmp_path / "file"))
+    monkeypatch.setenv("FASTGAN_CACHE", str(tmp_path / "file" / "cache"))
     evaluator(dataset(30), ("fid",), 20, "random-conv")
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 
+from fastgan.commands import _document as document
+from fastgan.commands._document import json_option
+
 EPILOG = """\b
 Examples:
   fastgan augment photos/                                  all images, 5 seeds
@@ -83,6 +86,7 @@ Examples:
 )
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier call left in DIR of --write.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@json_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how long it would take.")
 def command(data: Path, out: Path | None, **options: Any) -> None:
     """Find out whether synthetic images of DATA, with labels, make a classifier better, and by how much.
@@ -109,13 +113,18 @@ def command(data: Path, out: Path | None, **options: Any) -> None:
         planned = plan.fit(study, budget, free_gan=options["gan_budget"] is None)
         display.note(planned.sentence)
         if options["dry_run"]:
+            if options["as_json"]:
+                document.show({"folder": folder, "plan": planned.sentence})
             return
         finished = outcome.run(study, planned)
-    click.echo(outcome.told(study, finished))
-    if options["write"] is not None:
-        written = write.write(study, finished, options["write"], overwrite=options["overwrite"])
-        advice = "" if write.recommended(finished) else "; the verdict does not recommend them"
-        click.echo(f"  {written}   the synthetic images, with a manifest{advice}")
+    with document.document(options["as_json"]) as content:
+        content.update({"folder": folder, "written": None, **finished})
+        click.echo(outcome.told(study, finished))
+        if options["write"] is not None:
+            written = write.write(study, finished, options["write"], overwrite=options["overwrite"])
+            content["written"] = written
+            advice = "" if write.recommended(finished) else "; the verdict does not recommend them"
+            click.echo(f"  {written}   the synthetic images, with a manifest{advice}")
 
 
 def _asked(data: Path, options: dict[str, Any]) -> tuple[Any, Any, float | None]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastgan import allocator
+from fastgan.commands._document import document, json_option
 from fastgan.config import preset_names
 from fastgan.text import quoted
 
@@ -80,6 +81,7 @@ Examples:
 @click.option(
     "--accumulate", type=int, metavar="K", help="Go through each batch in K parts: less memory, same result."
 )
+@json_option
 @click.option("--eval-every", metavar="LENGTH", help="Compute metrics this often, and keep RUN/best: 50kimg.")
 @click.option("--stop-when", metavar="CONDITION", help='Stop early: "fid<20", "r_t>0.95", "loss_d<0.01".')
 @click.option(
@@ -108,6 +110,7 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
     """
     allocator.keep_memory()
 
+    from fastgan.commands import _trained
     from fastgan.commands._progress import display
     from fastgan.config import to_mapping, to_toml
     from fastgan.data import passed_over
@@ -148,9 +151,11 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
                 show.note(_beginning(session))
                 outcome = session.fit(show.report)
         if processes.rank == 0:
-            for text in passed_over.warnings(session.dataset.notes):
-                click.echo(f"attention: {text}")
-            click.echo(_ending(session, outcome))
+            with document(options["as_json"]) as content:
+                for text in passed_over.warnings(session.dataset.notes):
+                    click.echo(f"attention: {text}")
+                click.echo(_ending(session, outcome))
+                content.update(_trained.facts(session, outcome))
     ctx.exit(outcome.exit_code)
 
 

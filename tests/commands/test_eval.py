@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from fastgan.commands.eval import command
+from fastgan.data.dataset import Dataset, content_hash
 from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError, MetricError
 from fastgan.training import checkpoint
 from tests.metrics.sets import dataset, shapes
@@ -66,6 +67,10 @@ def test_features_that_a_discriminator_was_trained_on_are_warned_of(data: Path, 
     assert "flatter" not in evaluate(*line).output
 
 
+def labelled(real: Dataset, labels: torch.Tensor, *names: str) -> Dataset:
+    return replace(real, labels=labels, class_names=names, content_hash=content_hash(real.images, labels))
+
+
 def folder_of(path: Path, images) -> Path:
     path.mkdir()
     for index, image in enumerate(images.numpy()):
@@ -105,7 +110,7 @@ def test_comparing_shows_the_change_or_refuses(run: Path, data: Path, tmp_path: 
 def test_everything_at_once(run: Path, tmp_path: Path) -> None:
     real = dataset(120)
     labels = real.images.float().mean((1, 2, 3)).gt(80).long()
-    replace(real, labels=labels, class_names=("dark", "light")).save("real.fgd")
+    labelled(real, labels, "dark", "light").save("real.fgd")
     dataset(110, seed=5).save("others.fgd")
     folder = folder_of(tmp_path / "samples", torch.cat([shapes(50, seed=9), real.images[:10]]))
     done = evaluate(
@@ -130,7 +135,7 @@ def test_resemblance_is_held_against_the_class_that_was_meant(data: Path, tmp_pa
     """Folders of images by class, whose images are the training images themselves: all agree."""
     real = dataset(40)
     labels = torch.arange(40) % 2
-    replace(real, labels=labels, class_names=("even", "odd")).save("real.fgd")
+    labelled(real, labels, "even", "odd").save("real.fgd")
     for index, name in enumerate(("even", "odd")):
         (tmp_path / "samples").mkdir(exist_ok=True)
         folder_of(tmp_path / "samples" / name, real.images[labels == index][:10])

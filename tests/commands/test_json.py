@@ -61,8 +61,9 @@ def leaves(group: click.Command, path: tuple[str, ...] = ()) -> list[tuple[tuple
 
 
 def test_every_command_has_it() -> None:
-    without = {" ".join(path) for path, leaf in leaves(cli) if "as_json" not in {p.name for p in leaf.params}}
-    assert without <= {"augment", "train"}
+    for path, leaf in leaves(cli):
+        (option,) = (p for p in leaf.params if p.name == "as_json")
+        assert (option.opts, option.is_flag) == (["--json"], True), path
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,10 @@ def test_every_command_has_it() -> None:
         ["info", "nowhere"],
         ["report", "nowhere"],
         ["bench", "ops", "--op", "adian"],
+        ["train"],
+        ["train", "nowhere"],
+        ["train", "--resume", "nowhere"],
+        ["augment", "nowhere"],
         ["dokter"],
     ],
     ids=" ".join,
@@ -92,6 +97,28 @@ def test_a_mistake_is_a_document_too(arguments: list[str], command: Any) -> None
 def test_without_it_a_failure_prints_nothing_there(command: Any) -> None:
     assert command("generate", "nowhere").out == ""
     assert command("generate", "--", "--json").out == ""
+
+
+def test_train(command: Any, photos: Path, tmp_path: Path) -> None:
+    small = ("--set", "model.width=8", "--set", "train.batch=4", "--set", "train.precision=fp32")
+    asked = (
+        "train",
+        photos / "photos.fgd",
+        *small,
+        "--budget",
+        "16img",
+        "--out",
+        tmp_path / "run",
+        "--device",
+        "cpu",
+    )
+    ran = command(*asked, "--json")
+    told = ran.document
+    assert (ran.code, told["run"], told["cur_nimg"], told["signal"]) == (0, str(tmp_path / "run"), 16, None)
+    assert (told["images"], told["resolution"], told["channels"]) == (12, 16, 3)
+    for file in ("generator", "grid", "checkpoint"):
+        assert Path(told[file]).exists()
+    assert "trained 0.016 kimg" in ran.err
 
 
 def test_generate(command: Any, model: Path, tmp_path: Path) -> None:

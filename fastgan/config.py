@@ -10,7 +10,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -196,7 +196,7 @@ def _convert_tuple(value: Any, options: tuple[Any, ...], where: str) -> tuple[An
 def read_toml(path: str | Path) -> dict[str, Any]:
     """Read a TOML file; ConfigError names the file and, for a syntax error, the line."""
     try:
-        return documents.read_toml(path)
+        return _each_text(documents.read_toml(path), _with_bytes)
     except OSError as error:
         raise ConfigError(f"cannot read the settings {path}: {error.strerror}") from error
     except DocumentError as error:
@@ -229,10 +229,36 @@ def to_toml(mapping: Mapping[str, Any]) -> str:
 
 def _toml_value(value: Any) -> str:
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        text = json.dumps(_without_bytes(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+        return _SHIFTED.sub(lambda match: f"\\U{ord(match[0]):08X}", text)
     if isinstance(value, list):
         return f"[{', '.join(map(_toml_value, value))}]"
     return json.dumps(value) if isinstance(value, bool) else repr(value)
+
+
+# A path may hold bytes that are no UTF-8; Python keeps byte E9 as U+DCE9 (surrogateescape), which TOML does not know.
+# In the file it stands as U+10DCE9, of a range that Unicode leaves to private use.
+_SHIFT = 0x100000
+_BYTES = re.compile("[\udc80-\udcff]")
+_SHIFTED = re.compile("[\U0010dc80-\U0010dcff]")
+
+
+def _without_bytes(text: str) -> str:
+    # A path that does hold such a character has it as the bytes that it is in the path.
+    text = _SHIFTED.sub(lambda match: match[0].encode().decode("ascii", "surrogateescape"), text)
+    return _BYTES.sub(lambda match: chr(ord(match[0]) + _SHIFT), text)
+
+
+def _with_bytes(text: str) -> str:
+    return _SHIFTED.sub(lambda match: chr(ord(match[0]) - _SHIFT), text)
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _each_text(item, change) for key, item in value.items()}
+    return [_each_text(item, change) for item in value] if isinstance(value, list) else value
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

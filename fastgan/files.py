@@ -9,8 +9,8 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from io import BufferedReader
+from contextlib import contextmanager, suppress
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -97,12 +97,60 @@ def open_append(path: str | os.PathLike[str]) -> TextIO:
         raise
 
 
+def open_new(path: str | os.PathLike[str]) -> BufferedWriter:
+    """Open a new file for writing bytes, in place of whatever has that name: a link is not followed, nor a pipe fed."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    return open(path, "xb")
+
+
 def _check_regular(fd: int, name: str) -> os.stat_result:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
         raise OSError(errno.EINVAL, f"is {kind}, not a regular file", name)
     return status
+
+
+@contextmanager
+def plain_path(path: str | os.PathLike[str]) -> Iterator[str]:
+    """A name of a regular file that is UTF-8, for libraries that open no others, while the context lasts.
+
+    It is `path` itself where that will do. Files that the library looks for beside it are there too, unless the file's
+    own name is the one that is no UTF-8. OSError as `open_regular`.
+    """
+    with open_regular(path):
+        pass
+    with plain_folder(os.path.dirname(os.fspath(path))) as folder:
+        name = os.path.basename(os.fspath(path))
+        if _is_utf8(name):
+            yield os.path.join(folder, name)
+            return
+        with tempfile.TemporaryDirectory(prefix="fastgan.") as beside:
+            link = os.path.join(beside, f"file{os.path.splitext(shown(name))[1]}")
+            os.symlink(os.path.abspath(path), link)
+            yield link
+
+
+@contextmanager
+def plain_folder(path: str | os.PathLike[str]) -> Iterator[str]:
+    """The same of a folder: `path`, or a link to it of a plain name; "" stays the current one."""
+    name = os.fspath(path)
+    if _is_utf8(name):
+        yield name
+        return
+    with tempfile.TemporaryDirectory(prefix="fastgan.") as beside:
+        link = os.path.join(beside, "folder")
+        os.symlink(os.path.abspath(name), link)
+        yield link
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int = DOCUMENT_BYTES) -> bytes:

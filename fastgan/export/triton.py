@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from fastgan.errors import CheckpointError, OutputError
-from fastgan.files import atomic_folder
+from fastgan.files import atomic_folder, open_regular, plain_path
 from fastgan.inference.conditions import Conditions
 from fastgan.inference.latents import latents
 from fastgan.inference.onnx_header import read_header
@@ -39,6 +39,7 @@ from fastgan.inference.onnx_runtime import GRAPH_INPUTS, OnnxRuntime, open_model
 from fastgan.inference.onnx_session import open_session
 from fastgan.inference.runtime import default_batch
 from fastgan.naming import named
+from fastgan.text import shown
 
 QUEUE_MICROSECONDS = 1000
 """How long a request waits for others to share a batch with: little beside the milliseconds that an image takes."""
@@ -75,7 +76,8 @@ def write_repository(
     if part != "whole":
         raise CheckpointError(f"{path} is the {part} of a model alone: export the whole one for Triton.")
     runtime = open_model(path, device="cpu", batch=None, precision=None)
-    model = onnx.load(path, load_external_data=False)
+    with open_regular(path) as opened:
+        model = onnx.load_model_from_string(opened.read())
     data = {
         entry.value for t in model.graph.initializer for entry in t.external_data if entry.key == "location"
     }
@@ -89,7 +91,8 @@ def write_repository(
             for beside in data:
                 shutil.copyfile(path.with_name(Path(beside).name), file.with_name(Path(beside).name))
             onnx.save_model(model, file)
-            onnx.checker.check_model(file, full_check=True)
+            with plain_path(file) as plain:
+                onnx.checker.check_model(plain, full_check=True)
             _verify(file, runtime)
             (temporary / _SETTINGS).write_text(_config(target.name, model, runtime), encoding="utf-8")
     except OSError as error:
@@ -101,6 +104,10 @@ def write_repository(
 
 def check_target(target: Path, source: Path, *, overwrite: bool) -> None:
     """Fail before the work rather than after it; only a model of Triton's that is not `source` is ever replaced."""
+    if shown(target.name) != target.name:  # it stands in config.pbtxt, and in the addresses of requests
+        raise OutputError(
+            f"{shown(target.name)} cannot be the name of a model for Triton: give {named('target')} a plain one."
+        )
     if target.is_dir() and source.resolve().is_relative_to(target.resolve()):
         raise OutputError(f"{target} holds {source}, which is being read: choose another place.")
     if target.exists() and overwrite and not (target / _SETTINGS).is_file():

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastgan.errors import CheckpointError, OutputError
+from fastgan.files import plain_path
 from fastgan.inference.conditions import Conditions
 from fastgan.inference.facts import Facts
 from fastgan.inference.latents import latents
@@ -79,7 +80,8 @@ def verify(
     drawn: gives n conditions in place of those, for a precision whose ranges hold for conditions of the data alone.
     Raises OutputError at the first that fails, CheckpointError when torch's own images are not finite.
     """
-    onnx.checker.check_model(path, full_check=True)
+    with plain_path(path) as plain:
+        onnx.checker.check_model(plain, full_check=True)
     check_operators(onnx.load(path, load_external_data=False))
     session = open_session(path, "cpu")
     exact = precision == "fp32" or part == "mapping"

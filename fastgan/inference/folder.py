@@ -26,6 +26,7 @@ from fastgan.inference.manifest import NAME, manifest_name
 from fastgan.inference.plan import seeds_text
 from fastgan.inference.shards import Shard
 from fastgan.naming import named
+from fastgan.ownership import written_as
 
 SETTINGS = "fastgan.json"
 _LOCK = ".fastgan.lock"
@@ -34,9 +35,20 @@ _OURS = re.compile(
     r"seed\d{8,20}\.(png|jpg|webp)|images(-\d{5,}-of-\d{5,})?\.(tar|parquet|npz)|"
     rf"{NAME}(-\d{{5,}}-of-\d{{5,}})?\.jsonl|grid\.png|style-mix\.png|interpolation\.(png|gif|mp4)"
 )
-_HIDDEN = re.compile(
-    rf"\.(.*)\.part|\.{NAME}.*\.lock|\.fastgan\..*"
-)  # .fastgan.lock, and settings half-written
+_HALF_WRITTEN = re.compile(r"\.(.+)\.part", re.DOTALL)
+_MANIFEST_LOCK = re.compile(rf"\.{NAME}(-\d{{5,}}-of-\d{{5,}})?\.jsonl\.lock", re.ASCII)
+
+
+def _half_written(name: str) -> str:
+    """What a file of that name would have become, had its process not been killed; "" for any other file."""
+    match = _HALF_WRITTEN.fullmatch(name)
+    return match[1] if match else written_as(name) or ""
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a file is none of a set's, and left by us: a lock, or what a killed process wrote."""
+    half = _half_written(name)
+    return name == _LOCK or bool(_MANIFEST_LOCK.fullmatch(name)) or half == SETTINGS or is_ours(half)
 
 
 @contextmanager
@@ -109,7 +121,7 @@ class OutputFolder:
         """OutputError unless the folder is empty, absent, or made with these settings."""
         if earlier is not None:
             self._compare({key: value for key, value in earlier.items() if key != "set"}, self._settings)
-        elif self.path.is_dir() and any(not _HIDDEN.fullmatch(file.name) for file in self.path.iterdir()):
+        elif self.path.is_dir() and any(not _is_hidden(file.name) for file in self.path.iterdir()):
             raise OutputError(
                 f"{self.path} is not empty and was not made by fastgan generate: choose another folder, "
                 f"or give {named('overwrite')} to write there all the same."
@@ -131,8 +143,7 @@ class OutputFolder:
             for name in self._locks():
                 self._hold(stack, name)
             for file in list(self.path.iterdir()):
-                hidden = _HIDDEN.fullmatch(file.name)
-                if is_ours(file.name) or (hidden and is_ours(hidden[1] or "")):
+                if (is_ours(file.name) or is_ours(_half_written(file.name))) and not file.is_dir():
                     file.unlink()
 
     @contextmanager
@@ -182,7 +193,7 @@ class OutputFolder:
             ) from None
 
     def _locks(self) -> list[str]:
-        return sorted(path.name for path in self.path.glob(f".{NAME}*.lock"))
+        return sorted(path.name for path in self.path.iterdir() if _MANIFEST_LOCK.fullmatch(path.name))
 
     def _hold(self, stack: ExitStack, name: str) -> None:
         try:

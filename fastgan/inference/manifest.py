@@ -13,18 +13,20 @@ least every SYNC lines; the newest SYNC lines of a manifest are therefore held a
 
 import json
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NotRequired, TextIO, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from fastgan.documents import parse_json
 from fastgan.errors import DocumentError
-from fastgan.files import sync_folder
+from fastgan.files import open_append, open_new, open_regular, sync_folder
 from fastgan.inference.latents import MAX_SEED
 from fastgan.inference.shards import Shard
 
 NAME = "manifest"
+_OURS = re.compile(rf"{NAME}(-\d{{5,}}-of-\d{{5,}})?\.jsonl", re.ASCII)
 SYNC = 4096
 Entry = dict[str, Any]
 
@@ -43,12 +45,12 @@ def manifest_name(shard: Shard) -> str:
 
 def manifests(folder: Path) -> list[Path]:
     """Those of all processes that ever wrote into a folder."""
-    return sorted(path for path in folder.glob(f"{NAME}*.jsonl") if path.is_file())
+    return sorted(path for path in folder.iterdir() if _OURS.fullmatch(path.name) and path.is_file())
 
 
 def read_entries(path: Path) -> Iterator[Entry]:
     """The whole lines of a manifest; what a kill cut off and what is no line of ours is left out."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         for line in file:
             entry = parse(line)
             if entry is not None:
@@ -79,7 +81,7 @@ def rewrite(path: Path, keep: Callable[[Entry], bool]) -> None:
     if not path.exists() or all((e := parse(line)) is not None and keep(e) for line in _lines(path)):
         return
     temporary = path.with_name(f".{path.name}.part")
-    with open(temporary, "wb") as file:
+    with open_new(temporary) as file:
         for line in _lines(path):
             entry = parse(line)
             if entry is not None and keep(entry):
@@ -91,7 +93,7 @@ def rewrite(path: Path, keep: Callable[[Entry], bool]) -> None:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         yield from file
 
 
@@ -99,7 +101,7 @@ class Journal:
     """A manifest that is appended to."""
 
     def __init__(self, path: Path) -> None:
-        self._file: TextIO = open(path, "a", encoding="utf-8", newline="\n")  # noqa: SIM115  see close
+        self._file = open_append(path)
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Hand lines to the operating system, which keeps them if this process is killed."""

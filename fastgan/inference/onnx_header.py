@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from fastgan.errors import CheckpointError
+from fastgan.files import open_regular
 
 Fields = Mapping[int, "Fields | None"]
 """Fields by their number: None is the whole of one, a mapping some of those within it."""
@@ -27,8 +28,10 @@ def read_header(path: Path) -> ModelProto:
     Raises CheckpointError where it is no ONNX file, or is cut short.
     """
     try:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with open_regular(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             model = ModelProto.FromString(bytes(_without(content, 0, len(content), _WEIGHTS)))
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}.") from error
     except (ValueError, IndexError, DecodeError) as error:  # an empty file cannot be mapped: ValueError
         raise CheckpointError(f"{path} is not a whole ONNX model ({error}).") from error
     if not model.ir_version or not model.HasField("graph"):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastgan.device import parse
 from fastgan.errors import CheckpointError, ConfigError
-from fastgan.files import cache_folder
+from fastgan.files import cache_folder, plain_path
 from fastgan.machine import threads_asked
 from fastgan.naming import named
 
@@ -121,7 +121,10 @@ def open_session(
     options.enable_mem_pattern = False
     options.intra_op_num_threads = threads_asked() if threads is None else threads
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        with plain_path(path) as name:
+            session = onnxruntime.InferenceSession(name, options, providers=providers)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}.") from error
     except Exception as error:  # ONNX Runtime's exceptions share no base class but this
         raise _refused(path, str(error).strip().splitlines()[0]) from error
     kind = device.partition(":")[0]

@@ -79,7 +79,8 @@ class _Mp4(Movie):
         import av
 
         self._side = resolution * max(1, _LEAST_SIDE // resolution)
-        self._container: Any = av.open(str(path), "w")
+        self._file = open(path, "wb")  # noqa: SIM115  closed by finish; PyAV opens names in UTF-8 alone
+        self._container: Any = av.open(self._file, "w", format="mp4")
         self._stream: Any = self._container.add_stream("libx264", rate=Fraction(FRAME_RATE))
         self._stream.width = self._stream.height = self._side
         self._stream.pix_fmt = "yuv420p"  # what every player takes
@@ -93,6 +94,7 @@ class _Mp4(Movie):
     def finish(self) -> None:
         self._container.mux(self._stream.encode())
         self._container.close()
+        self._file.close()
 
 
 def _on_white(image: NDArray[np.uint8]) -> Image.Image:

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgan.files import atomic_write, sha256_file, sync_files, sync_folder
+from fastgan.errors import OutputError
+from fastgan.files import atomic_write, open_new, sha256_file, sync_files, sync_folder
 from fastgan.inference.archives import ARCHIVES, KINDS, Archive, Contents, HashingFile, Made
 from fastgan.inference.encoders import ENCODERS, Encoder
 from fastgan.inference.folder import disk_errors
@@ -32,6 +33,7 @@ from fastgan.inference.manifest import (
     rewrite,
 )
 from fastgan.inference.plan import Places, Plan
+from fastgan.text import shown
 
 FORMATS = (*ENCODERS, *ARCHIVES)
 _IMAGE = re.compile(r"seed(\d{8,20})\.(png|jpg|webp)")
@@ -58,6 +60,13 @@ def write_png(path: Path, image: NDArray[np.uint8]) -> None:
     """Write one uint8 [H, W, C] as a PNG, durably."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(ENCODERS["png"].encode(image))
+
+
+def _check_regular(file: os.DirEntry[str]) -> None:
+    if not file.is_file(follow_symlinks=False):
+        raise OutputError(
+            f"{shown(file.path)} is a link or no regular file: move it away, or choose another folder"
+        )
 
 
 def _part(path: Path) -> Path:
@@ -116,6 +125,7 @@ class ImageFiles(Writer):
             seed = seed_of(file.name)
             row = self._row(seed) if seed is not None and file.name == self._name(seed) else None
             if row is not None:
+                _check_regular(file)
                 there[row] = True
         for manifest in manifests(self.folder) if there.any() else []:
             for entry in read_entries(manifest):
@@ -143,7 +153,7 @@ class ImageFiles(Writer):
     def take(self, seed: int, image: NDArray[np.uint8]) -> tuple[Any, str]:
         """Encode an image and write it under its temporary name."""
         data, path = self._encoder.encode(image), self.folder / self._name(seed)
-        with disk_errors(path), open(_part(path), "wb") as file:
+        with disk_errors(path), open_new(_part(path)) as file:
             file.write(data)
         return None, hashlib.sha256(data).hexdigest()
 
@@ -253,7 +263,7 @@ class _OpenFile:
 
     def __init__(self, path: Path, kind: type[Archive], contents: Contents, count: int) -> None:
         self._path, self._count = path, count
-        self._file = open(_part(path), "wb")  # noqa: SIM115  closed by finish or drop
+        self._file = open_new(_part(path))  # closed by finish or drop
         self._stream = HashingFile(self._file)
         self._archive = kind(self._stream, contents)
         self._entries: list[Entry] = []

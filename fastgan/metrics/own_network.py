@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fastgan.documents import read_json
 from fastgan.errors import DocumentError, MetricError
-from fastgan.files import sha256_file
+from fastgan.files import plain_path, sha256_file
 from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.resize import RESIZERS, to_rgb
 
@@ -108,7 +108,10 @@ def _onnx(path: Path, device: torch.device) -> Run:
     wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
     providers = [p for p in wanted if p in onnxruntime.get_available_providers()] + ["CPUExecutionProvider"]
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=providers)
+        with plain_path(path) as name_:
+            session = onnxruntime.InferenceSession(name_, providers=providers)
+    except OSError as error:
+        raise MetricError(f"cannot read {path}: {error.strerror}.") from error
     except Exception as error:  # ONNX Runtime's exceptions share no base class but this
         raise MetricError(f"{path} is not a whole ONNX model ({str(error).splitlines()[0]}).") from error
     given = session.get_inputs()[0].name
@@ -127,7 +130,10 @@ def _onnx(path: Path, device: torch.device) -> Run:
 
 def _torchscript(path: Path, device: torch.device) -> Run:
     try:  # deprecated in torch, and still what CLIP and DINO are handed around as
-        module = torch.jit.load(str(path), map_location=device).eval()
+        with plain_path(path) as name:
+            module = torch.jit.load(name, map_location=device).eval()
+    except OSError as error:
+        raise MetricError(f"cannot read {path}: {error.strerror}.") from error
     except Exception as error:  # a RuntimeError for damage, ValueError for what is no archive
         reason = str(error).strip().splitlines()[0]
         raise MetricError(

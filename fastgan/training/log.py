@@ -1,7 +1,9 @@
 """The record of a run: log.jsonl, events.jsonl, TensorBoard events, sample grids."""
 
 import json
+import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import repeat
 from pathlib import Path
 from typing import Any, TypedDict
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from fastgan import ownership
 from fastgan.documents import json_lines
-from fastgan.files import atomic_write, open_append
+from fastgan.files import atomic_write, open_append, plain_folder
 from fastgan.machine import at_most, require_memory
 from fastgan.text import shown
 from fastgan.training import conditions
@@ -35,6 +37,7 @@ class Log:
             if ownership.step(grid) > cur_nimg:
                 grid.unlink()
         self._writer: Any = None
+        self._open = ExitStack()
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -42,7 +45,9 @@ class Log:
         else:
             # purge_step hides, in TensorBoard, what an earlier process wrote beyond this point.
             purge = cur_nimg + 1 if cur_nimg else None
-            self._writer = SummaryWriter(str(run / "tensorboard"), purge_step=purge)
+            # TensorBoard opens names in UTF-8 alone, and opens its file again for each part that it writes.
+            run_ = self._open.enter_context(plain_folder(run))
+            self._writer = SummaryWriter(os.path.join(run_, "tensorboard"), purge_step=purge)
 
     def write(self, line: dict[str, float]) -> None:
         """Append one line; `cur_nimg` is the curves' abscissa."""
@@ -59,7 +64,7 @@ class Log:
         with open_append(self.events) as file:
             file.write(json.dumps(line) + "\n")
         if self._writer is not None:
-            self._writer.add_text(kind, text, cur_nimg)
+            self._writer.add_text(kind, shown(text), cur_nimg)
 
     def image(self, grid: Tensor, cur_nimg: int) -> None:
         """Show a uint8 grid [H, W, C] in TensorBoard."""
@@ -70,6 +75,7 @@ class Log:
         """Write out what TensorBoard still holds."""
         if self._writer is not None:
             self._writer.close()
+        self._open.close()
 
 
 class _Line(TypedDict):

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from fastgan.documents import read_json
 from fastgan.errors import ConfigError, DocumentError
+from fastgan.files import plain_path
 from fastgan.nn.precision import compute_dtype
 
 _PROBE = 64  # pixels
@@ -150,7 +151,10 @@ def _graph(path: Path) -> Any:
     import onnx
 
     try:
-        graph = onnx.load(path).graph
+        with plain_path(path) as name:
+            graph = onnx.load(name).graph
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # protobuf's exceptions share no base class but this
         raise ConfigError(f"{path} is not a whole ONNX model ({str(error).splitlines()[0]})") from error
     if not graph.node:

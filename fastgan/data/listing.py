@@ -8,7 +8,7 @@ from fastgan.data import passed_over
 from fastgan.data.decode import suffixes
 from fastgan.data.names import DOCUMENTS, is_hidden, is_resource_fork, is_sheet, path_key
 
-_GENERATED = "fastgan.json"
+GENERATED = "fastgan.json"
 """What `fastgan generate` writes beside its images (inference/folder.py)"""
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"}
 
@@ -55,7 +55,7 @@ def sort_out(names: Iterable[str]) -> Listing:
             found.documents.append(name)
         elif _has_suffix(name):
             found.images.append(name)
-        elif base == _GENERATED:
+        elif base == GENERATED:
             generated.add(folder)
         elif base.casefold() not in _SYSTEM_FILES:
             others.append(name)

@@ -203,7 +203,7 @@ def _open(request: _Request, make: Make) -> Dataset:
     if not len(images):
         raise DataError(
             f"{path} holds no images: none of its files ends in .png, .jpg, .webp or another suffix that PIL reads"
-            + (f"; {passed}" if passed else "")
+            + "".join(f"; {note}" for note in (passed, *images.notes) if note)
         )
     found = ingest.survey(
         images, request.resolution, request.channels, request.fit, request.progress, request.max_pixels

@@ -248,6 +248,24 @@ def test_hidden_images_are_counted_and_resource_forks_are_not(tmp_path):
     assert any("and 1 more images were not read: hidden" in note for note in dataset.notes)
 
 
+def test_a_folder_of_hidden_images_alone_says_so(tmp_path):
+    fill(tmp_path / "s" / ".cache", 2)
+    with pytest.raises(
+        DataError, match=r"holds no images: .*; \.cache/0\.png and 1 more images were not read: hidden"
+    ):
+        open_dataset(tmp_path / "s")
+
+
+def test_a_sheet_beside_generated_shards_is_no_loose_image(tmp_path):
+    fill(tmp_path / "in", 2)
+    (tmp_path / "out").mkdir()
+    with tarfile.open(tmp_path / "out" / "images.tar", "w") as archive:
+        archive.add(tmp_path / "in" / "1.png", "1.png")
+    save(tmp_path / "out" / "grid.png", noise(64, 64))
+    (tmp_path / "out" / "fastgan.json").write_text("{}")
+    assert len(open_dataset(tmp_path / "out")) == 1
+
+
 def test_sheets_of_generated_images_are_no_images_of_theirs(tmp_path):
     fill(tmp_path / "out", 2)
     save(tmp_path / "out" / "grid.png", noise(64, 64))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fastgan.data import beside, listing
+from fastgan.data.names import is_sheet
 from fastgan.data.sources import Images, by_folders
 from fastgan.errors import DataError
 from fastgan.files import IMAGE_BYTES, open_regular, read_bytes
@@ -24,7 +25,13 @@ def matches(path: Path) -> bool:
 
 def first_image(path: Path) -> str | None:
     """One of the images that `read` finds, or None."""
-    return next((name for name in _names(path) if listing.is_image(name)), None)
+    return next(
+        (name for name in _names(path) if listing.is_image(name) and not _is_sheet(path / name)), None
+    )
+
+
+def _is_sheet(file: Path) -> bool:
+    return is_sheet(file.name) and file.with_name(listing.GENERATED).exists()
 
 
 def read(path: Path) -> Images:

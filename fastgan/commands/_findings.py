@@ -152,6 +152,18 @@ def picture(card: Path) -> Path:
     return card.with_name(f"{card.stem}-closest.png")
 
 
+def missing(*datasets: Dataset | None) -> list[str]:
+    """A warning for each set that lacks most of what its source holds."""
+    from fastgan.data import passed_over
+
+    return [
+        f"{found.provenance['source']}: {text}"
+        for found in datasets
+        if found is not None
+        for text in passed_over.warnings(found.notes)
+    ]
+
+
 def audit(
     own: Features, held_out: Dataset | None, card: Path, called: Callable[[int], str]
 ) -> dict[str, Any]:

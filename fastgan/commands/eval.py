@@ -174,7 +174,11 @@ def command(
         scorer.protocol,
         images.about(seed, n),
         _versions(),
-        [*scorer.warnings, *findings.trained_in(source, network.name)],
+        [
+            *scorer.warnings,
+            *findings.trained_in(source, network.name),
+            *findings.missing(real, held_out, getattr(images, "dataset", None)),
+        ],
         **more,
     )
     card.write(target, made)

@@ -26,7 +26,7 @@ _HINTS = {
 _HINT_OF = {suffix: hint for suffixes, hint in _HINTS.items() for suffix in suffixes.split() or [""]}
 _PICTURES = {*f"{_HEIF} {_RAW} {_LAYERED} {_OTHER}".split(), ""}
 _SHOWN = 8
-_ONLY = "ONLY "
+_ONLY, _PASSED = "ONLY ", "passed over: "
 _MOST = 9  # times as many files as images: nearly all
 
 
@@ -61,16 +61,21 @@ def told(counts: Mapping[str, int], images: int) -> str:
     if rest := listed[_SHOWN:]:
         parts.append(f"{sum(number for _, number in rest):,} of {len(rest)} other kinds")
     begin = (
-        f"{_ONLY}{images:,} of {images + sum(counts.values()):,} files are read, passed over"
+        f"{_ONLY}{images:,} of {images + sum(counts.values()):,} files are read, "
         if is_most(counts, images)
-        else "passed over"
+        else ""
     )
-    return f"{begin}: {', '.join(parts)}"
+    return f"{begin}{_PASSED}{', '.join(parts)}"
 
 
 def warnings(notes: Iterable[str]) -> list[str]:
     """Of the notes of a set those that say that most of what there was is missing in it."""
     return [note for note in notes if note.startswith(_ONLY)]
+
+
+def all_notes(notes: Iterable[str]) -> list[str]:
+    """Of the notes of a set those that `told` wrote."""
+    return [note for note in notes if note.startswith((_ONLY, _PASSED))]
 
 
 def is_most(counts: Mapping[str, int], images: int) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from fastgan.config import require
-from fastgan.data import Dataset
+from fastgan.data import Dataset, passed_over
 from fastgan.device import choose
 from fastgan.errors import DataError, MetricError
 from fastgan.study import cnn, families, gan, opening, origin, split, transfer
@@ -143,7 +143,7 @@ def _same_task(task: Task, other: Task, source: Source) -> None:
 
 
 def _warnings(dataset: Dataset) -> list[str]:
-    found = [f"skipped {bad}" for bad in dataset.bad[:20]]
+    found = [*passed_over.all_notes(dataset.notes), *(f"skipped {bad}" for bad in dataset.bad[:20])]
     brightest = int(dataset.images[:256].max())
     if brightest < 64:
         found.append(

@@ -95,7 +95,9 @@ class Dataset:
         """Write the set to `path` as .fgd, whole or not at all."""
         from fastgan.data import packed
 
-        packed.write(path, self)
+        with argument_errors():
+            target = arguments.path(path, "path")
+        packed.write(target, self)
 
 
 def encode_names(names: Sequence[str]) -> torch.Tensor | None:

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from fastgan import arguments
 from fastgan.errors import ConfigError
 from fastgan.inference.archives import ARCHIVES, Contents, check_contents, container_words
 from fastgan.inference.conditions import Request
 from fastgan.inference.encoders import ENCODERS, check_encoder
 from fastgan.inference.folder import OutputFolder
+from fastgan.inference.latents import MAX_SEEDS
 from fastgan.inference.plan import Plan
 from fastgan.inference.runtime import Runtime
 from fastgan.inference.shards import Shard
@@ -54,10 +56,8 @@ class Layout:
             raise ConfigError(
                 f"{named('per_file')} counts the images of a file, and a {name} is one: leave it away."
             )
-        if self.per_file is not None and self.per_file < 1:
-            raise ConfigError(
-                f"{named('per_file', self.per_file)} is impossible: give a number of at least 1."
-            )
+        if self.per_file is not None:
+            arguments.whole_number(self.per_file, "per_file", 1, MAX_SEEDS)
 
     @property
     def encoder(self) -> str | None:

@@ -224,7 +224,7 @@ def test_npz(tmp_path: Path) -> None:
         ({"image_format": "png", "encoding": "jpg"}, "`encoding` says what is inside"),
         ({"image_format": "parquet", "encoding": "bmp"}, "encoding='bmp' is unknown"),
         ({"image_format": "jpg", "per_file": 3}, "a jpg is one"),
-        ({"image_format": "npz", "per_file": 0}, "at least 1"),
+        ({"image_format": "npz", "per_file": 0}, "per_file=0 is out of range"),
     ],
 )
 def test_layouts_that_cannot_be(layout: dict[str, Any], said: str) -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from fastgan.__main__ import run
 from fastgan.commands._bars import bars
+from fastgan.commands._console import styled
 from fastgan.interrupts import Interrupted, exit_code, raised
 from fastgan.report.document import document
 from fastgan.streams import Stream, guarded
@@ -195,3 +196,35 @@ def test_a_signal_ends_generating_with_whole_files_alone(signum: int, kind: str,
     assert process.returncode == 128 + signum, error
     assert "the same command goes on" in error
     assert not list(out.glob(".*.part"))
+
+
+def test_names_with_ends_of_lines_make_no_lines_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A class that is called so would otherwise say that its file has been verified."""
+    folder = tmp_path / "images" / "a\nverified    the content is what was packed\x1b[8m"
+    folder.mkdir(parents=True)
+    (tmp_path / "images" / "b").mkdir()
+    for place in (folder, folder.with_name("b")):
+        Image.new("RGB", (8, 8)).save(place / "0.png")
+    assert run(["data", "pack", str(tmp_path / "images"), "-o", str(tmp_path / "x\nfile.fgd")]) == 0
+    for command in (["data", "info"], ["info"]):
+        assert run([*command, str(tmp_path / "x\nfile.fgd")]) == 0
+    printed = capsys.readouterr()
+    lines = (printed.out + printed.err).splitlines()
+    assert not [line for line in lines if line.startswith(("verified", "file.fgd"))]
+    assert "\x1b[8m" not in printed.out + printed.err
+    assert sum(r"a\nverified    the content is what was packed\x1b[8m 1" in line for line in lines) == 3
+
+
+def test_doctor_keeps_its_colours_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    file = Terminal()
+    monkeypatch.setattr(sys, "stdout", file)
+    with guarded():
+        styled("BROKEN", fg="red")
+        click.echo("\x1b[31m")
+    assert file.getvalue() == "\x1b[31mBROKEN\x1b[0m\\x1b[31m\n"

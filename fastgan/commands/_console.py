@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fastgan.text import printable
+import click
+
+from fastgan.text import printable, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,3 +29,13 @@ def console(*, stderr: bool = True) -> "Console":
     stream = sys.stderr if stderr else sys.stdout
     file = getattr(stream, "unescaped", stream)  # the stream would escape the colours too
     return Escaping(file=file, markup=False, emoji=False, highlight=False)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print one line: names in it that hold ends of lines make no second one."""
+    click.echo(shown(text), err=err)
+
+
+def styled(text: str, **style: Any) -> None:
+    """Print a part of a line, of our own words alone, in a style of click's."""
+    click.echo(click.style(text, **style), nl=False, file=getattr(sys.stdout, "unescaped", None))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastgan.text import shown
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -65,14 +67,14 @@ def images(
             path = pipeline.write_sheet(folder, sheet.images(), columns)
             said.append(f"{len(seeds)} images on one sheet: {path}")
         elif grid:
-            shown = len(seeds) * max(1, len(request.classes))
-            advance = _bar(progress, "grid.png", shown)
+            drawn = len(seeds) * max(1, len(request.classes))
+            advance = _bar(progress, "grid.png", drawn)
             path = pipeline.write_grid(model, seeds, folder, request=request, advance=advance)
-            said.append(f"{shown} images on one sheet: {path}")
+            said.append(f"{drawn} images on one sheet: {path}")
         if grid:
             facts["grid"] = path
         if grid and several:
-            names = ", ".join(model.facts.class_names[label] for label in request.classes)
+            names = shown(", ".join(model.facts.class_names[label] for label in request.classes))
             said.append(f"its rows, from the top: {names}")
         return "\n".join(said), facts
 
@@ -146,7 +148,7 @@ def interpolation(
             model, seeds, folder, formats, frames=frames, request=request, advance=advance
         )
         way = "styles" if model.has_styles else "z"
-        said = f"{len(seeds)} seeds, interpolated in {way}: {', '.join(map(str, paths))}"
+        said = f"{len(seeds)} seeds, interpolated in {way}: {', '.join(map(shown, paths))}"
         if not image_format and "mp4" not in formats:
             said += f"\nno MP4, for which PyAV is missing: {install_line('video')}"
         return said, {"interpolation": paths}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastgan.commands._console import say
 from fastgan.commands._document import json_option, show
 from fastgan.commands._group import Group
 
@@ -195,9 +196,9 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 def _warn(dataset: Dataset) -> None:
     """Say on stderr what was skipped and decided."""
     for note in dataset.notes:
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     for bad in dataset.bad[:_SHOWN]:
-        click.echo(f"skipped: {bad}", err=True)
+        say(f"skipped: {bad}", err=True)
     if len(dataset.bad) > _SHOWN:
         click.echo(
             f"skipped: {len(dataset.bad) - _SHOWN} more, all named by fastgan data info --json", err=True
@@ -260,20 +261,20 @@ def _print_summary(file: Path, dataset: Dataset, *, as_json: bool, verified: boo
         show({**facts, "verified": verified})
         return
     kind = {1: "grey", 3: "RGB", 4: "RGBA"}[dataset.channels]
-    click.echo(f"file        {file} ({facts['bytes'] / 1e6:,.1f} MB)")
+    say(f"file        {file} ({facts['bytes'] / 1e6:,.1f} MB)")
     click.echo(f"images      {len(dataset):,} of {dataset.resolution} x {dataset.resolution} {kind}")
     if facts["provenance"].get("upscaled"):
         click.echo(f"enlarged    {facts['provenance']['upscaled']:,} that were smaller")
     for text in passed_over.warnings(dataset.notes):
-        click.echo(f"attention   {text}")
+        say(f"attention   {text}")
     if dataset.bad:
         click.echo(f"skipped     {len(dataset.bad):,} that could not be used")
     if facts["classes"]:
-        click.echo(f"classes     {_some([f'{name} {count:,}' for name, count in facts['classes'].items()])}")
+        say(f"classes     {_some([f'{name} {count:,}' for name, count in facts['classes'].items()])}")
     if facts["attributes"]:
         texts = [_attribute_text(name, numbers) for name, numbers in facts["attributes"].items()]
-        click.echo(f"attributes  {_some(texts, 8)}")
-    click.echo(f"made from   {facts['provenance'].get('source', 'unknown')}")
+        say(f"attributes  {_some(texts, 8)}")
+    say(f"made from   {facts['provenance'].get('source', 'unknown')}")
     click.echo(f"hash        {dataset.content_hash}")
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+from fastgan.commands._console import styled
 from fastgan.commands._document import json_option, show
 
 _MARKS = {
@@ -31,8 +32,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
         ctx.exit(0 if healthy else 1)
     for finding in findings:
         mark, colour = _MARKS[finding.state]
-        click.echo(f"{click.style(mark.rjust(6), fg=colour, bold=finding.state != 'ok')}  ", nl=False)
-        click.echo(f"{finding.name.ljust(17)} {finding.text}")
+        styled(mark.rjust(6), fg=colour, bold=finding.state != "ok")
+        click.echo(f"  {finding.name.ljust(17)} {finding.text}")
         if finding.mend:
             click.echo(f"{'':25} -> {finding.mend}")
     warnings = sum(finding.state == "warning" for finding in findings)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastgan.commands._console import say
 from fastgan.commands._document import document, json_option
 
 if TYPE_CHECKING:
@@ -268,8 +269,8 @@ def _print_table(made: dict[str, Any], earlier: dict[str, Any] | None, target: P
         )
     for finding in ("audit", "similarity"):
         if finding in made:
-            click.echo(made[finding]["sentence"])
-    click.echo(card.line(made))
+            say(made[finding]["sentence"])
+    say(card.line(made))
     for warning in made["warnings"]:
-        click.echo(f"note: {warning}", err=True)
-    click.echo(f"card: {target}", err=True)
+        say(f"note: {warning}", err=True)
+    say(f"card: {target}", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastgan.commands._console import say
 from fastgan.commands._document import document, json_option
 from fastgan.text import quoted
 
@@ -121,7 +122,7 @@ def command(
             triton.check_target(model, source, overwrite=overwrite)
         file = target or source
         if source.suffix.lower() != ".onnx":
-            click.echo(f"exporting {source} ...", err=True)
+            say(f"exporting {source} ...", err=True)
             file = target or _passing(stack, f"{source.resolve().stem}.onnx")
             done = export_onnx(
                 source,
@@ -189,9 +190,9 @@ def _say(done: "Exported", *, named: bool) -> None:
     for path in done.paths if named else ():
         files = _files(path)
         size = sum(file.stat().st_size for file in files) / 1e6
-        click.echo(f"{path}{' with its weights beside' if len(files) > 1 else ''}, {size:.1f} MB")
+        say(f"{path}{' with its weights beside' if len(files) > 1 else ''}, {size:.1f} MB")
     if named:
-        click.echo(f"try it: fastgan generate {quoted(done.paths[-1])} --grid")
+        say(f"try it: fastgan generate {quoted(done.paths[-1])} --grid")
 
 
 def _files(path: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastgan import allocator
+from fastgan.commands._console import say
 from fastgan.commands._document import json_option, show
 from fastgan.commands._sections import Sectioned
 from fastgan.interrupts import exit_code
@@ -239,7 +240,7 @@ def command(
             seeds = seeds[:_CLASS_COLUMNS]
         write = _writing.images(model, request, seeds, layout, shard=part, workers=workers, grid=grid)
     folder = OutputFolder(out, _settings(model, request), overwrite=overwrite)
-    click.echo(_heading(model) + (f", {part.words}" if part.count > 1 else ""), err=True)
+    say(_heading(model) + (f", {part.words}" if part.count > 1 else ""), err=True)
     try:
         with bars() as progress:
             said, facts = write(folder, progress)
@@ -271,7 +272,7 @@ def _verify(out: Path, *, as_json: bool) -> None:
         task = progress.add_task("verify", total=None)
         found = verify(out, lambda done, total: progress.update(task, completed=done, total=total))
     for line in found.lines():
-        click.echo(line, err=as_json)
+        say(line, err=as_json)
     if not as_json:
         found.check()
         return

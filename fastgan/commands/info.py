@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from fastgan.commands._console import say
 from fastgan.commands._document import json_option, show
 
 EXAMPLES = """\b
@@ -36,7 +37,7 @@ def command(files: tuple[Path, ...], as_json: bool) -> None:
         if number:
             click.echo()
         for title, text in _rows(facts):
-            click.echo(f"{title:11} {text}")
+            say(f"{title:11} {text}")
         for table, settings in facts.get("config", {}).items():
             click.echo(_wrapped(f"[{table}]", settings))
 

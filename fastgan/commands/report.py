@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from fastgan.commands._console import say
 from fastgan.commands._document import document, json_option
 
 
@@ -37,5 +38,5 @@ def command(run: Path, out: Path | None, overwrite: bool, as_json: bool) -> None
     except OSError as error:
         raise OutputError(f"could not write {out} ({error.strerror}): choose another --out") from error
     with document(as_json) as content:
-        click.echo(f"{out}, {len(page) / 1e6:.1f} MB")
+        say(f"{out}, {len(page) / 1e6:.1f} MB")
         content.update({"report": out, "bytes": out.stat().st_size})

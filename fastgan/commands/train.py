@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastgan import allocator
+from fastgan.commands._console import say
 from fastgan.commands._document import document, json_option
 from fastgan.config import preset_names
 from fastgan.text import quoted
@@ -153,7 +154,7 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
         if processes.rank == 0:
             with document(options["as_json"]) as content:
                 for text in passed_over.warnings(session.dataset.notes):
-                    click.echo(f"attention: {text}")
+                    say(f"attention: {text}")
                 click.echo(_ending(session, outcome))
                 content.update(_trained.facts(session, outcome))
     ctx.exit(outcome.exit_code)

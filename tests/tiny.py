@@ -3,10 +3,12 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import onnx
 import torch
 from torch import nn
 
 from fastgan import models
+from fastgan.inference.onnx_digest import DATA_KEY, KEY
 from fastgan.training import checkpoint
 
 DATA_HASH = "ab" * 32
@@ -57,6 +59,14 @@ def tiny_run(
         tensors["conditions.attributes"] = torch.arange(50 * attributes).view(50, -1) % 3 % 2.0
     checkpoint.save(folder, model=tensors, optimizer={}, state=state, keep=1)
     return folder
+
+
+def unsealed(path: Path) -> onnx.ModelProto:
+    """An exported model without its fingerprints, as one is that an older version wrote: to be changed and saved."""
+    model = onnx.load(path)
+    kept = {prop.key: prop.value for prop in model.metadata_props if prop.key not in (KEY, DATA_KEY)}
+    onnx.helper.set_model_props(model, kept)
+    return model
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ import onnx
 from onnx import ModelProto
 
 from fastgan.files import atomic_write
+from fastgan.inference import onnx_digest
 from fastgan.ownership import temporary_prefix
 
 LIMIT = 2_000_000_000
@@ -24,9 +25,13 @@ _OWN_FILE = 1024  # bytes of a tensor that goes there; smaller ones stay with th
 
 
 def save(model: ModelProto, path: Path) -> None:
-    """Write `model` to `path`, and its weights beside it where they are past the limit. Takes them from `model`."""
+    """Write `model` to `path`, and its weights beside it where they are past the limit. Takes them from `model`.
+
+    Both with fingerprints; see fastgan.inference.onnx_digest.
+    """
     if weight(model) <= LIMIT:
         onnx.save_model(model, path)
+        onnx_digest.seal(path)
         return
     data = f"{path.name}.{_digest(model)}.data"
     onnx.save_model(
@@ -37,6 +42,7 @@ def save(model: ModelProto, path: Path) -> None:
         size_threshold=_OWN_FILE,
         convert_attribute=False,
     )
+    onnx_digest.seal(path, [path.with_name(data)])
 
 
 def weights_beside(path: Path) -> list[Path]:

@@ -32,6 +32,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from fastgan.errors import CheckpointError, OutputError
 from fastgan.files import atomic_folder, open_regular, plain_path
+from fastgan.inference import onnx_digest
 from fastgan.inference.conditions import Conditions
 from fastgan.inference.latents import latents
 from fastgan.inference.onnx_header import read_header
@@ -91,6 +92,7 @@ def write_repository(
             for beside in data:
                 shutil.copyfile(path.with_name(Path(beside).name), file.with_name(Path(beside).name))
             onnx.save_model(model, file)
+            onnx_digest.seal(file, [file.with_name(Path(beside).name) for beside in data])
             with plain_path(file) as plain:
                 onnx.checker.check_model(plain, full_check=True)
             _verify(file, runtime)
@@ -139,7 +141,12 @@ def batched(model: ModelProto, runtime: OnnxRuntime) -> None:
     # What was inferred where noise could have another batch and psi none would be wrong now; it is not needed.
     del graph.value_info[:]
     said = {"fastgan.pixels": "uint8 0..255", "fastgan.layout": "NHWC", "fastgan.part": PART}
-    helper.set_model_props(model, _said(model) | said)
+    told = {
+        key: value
+        for key, value in _said(model).items()
+        if key not in (onnx_digest.KEY, onnx_digest.DATA_KEY)
+    }
+    helper.set_model_props(model, told | said)
 
 
 def _give_each_its_psi(model: ModelProto) -> None:

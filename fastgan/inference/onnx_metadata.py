@@ -1,20 +1,24 @@
 """What an exported file says of itself, in its metadata under `fastgan.*`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fastgan.documents import parse_json
 from fastgan.errors import CheckpointError
-from fastgan.files import sha256_file
 from fastgan.inference.conditions import Conditions
 from fastgan.inference.facts import Facts
 from fastgan.text import whole
 
+_LAYERS = 64  # more than an image of 4096 px has
 
-def read_facts(path: Path, metadata: Mapping[str, str], noise_sizes: tuple[int, ...] = ()) -> Facts:
+
+def read_facts(
+    path: Path, metadata: Mapping[str, str], fingerprint: str, noise_sizes: tuple[int, ...] = ()
+) -> Facts:
     """The facts in an exported file's metadata; CheckpointError if it is not one of ours.
 
-    noise_sizes: what its graph takes, which the metadata does not say.
+    fingerprint: of the file. noise_sizes: what its graph takes, which the metadata does not say.
     """
     if "fastgan.version" not in metadata:
         raise CheckpointError(
@@ -22,6 +26,9 @@ def read_facts(path: Path, metadata: Mapping[str, str], noise_sizes: tuple[int, 
         )
     try:
         known = {key.removeprefix("fastgan."): value for key, value in metadata.items()}
+        layers = said_number(known, "layers") if "layers" in known else 0
+        if not 0 <= layers <= _LAYERS:
+            raise ValueError(f"layers, which is {layers}")
         return Facts(
             source=str(path),
             model=known["model"],
@@ -31,8 +38,8 @@ def read_facts(path: Path, metadata: Mapping[str, str], noise_sizes: tuple[int, 
             has_truncation={"true": True, "false": False}[known["has_truncation"]],
             cur_nimg=said_number(known, "cur_nimg") if "cur_nimg" in known else None,
             data_hash=known.get("data_hash"),
-            fingerprint=sha256_file(path),
-            layers=said_number(known, "layers") if "layers" in known else 0,
+            fingerprint=fingerprint,
+            layers=layers,
             noise_sizes=noise_sizes,
             class_names=said_names(known, "class_names"),
             attribute_names=said_names(known, "attribute_names"),
@@ -61,6 +68,31 @@ def said_number(said: Mapping[str, str], key: str) -> int:
 def said_names(said: Mapping[str, str], key: str) -> tuple[str, ...]:
     """The names in the JSON list that the metadata give for `key`, () without; DocumentError for anything else."""
     return tuple(parse_json(said.get(key, "[]"), list[str], key))
+
+
+def check_signature(
+    path: Path,
+    facts: Facts,
+    inputs: Mapping[str, Sequence[Any]],
+    output: Sequence[Any],
+    *,
+    gives_pixels: bool,
+) -> None:
+    """CheckpointError unless a graph takes and gives what the metadata say: memory is taken by what they say.
+
+    inputs: shapes by name; output: that of its images, [N, H, W, C] with `gives_pixels` and [N, C, H, W] else.
+    """
+    side, channels = facts.resolution, facts.img_channels
+    said = {"images": [side, side, channels] if gives_pixels else [channels, side, side], "z": [facts.z_dim]}
+    found = {"images": list(output[1:])} | ({"z": list(inputs["z"][1:])} if "z" in inputs else {})
+    if facts.attribute_names and "attributes" in inputs:
+        said["attributes"], found["attributes"] = [len(facts.attribute_names)], list(inputs["attributes"][1:])
+    for name, shape in found.items():
+        if shape != said[name]:
+            raise CheckpointError(
+                f"{path} is damaged: its metadata speak of {name} of {said[name]}, and its graph has {shape}; export "
+                "it again."
+            )
 
 
 def _garbled(path: Path, metadata: Mapping[str, str], what: str) -> CheckpointError:

@@ -5,7 +5,6 @@ NAME.synthesis.onnx makes images of styles: either name opens both.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fastgan.errors import CheckpointError, ConfigError
+from fastgan.inference import onnx_digest
 from fastgan.inference.conditions import Conditions, Request
 from fastgan.inference.facts import Facts
 from fastgan.inference.inputs import Inputs, Noise, parts, take_noise
-from fastgan.inference.onnx_metadata import read_facts, read_sample
+from fastgan.inference.onnx_metadata import check_signature, read_facts, read_sample
 from fastgan.inference.onnx_session import Session, open_session
 from fastgan.inference.runs import Fetch
 from fastgan.inference.runtime import Runtime, default_batch, default_lanes, to_uint8
@@ -46,7 +46,7 @@ def open_model(
 def _open(path: Path, device: str, batch: int | None, lanes: int) -> "OnnxRuntime":
     """A session has its threads for good: one where there are to be several lanes, all of them else."""
     threads = None if lanes == 1 else 1
-    session = Session(open_session(path, device, threads))
+    session, fingerprint = _session(path, device, threads)
     part = session.metadata.get("fastgan.part", "whole")
     if part == "triton":
         raise CheckpointError(
@@ -54,7 +54,9 @@ def _open(path: Path, device: str, batch: int | None, lanes: int) -> "OnnxRuntim
             "the run or file that it was made of."
         )
     opened = (
-        _open_split(path, session, part, device, threads) if part in PARTS else _open_whole(path, session)
+        _open_split(path, session, fingerprint, part, device, threads)
+        if part in PARTS
+        else _open_whole(path, session, fingerprint)
     )
     resolution, gpu = opened.resolution, session.on_gpu
     if lanes != default_lanes(lanes, resolution, gpu=gpu):
@@ -70,13 +72,24 @@ def _open(path: Path, device: str, batch: int | None, lanes: int) -> "OnnxRuntim
     return opened
 
 
-def _open_whole(path: Path, session: Session) -> "OnnxRuntime":
+def _session(path: Path, device: str, threads: int | None) -> tuple[Session, str]:
+    """The file in a session, compared with its fingerprint, and that."""
+    fingerprint = onnx_digest.check(path)
+    session = Session(open_session(path, device, threads))
+    onnx_digest.check_beside(path, session.metadata, fingerprint)
+    return session, fingerprint
+
+
+def _open_whole(path: Path, session: Session, fingerprint: str) -> "OnnxRuntime":
     metadata = session.metadata
-    facts = read_facts(path, metadata, session.noise_sizes)
+    facts = read_facts(path, metadata, fingerprint, session.noise_sizes)
+    check_signature(path, facts, session.inputs, session.output, gives_pixels=session.gives_pixels)
     return OnnxRuntime(session, facts, sample=read_sample(path, metadata))
 
 
-def _open_split(path: Path, session: Session, part: str, device: str, threads: int | None) -> "OnnxRuntime":
+def _open_split(
+    path: Path, session: Session, fingerprint: str, part: str, device: str, threads: int | None
+) -> "OnnxRuntime":
     other = PARTS[1 - PARTS.index(part)]
     beside = path.with_name(path.name.replace(f".{part}.", f".{other}."))
     if beside == path or not beside.is_file():
@@ -84,16 +97,20 @@ def _open_split(path: Path, session: Session, part: str, device: str, threads: i
             f"{path} is the {part} of a model, whose {other} is not beside it as {beside.name}."
         )
     paths = {part: path, other: beside}
-    sessions = {part: session, other: Session(open_session(beside, device, threads))}
-    mapping, synthesis = (sessions[name] for name in PARTS)
+    opened = {part: (session, fingerprint), other: _session(beside, device, threads)}
+    mapping, synthesis = (opened[name][0] for name in PARTS)
     trained = {session.metadata.get("fastgan.fingerprint") for session in (mapping, synthesis)}
     if len(trained) != 1 or synthesis.metadata.get("fastgan.part") != "synthesis":
         raise CheckpointError(
             f"{path} and {beside.name} are not of one export: export them again with fastgan export --split."
         )
-    facts = read_facts(path, synthesis.metadata, synthesis.noise_sizes)
-    hashes = [read_facts(paths[name], sessions[name].metadata).fingerprint for name in PARTS]
-    facts = replace(facts, fingerprint=sha256("".join(hashes).encode()).hexdigest())
+    together = sha256("".join(opened[name][1] for name in PARTS).encode()).hexdigest()
+    facts = read_facts(path, synthesis.metadata, together, synthesis.noise_sizes)
+    check_signature(path, facts, mapping.inputs, synthesis.output, gives_pixels=synthesis.gives_pixels)
+    if mapping.output[1:] != synthesis.inputs.get("w", [])[1:]:
+        raise CheckpointError(
+            f"{path} and {beside.name} are not of one export: export them again with --split."
+        )
     return SplitOnnxRuntime(mapping, synthesis, facts, sample=read_sample(paths["mapping"], mapping.metadata))
 
 

@@ -64,6 +64,16 @@ class Session:
         return first if isinstance(first, int) else None
 
     @property
+    def inputs(self) -> dict[str, list[Any]]:
+        """Shapes of what must be given, by name."""
+        return {value.name: list(value.shape) for value in self._session.get_inputs()}
+
+    @property
+    def output(self) -> list[Any]:
+        """Shape of what it gives."""
+        return list(self._session.get_outputs()[0].shape)
+
+    @property
     def noise_sizes(self) -> tuple[int, ...]:
         """Side of the square of each input noise_<k>."""
         inputs = [*self._session.get_inputs(), *self._session.get_overridable_initializers()]

@@ -124,7 +124,7 @@ def test_metadata(stylegan: Path, runs: dict[str, Path]) -> None:
     generator, _ = load_generator(runs["stylegan"])
     assert config["name"] == "stylegan"
     assert config["channel_multiplier"] == generator.config.channel_multiplier
-    assert len(metadata.pop("fastgan.fingerprint")) == 64
+    assert len(metadata.pop("fastgan.fingerprint")) == len(metadata.pop("fastgan.sha256")) == 64
     assert float(metadata.pop("fastgan.snr_db")) > 90
     assert metadata == {
         "fastgan.version": __version__, "fastgan.model": "stylegan", "fastgan.resolution": "16",

@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from fastgan.errors import CheckpointError, OutputError
 from fastgan.export import export_onnx, triton
 from fastgan.inference import latents, open_generator
-from tests.tiny import tiny_run
+from tests.tiny import tiny_run, unsealed
 
 # The messages of Triton's model_config.proto that we write, [type] for repeated ones. A map is written like a repeated
 # message of key and value.
@@ -152,7 +152,7 @@ def test_dcgan(uint8: bool, tmp_path: Path) -> None:
 
 
 def test_names_are_quoted(conditional: Path, tmp_path: Path) -> None:
-    model, names = onnx.load(conditional), ['a "b"', "c\\d\n", "é 猫"]
+    model, names = unsealed(conditional), ['a "b"', "c\\d\n", "é 猫"]
     next(p for p in model.metadata_props if p.key == "fastgan.class_names").value = json.dumps(names)
     onnx.save_model(model, tmp_path / "m.onnx")
     folder = triton.write_repository(tmp_path / "m.onnx", tmp_path)
@@ -164,7 +164,7 @@ def test_names_are_quoted(conditional: Path, tmp_path: Path) -> None:
 def test_weights_in_a_file_of_their_own(conditional: Path, tmp_path: Path) -> None:
     """Triton wants several files in a folder called model.onnx."""
     onnx.save_model(
-        onnx.load(conditional), tmp_path / "big.onnx", save_as_external_data=True, location="big.onnx.data",
+        unsealed(conditional), tmp_path / "big.onnx", save_as_external_data=True, location="big.onnx.data",
         size_threshold=200,
     )  # fmt: skip
     folder = triton.write_repository(tmp_path / "big.onnx", tmp_path / "models")

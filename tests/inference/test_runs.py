@@ -17,6 +17,7 @@ from fastgan.inference import Inputs, open_generator, runs
 from fastgan.inference.runs import Fetch, lanes_here
 from fastgan.inference.runtime import default_lanes
 from tests.inference.fakes import FakeRuntime, contents, write
+from tests.tiny import unsealed
 
 
 class LanedRuntime(FakeRuntime):
@@ -221,7 +222,7 @@ def test_a_huge_batch_costs_a_few_images_nothing(
 def test_a_graph_of_a_fixed_batch_is_run_so(exported: Callable[..., Path], tmp_path: Path) -> None:
     from onnxruntime.tools.onnx_model_utils import make_dim_param_fixed
 
-    model = onnx.load(exported("dcgan"))
+    model = unsealed(exported("dcgan"))
     batch = next(value for value in model.graph.input if value.name == "z").type.tensor_type.shape.dim[0]
     make_dim_param_fixed(model.graph, batch.dim_param, 3)
     onnx.save(model, tmp_path / "three.onnx")

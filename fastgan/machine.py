@@ -8,6 +8,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,12 +98,18 @@ def available_memory() -> int | None:
     return min((value for value in (free, left) if value is not None), default=None)
 
 
-def require_memory(needed: float, what: str, mend: str) -> None:
-    """Raise MemoryLimitError where `needed` bytes for `what` are not free; `mend` says what would fit."""
-    free = available_memory()
+def require_memory(
+    needed: float, what: str, mend: str | Callable[[int], str], free: int | None = None
+) -> None:
+    """Raise MemoryLimitError where `needed` bytes for `what` are not free; `mend` says what would fit.
+
+    mend: a text, or a function of the bytes that are free. free: where that is not this machine's memory.
+    """
+    free = available_memory() if free is None else free
     if free is not None and needed > free:
+        mending = mend if isinstance(mend, str) else mend(free)
         raise MemoryLimitError(
-            f"{what} would take about {needed / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free: {mend}"
+            f"{what} would take about {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:.1f} GiB are free: {mending}"
         )
 
 

@@ -175,10 +175,15 @@ def check(config: RunConfig, resolution: Callable[[], int]) -> None:
 
 
 def make_trainer(
-    config: RunConfig, feed: Feed, device: torch.device, precision: str, processes: Processes = ALONE
+    config: RunConfig,
+    feed: Feed,
+    device: torch.device,
+    precision: str,
+    processes: Processes = ALONE,
+    built: dict[str, nn.Module] | None = None,
 ) -> Trainer:
-    """A trainer at cur_nimg 0 for a `config` that `resolve` has completed."""
-    built = networks(config, device)
+    """A trainer at cur_nimg 0 for a `config` that `resolve` has completed; built: its `networks`, where they exist."""
+    built = networks(config, device) if built is None else built
     model = config.model
     image = torch.zeros(1, model["img_channels"], model["resolution"], model["resolution"], device=device)
     c = conditions.zero(config, device)

@@ -108,9 +108,8 @@ def require_memory(
     free = available_memory() if free is None else free
     if free is not None and needed > free:
         mending = mend if isinstance(mend, str) else mend(free)
-        raise MemoryLimitError(
-            f"{what} would take about {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:.1f} GiB are free: {mending}"
-        )
+        sizes = f"about {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:.1f} GiB are free"
+        raise MemoryLimitError(f"{what} would take {sizes}: {mending}")
 
 
 def at_most(each: float) -> int:

@@ -36,7 +36,7 @@ Examples:
 @click.option("--preset", metavar="NAME", help=f"{', '.join(preset_names())}.  [default: {DEFAULT_PRESET}]")
 @click.option("--config", "config_file", metavar="FILE", help="Settings in TOML, over the preset's.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One setting, as in train.batch=32.")
-@click.option("--out", metavar="RUN", help="Run folder.  [default: the next free number under runs/]")
+@click.option("-o", "--out", metavar="RUN", help="Run folder.  [default: the next free number under runs/]")
 @click.option("--budget", metavar="LENGTH", help="When to end: 90s, 10m, 2h, 50kimg.")
 @click.option(
     "--resume",
@@ -102,7 +102,7 @@ Examples:
 @click.option(
     "--max-pixels", type=int, metavar="N", help="Skip images of more pixels.  [default: 89 million]"
 )
-@click.option("--dry-run", is_flag=True, help="Print the settings as TOML, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what the run would use, as TOML, and do nothing.")
 @click.pass_context
 def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, **options: Any) -> None:
     """Train a GAN on SOURCE: a folder or zip of images, a data set as it was downloaded, or a packed .fgd file.
@@ -112,10 +112,12 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
     allocator.keep_memory()
 
     from fastgan.commands import _trained
+    from fastgan.commands._again import command_with
     from fastgan.commands._progress import display
     from fastgan.config import to_mapping, to_toml
     from fastgan.data import passed_over
-    from fastgan.training import assemble, distributed, folder, transfer
+    from fastgan.text import shown
+    from fastgan.training import assemble, distributed, folder, plan
     from fastgan.training import run as training
 
     with distributed.joined() as processes:
@@ -126,22 +128,28 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
                 return run, *_new_config(options, device)
             return run, _resumed_config(folder.existing(run), options), []
 
-        def resolved() -> str:
-            if run is None:
-                transfer.check(config.train)
-            return to_toml(to_mapping(assemble.resolve(config)))
+        def again(option: str) -> str:
+            return command_with(ctx, option)
+
+        def planned() -> "tuple[RunConfig, list[str]]":
+            where = assemble.pick_device(device, processes)
+            if run is not None:
+                return training.planned(run, config), []
+            ready = plan.make(config, where, processes=processes, again=again)
+            return ready.config, ready.facts()
 
         run, config, chosen = processes.first(settings)
         if dry_run:
-            text = processes.first(resolved)
+            config, facts = processes.first(planned)
             if processes.rank == 0:
-                click.echo("".join(f"# {line}\n" for line in chosen) + text, nl=False)
+                said = "".join(f"# {shown(line)}\n" for line in [*chosen, *facts])
+                click.echo(said + to_toml(to_mapping(config)), nl=False)
             return
         with display(silent=processes.rank > 0) as show:
             for line in chosen:
                 show.note(line)
             shared: dict[str, Any] = {"device": device, "note": show.note, "progress": show.data}
-            shared |= {"processes": processes, "evaluator": _evaluator}
+            shared |= {"processes": processes, "evaluator": _evaluator, "again": again}
             with (
                 training.new(config, out=options["out"], **shared)
                 if run is None
@@ -222,12 +230,10 @@ def _few_shot(config: "RunConfig", given: dict[str, Any], device: str) -> tuple[
     from fastgan.training.assemble import pick_device
 
     data = config.data
-    images, side = survey(
-        data.source, fit=data.fit, split=data.split, kind=data.kind, max_pixels=data.max_pixels
-    )
+    found = survey(data.source, fit=data.fit, split=data.split, kind=data.kind, max_pixels=data.max_pixels)
     choices = few_shot.choose(
-        images,
-        side,
+        found.count,
+        found.resolution,
         config.train.budget,
         gpu=pick_device(device).type == "cuda",
         resolution=given.get("model", {}).get("resolution"),
@@ -235,7 +241,7 @@ def _few_shot(config: "RunConfig", given: dict[str, Any], device: str) -> tuple[
         projected=config.discriminator.name == "projected",
         conditional=config.data.conditional != "none",
     )
-    return few_shot.tables(choices), few_shot.notes(images, choices, given)
+    return few_shot.tables(choices), few_shot.notes(found.count, choices, given)
 
 
 def _run_to_resume(resume: str, options: dict[str, Any]) -> Path:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastgan.data.dataset import BadImage, Dataset
     from fastgan.data.feed import Batch, Conditions, Feed
-    from fastgan.data.opening import open_dataset, pack, survey
+    from fastgan.data.opening import open_dataset, pack
+    from fastgan.data.surveying import Found, survey
 
-__all__ = ["BadImage", "Batch", "Conditions", "Dataset", "Feed", "open_dataset", "pack", "survey"]
+__all__ = ["BadImage", "Batch", "Conditions", "Dataset", "Feed", "Found", "open_dataset", "pack", "survey"]
 
 _HOME = {
     "BadImage": "dataset",
@@ -21,9 +22,10 @@ _HOME = {
     "Conditions": "feed",
     "Dataset": "dataset",
     "Feed": "feed",
+    "Found": "surveying",
     "open_dataset": "opening",
     "pack": "opening",
-    "survey": "opening",
+    "survey": "surveying",
 }
 
 

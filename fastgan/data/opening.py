@@ -33,7 +33,7 @@ from fastgan.text import shown
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Request:
+class Request:
     """What was asked for."""
 
     path: Path
@@ -92,7 +92,7 @@ def open_dataset(
 
     Raises DataError: no such source, no images, more bad ones than allowed, too large for memory.
     """
-    request = _Request(
+    request = Request(
         path=source_path(source),
         resolution=resolution,
         channels=channels,
@@ -133,7 +133,7 @@ def pack(
     with argument_errors():
         target = arguments.path(out, "out")
     packed.check_target(target, overwrite=overwrite, sources=[source_path(source)])
-    request = _Request(
+    request = Request(
         path=source_path(source),
         resolution=resolution,
         channels=channels,
@@ -159,29 +159,6 @@ def pack(
     return packed.read(target)
 
 
-def survey(
-    source: str | PathLike[str],
-    *,
-    fit: str = "crop",
-    split: str | None = None,
-    kind: str | None = None,
-    max_pixels: int | None = None,
-) -> tuple[int, int]:
-    """How many images `source` has and the side that they would have, from headers alone; errors as `open_dataset`."""
-    path = _Request(path=source_path(source), fit=fit, split=split, kind=kind, max_pixels=max_pixels).path
-    if packed.matches(path):
-        dataset = open_dataset(path, fit=fit, split=split, kind=kind)
-        return len(dataset), dataset.resolution
-    _, module = sources.find(path, kind)
-    images = sources.choose_split(path, module.read(path), split)
-    found = ingest.survey(images, None, None, fit, None, max_pixels)
-    if not len(found.rows):
-        if images.passed:
-            raise DataError(f"{path} holds no images that can be read; {passed_over.told(images.passed, 0)}")
-        raise DataError(f"{path} holds no images that can be read: give {sources.known_kinds()}")
-    return len(found.rows), found.resolution
-
-
 Make = Callable[[int, int, int, Callable[[], str]], Spool]
 """make(total, resolution, channels, identity) -> where the images gather; identity() says what they are"""
 
@@ -190,7 +167,7 @@ def _in_memory(total: int, resolution: int, channels: int, _identity: Callable[[
     return spool.Memory(total, resolution, channels)
 
 
-def _open(request: _Request, make: Make) -> Dataset:
+def _open(request: Request, make: Make) -> Dataset:
     path = request.path
     if packed.matches(path) and (path.is_file() or not path.exists()):
         return _open_packed(request, make)
@@ -226,7 +203,7 @@ def _open(request: _Request, make: Make) -> Dataset:
     return _assemble(request, kind, candidates.take(kept), bad, decoded, found.median)
 
 
-def _identity(request: _Request, kind: str, images: Images, resolution: int, channels: int) -> str:
+def _identity(request: Request, kind: str, images: Images, resolution: int, channels: int) -> str:
     """SHA-256 (hex) of all that decides over the decoded pixels, the images themselves by name, size and time."""
     made = [
         __version__,
@@ -265,29 +242,20 @@ def _check_bad(
 
 
 def _assemble(
-    request: _Request, kind: str, kept: Images, bad: list[BadImage], decoded: Spool, median: int | None
+    request: Request, kind: str, kept: Images, bad: list[BadImage], decoded: Spool, median: int | None
 ) -> Dataset:
     """The decoded images with their labels, attributes, names and notes."""
-    labels, class_names, notes = _labels(kept)
+    classes, class_names, notes = labels(kept)
     attributes = None if kept.attributes is None else torch.from_numpy(kept.attributes)
     images = decoded.finish()
     size = images.shape[1]
-    if request.resolution is None:
-        if median == size:
-            why = "is the median side of the images"
-        elif median is not None and median > 1.5 * size:
-            why = (
-                f"is the largest that is chosen unasked; the images' median side is {median}, and "
-                f"{option('resolution')} takes more"
-            )
-        else:
-            why = f"is the power of two nearest to the images' median side of {median}"
-        notes.append(f"size {size} {why}")
+    if request.resolution is None and median is not None:
+        notes.append(size_note(size, median))
     if decoded.upscaled:
         notes.append(
             f"{decoded.upscaled} of {len(kept)} images are smaller than {size} pixels and were enlarged"
         )
-    for tensor in (labels, attributes):
+    for tensor in (classes, attributes):
         if tensor is not None:
             decoded.digest.update(raw_bytes(tensor))
     shaped = {"crop": "centre crop", "pad": "padded to a square"}[request.fit]
@@ -305,7 +273,7 @@ def _assemble(
         provenance["splits"] = sources.split_names(kept.splits)
     return Dataset(
         images=images,
-        labels=labels,
+        labels=classes,
         class_names=class_names,
         attributes=attributes,
         attribute_names=kept.attribute_names,
@@ -317,7 +285,19 @@ def _assemble(
     )
 
 
-def _labels(kept: Images) -> tuple[torch.Tensor | None, tuple[str, ...], list[str]]:
+def size_note(size: int, median: int) -> str:
+    """Why images whose median side is `median` get `size` pixels, where no size was asked for."""
+    if median == size:
+        return f"size {size} is the median side of the images"
+    if median > 1.5 * size:
+        return (
+            f"size {size} is the largest that is chosen unasked; the images' median side is {median}, and "
+            f"{option('resolution')} takes more"
+        )
+    return f"size {size} is the power of two nearest to the images' median side of {median}"
+
+
+def labels(kept: Images) -> tuple[torch.Tensor | None, tuple[str, ...], list[str]]:
     """int64 [N] and the class names; None when not every image has a class."""
     if kept.labels is None:
         return None, (), []
@@ -332,7 +312,16 @@ def _labels(kept: Images) -> tuple[torch.Tensor | None, tuple[str, ...], list[st
     return torch.from_numpy(kept.labels), kept.class_names, notes
 
 
-def _open_packed(request: _Request, make: Make) -> Dataset:
+def check_smaller(path: Path, dataset: Dataset, resolution: int | None) -> None:
+    """DataError where `resolution` is more than the packed `dataset` of `path` has."""
+    if resolution is not None and resolution > dataset.resolution:
+        raise DataError(
+            f"{path} was packed at size {dataset.resolution}, less than {resolution}: "
+            f"pack the original images again with fastgan data pack --size {resolution}"
+        )
+
+
+def _open_packed(request: Request, make: Make) -> Dataset:
     """A packed set as it is, or at a lower resolution or with other channels."""
     path = request.path
     if request.kind is not None:
@@ -350,11 +339,7 @@ def _open_packed(request: _Request, make: Make) -> Dataset:
     resolution, channels = request.resolution or dataset.resolution, request.channels or dataset.channels
     if (resolution, channels) == (dataset.resolution, dataset.channels):
         return dataset
-    if resolution > dataset.resolution:
-        raise DataError(
-            f"{path} was packed at size {dataset.resolution}, less than {resolution}: "
-            f"pack the original images again with fastgan data pack --size {resolution}"
-        )
+    check_smaller(path, dataset, resolution)
     decoded = make(
         len(dataset),
         resolution,

@@ -10,12 +10,14 @@ from fastgan.machine import available_memory, require_memory
 from fastgan.training.rehearsal import Cost, rehearse
 from fastgan.training.settings import RunConfig
 
-_SLACK = 1.1
-"""What the allocator loses between blocks of many sizes: up to a tenth, in the table of docs/training.md."""
-_LIBRARIES = 320 << 20
+_LASTING, _PASSING = 1.15, 1.4
+"""What a process takes for a byte of either on a CPU: blocks of many sizes that come and go leave gaps."""
+_LIBRARIES = 128 << 20
 """Bytes that torch and its libraries take for themselves once they compute."""
 _PARTS = 32
 """The most parts that a batch is advised to go through in; beyond, it had better be smaller."""
+_ROOM = 0.8
+"""The share of what is free that a smaller batch is advised to take."""
 _GROUP = 4  # minibatch stddev's: parts of whole groups give the result of the whole
 
 Again = Callable[[str], str]
@@ -24,7 +26,7 @@ Again = Callable[[str], str]
 
 def needed(cost: Cost) -> int:
     """Bytes by which a process grows that takes steps of `cost`."""
-    return round(_SLACK * cost.memory) + _LIBRARIES
+    return round(_LASTING * cost.lasting + _PASSING * cost.passing) + _LIBRARIES
 
 
 def require(config: RunConfig, device: torch.device, precision: str, processes: int, again: Again) -> Cost:
@@ -51,9 +53,7 @@ def _on_this_device(device: torch.device, processes: int) -> int:
     return 1 if device.type == "cuda" else int(local) if local.isdecimal() else processes
 
 
-def _what_fits(
-    config: RunConfig, precision: str, processes: int, free: int, cost: Cost, again: Again
-) -> str:
+def _what_fits(config: RunConfig, precision: str, processes: int, free: int, cost: Cost, again: Again) -> str:
     train = config.train
     excess = needed(cost) / max(free, 1)
     parts = train.accumulate
@@ -62,13 +62,15 @@ def _what_fits(
             continue
         takes = needed(rehearse(_with(config, accumulate=parts), precision, processes=processes))
         if takes <= free:
-            return f"in {parts} parts the same step takes about {_gib(takes)}: {again(f'--accumulate {parts}')}"
+            return (
+                f"in {parts} parts the same step takes about {_gib(takes)}: {again(f'--accumulate {parts}')}"
+            )
     batch = processes * train.accumulate
     while 2 * batch < train.batch / max(excess, 1.0):
         batch *= 2
     while batch >= processes * train.accumulate:
         takes = needed(rehearse(_with(config, batch=batch), precision, processes=processes))
-        if takes <= free:
+        if takes <= _ROOM * free:
             return f"{batch} images a step take about {_gib(takes)}: {again(f'--set train.batch={batch}')}"
         batch //= 2
     return (

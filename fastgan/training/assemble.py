@@ -2,11 +2,10 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from fastgan import diffaug, losses, models
 from fastgan.config import build, require, to_mapping
-from fastgan.data import Dataset, Feed
+from fastgan.data import Feed
 from fastgan.device import choose, parse
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
@@ -27,7 +26,7 @@ from fastgan.training.settings import DiscriminatorConfig, LossConfig, RunConfig
 from fastgan.training.trainer import Trainer
 
 
-def resolve(config: RunConfig, dataset: Dataset | None = None) -> RunConfig:
+def resolve(config: RunConfig, dataset: conditions.Known | None = None) -> RunConfig:
     """Check every name and setting of `config`, and fill in the model's defaults and the data's geometry."""
     options = dict(config.model)
     name = options.pop("name")
@@ -101,20 +100,20 @@ def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
     model = build(module.Config, options, "model")
     torch.manual_seed(config.train.seed)
     generator = module.Generator(model)
-    discriminator = _discriminator(config, module, model, device)
-    normalised = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in discriminator.modules())
+    judge = discriminator(config, device)
+    normalised = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in judge.modules())
     if config.loss.penalty != "none" and normalised:
         raise ConfigError(
             f"loss.penalty = {config.loss.penalty!r} needs a discriminator without batch norm, in which each image "
             "is judged alone: add --set model.norm=none, or --set loss.penalty=none"
         )
     if config.loss.spectral_norm and config.discriminator.name == "own":  # a projected one has it always
-        spectral_norm(discriminator)
+        spectral_norm(judge)
     average = copy.deepcopy(generator).eval().requires_grad_(False)
     if config.train.checkpoint_activations:
         recompute_blocks(generator)
-        recompute_blocks(discriminator)
-    built = {"generator": generator.train(), "discriminator": discriminator.train(), "average": average}
+        recompute_blocks(judge)
+    built = {"generator": generator.train(), "discriminator": judge.train(), "average": average}
     # Convolutions and our fused ops run fastest on channels_last, which is also how images come from the feed.
     return {key: net.to(device, memory_format=torch.channels_last) for key, net in built.items()}
 
@@ -135,9 +134,11 @@ def check_checkpoint(config: RunConfig, tensors: Mapping[str, Tensor], where: st
         weights.compare(weights.kinds(network.state_dict()), weights.kinds(there), where)
 
 
-def _discriminator(config: RunConfig, module: ModuleType, model: Any, device: torch.device) -> nn.Module:
-    """The model's own, or a projected one."""
-    asked = config.discriminator
+def discriminator(config: RunConfig, device: torch.device) -> nn.Module:
+    """The model's own, or a projected one, freshly initialised."""
+    asked, options = config.discriminator, dict(config.model)
+    module = models.load(options.pop("name"))
+    model: Any = build(module.Config, options, "model")
     if asked.name == "own":
         own: nn.Module = module.Discriminator(model)
         return own
@@ -157,17 +158,15 @@ def _features(asked: DiscriminatorConfig, device: torch.device) -> Features:
     return network
 
 
-def check(config: RunConfig, resolution: Callable[[], int]) -> None:
+def check(config: RunConfig) -> None:
     """ConfigError for what `resolve` cannot see: whether there are such features, and such parts to freeze.
 
-    resolution: that of the images, asked for only where it matters: the number of blocks follows from it.
+    config: completed by `resolve`, for the number of blocks follows from the images' size.
     """
     if config.discriminator.name == "projected":
         _features(config.discriminator, torch.device("cpu"))
     if config.train.freeze_d or config.train.tune_g != "all":
         options = dict(config.model)
-        if "resolution" not in options:
-            options["resolution"] = resolution()
         module = models.load(options.pop("name"))
         model = build(module.Config, options, "model")
         with torch.device("meta"):  # no memory, and no random numbers

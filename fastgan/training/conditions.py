@@ -1,5 +1,7 @@
 """What a run is conditioned on: which of the data's labels and attributes, as settings, vectors, samples and rows."""
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,27 @@ SAMPLE = 4096
 _LARGE = 10.0  # |value| of an attribute beyond which it drowns the others
 
 
-def sizes(asked: str, dataset: Dataset) -> dict[str, int]:
+class Known(Protocol):
+    """What is known of images before any is seen: a Dataset, or what a survey of its source found."""
+
+    @property
+    def resolution(self) -> int:
+        """Their side in pixels."""
+
+    @property
+    def channels(self) -> int:
+        """1, 3 or 4."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Their classes."""
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """Their attributes."""
+
+
+def sizes(asked: str, dataset: Known) -> dict[str, int]:
     """The model's `classes` and `attributes` for data.conditional = `asked`; ConfigError where the data has none."""
     there = {"labels": len(dataset.class_names), "attributes": len(dataset.attribute_names)}
     has = {"labels": there["labels"] > 1, "attributes": there["attributes"] > 0}

@@ -43,7 +43,7 @@ def measurable(asked: str, device: torch.device, cost: Cost, images: int) -> int
     if asked != "auto" or device.type != "cpu" or usual(asked, device) != "bf16":
         return 0
     free = available_memory()
-    if free is not None and 3 * cost.memory > free:  # two trainers at once
+    if free is not None and 3 * (cost.lasting + cost.passing) > free:  # two trainers at once
         return 0
     n = min(images, _MOST)
     while n > _GROUP and n * cost.flops / images * _STEPS > _WORK:

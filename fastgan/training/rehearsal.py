@@ -5,9 +5,8 @@ the same code as real ones, autograd and its second derivatives included. What i
 storage by storage, and so is the arithmetic of convolutions and matrix products. It takes about a second.
 """
 
+import copy
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from fastgan import models
+from fastgan.config import build
 from fastgan.data import Dataset, Feed
+from fastgan.nn import recompute_blocks
 from fastgan.training import assemble, growing
 from fastgan.training.settings import RunConfig
 from fastgan.training.trainer import Trainer
@@ -32,8 +34,10 @@ _DEVICE = torch.device("cpu")  # a rehearsal for CUDA too: the same tensors, aut
 class Cost:
     """What a training step takes."""
 
-    memory: int
-    """Bytes at the most: parameters, averages, gradients, Adam's state, images, activations."""
+    lasting: int
+    """Bytes of parameters, averages, gradients and Adam's state."""
+    passing: int
+    """Bytes of images, activations and their gradients, when they are most."""
     flops: int
     """Multiplications and additions of a penalised iteration's convolutions and matrix products."""
 
@@ -49,9 +53,8 @@ def rehearse(config: RunConfig, precision: str, *, processes: int = 1) -> Cost:
     shown = min(part, LARGEST)
     images = 4 * config.model["img_channels"] * config.model["resolution"] ** 2
     costs = []
-    for phase in growing.phases(train, config.model["resolution"]):
-        if phase.fading:
-            continue  # the stable phase after it takes as much
+    phases = growing.phases(train, config.model["resolution"])
+    for phase in dict.fromkeys((phases[0], phases[-1])):  # the largest batch, and the largest images
         more = phase.batch // train.batch
         tried = replace(
             config, train=replace(train, batch=shown * more * min(parts, 2), accumulate=min(parts, 2))
@@ -61,62 +64,80 @@ def rehearse(config: RunConfig, precision: str, *, processes: int = 1) -> Cost:
         waiting = 2 * images * part * more * max(parts - 2, 0)
         costs.append(
             Cost(
-                memory=found.memory * part // shown + waiting,
+                lasting=found.lasting,
+                passing=found.passing * part // shown + waiting,
                 flops=found.flops * part // shown * parts // min(parts, 2),
             )
         )
-    return Cost(memory=max(cost.memory for cost in costs), flops=costs[-1].flops)
+    return replace(costs[-1], passing=max(cost.passing for cost in costs))
 
 
 def _one(config: RunConfig, precision: str, phase: growing.Phase) -> Cost:
     model, batch = config.model, config.train.batch
     conditions = int(model.get("classes", 0)) + 2 * int(model.get("attributes", 0))
-    with torch.device("meta"):
-        built = assemble.networks(config, torch.device("meta"))
-    with _fake(), _Ledger() as ledger:
+    state = torch.get_rng_state()
+    built = _networks(config)
+    with FakeTensorMode(allow_non_fake_inputs=True), _Ledger() as ledger:
         for network in built.values():
             _pretend(network)
         trainer = assemble.make_trainer(config, _feed(config), _DEVICE, precision, built=built)
         trainer.objective.size = phase.arguments(1.0)
         _settle(trainer)
+        lasting = ledger.now
+        ledger.peak = lasting
         whole = torch.empty(batch, model["img_channels"], model["resolution"], model["resolution"])
         real = growing.shrink(whole.to(memory_format=torch.channels_last), phase.resolution, 1.0)
         c = torch.zeros(batch, conditions) if conditions else None
         trainer.step_d(real, trainer.objective.penalty is not None, c)
         against = real if trainer.objective.loss.GENERATOR_NEEDS_REAL else None
         trainer.step_g(batch, against, trainer.objective.path_length is not None, c)
-    return Cost(memory=ledger.peak, flops=ledger.flops)
+    torch.set_rng_state(state)
+    return Cost(lasting=lasting, passing=ledger.peak - lasting, flops=ledger.flops)
 
 
-@contextmanager
-def _fake() -> Iterator[None]:
-    """Within, tensors have no data; torch's random numbers are afterwards where they were."""
-    state = torch.get_rng_state()
-    try:
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            yield
-    finally:
-        torch.set_rng_state(state)
+def _networks(config: RunConfig) -> dict[str, nn.Module]:
+    """Those of `assemble.networks`, on the meta device; not so a projected discriminator, whose features have weights.
+
+    Spectral normalisation, which looks at weights, is left out: what it takes is small.
+    """
+    options = dict(config.model)
+    module = models.load(options.pop("name"))
+    model = build(module.Config, options, "model")
+    projects = config.discriminator.name == "projected"
+    with torch.device("meta"):
+        generator = module.Generator(model)
+        discriminator = None if projects else module.Discriminator(model)
+    if discriminator is None:
+        discriminator = assemble.discriminator(config, _DEVICE)
+    if config.train.checkpoint_activations:
+        recompute_blocks(generator)
+        recompute_blocks(discriminator)
+    average = copy.deepcopy(generator).eval().requires_grad_(False)
+    built = {"generator": generator.train(), "discriminator": discriminator.train(), "average": average}
+    return {key: network.to(memory_format=torch.channels_last) for key, network in built.items()}
 
 
 def _pretend(network: nn.Module) -> None:
-    """Give a network built on the meta device fake tensors, in place."""
+    """Give a network fake tensors of the same shapes, in place."""
     for module in network.modules():
         for tensors in (module._parameters, module._buffers):
             for name, tensor in tensors.items():
                 if tensor is not None:
                     fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
                     is_parameter = isinstance(tensor, nn.Parameter)
-                    tensors[name] = nn.Parameter(fake, tensor.requires_grad) if is_parameter else fake
+                    made = nn.Parameter(fake, tensor.requires_grad) if is_parameter else fake
+                    tensors[name] = made  # type: ignore[assignment]
 
 
 def _feed(config: RunConfig) -> Feed:
     """Two images with as many attributes as the networks take."""
     model, count = config.model, int(config.model.get("attributes", 0))
     shape = (2, model["resolution"], model["resolution"], model["img_channels"])
-    known = {"attributes": torch.zeros(2, count), "attribute_names": tuple(map(str, range(count)))}
     dataset = Dataset(
-        images=torch.zeros(shape, dtype=torch.uint8), content_hash="", **(known if count else {})
+        images=torch.zeros(shape, dtype=torch.uint8),
+        attributes=torch.zeros(2, count) if count else None,
+        attribute_names=tuple(map(str, range(count))),
+        content_hash="",
     )
     return Feed(dataset, device=_DEVICE)
 
@@ -135,7 +156,7 @@ class _Ledger(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.peak = self.flops = self._now = 0
+        self.peak = self.flops = self.now = 0
         self._alive: dict[int, weakref.ref[Any]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -156,8 +177,8 @@ class _Ledger(TorchDispatchMode):
 
         def gone(_: object) -> None:
             del self._alive[key]
-            self._now -= size
+            self.now -= size
 
         self._alive[key] = weakref.ref(storage, gone)
-        self._now += size
-        self.peak = max(self.peak, self._now)
+        self.now += size
+        self.peak = max(self.peak, self.now)

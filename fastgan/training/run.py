@@ -9,18 +9,19 @@ from typing import Any
 import torch
 
 from fastgan.config import Duration
-from fastgan.data import Dataset, Feed, open_dataset, pack, survey
+from fastgan.data import Dataset, Feed, open_dataset, pack
 from fastgan.errors import ConfigError, DataError
 from fastgan.text import quoted
 from fastgan.training import (
+    afford,
     assemble,
     checkpoint,
     conditions,
     folder,
+    plan,
     precision,
     pretrained,
     schedule,
-    shares,
     stopping,
     transfer,
 )
@@ -49,26 +50,30 @@ def new(
     progress: DataProgress | None = None,
     processes: Processes = ALONE,
     evaluator: MakeEvaluate | None = None,
+    again: afford.Again = str,
 ) -> Iterator[Session]:
-    """Begin a run in a new folder, which disappears again when it cannot begin (bad data, impossible settings)."""
+    """Begin a run in a new folder, which disappears again when it cannot begin (bad data, impossible settings).
 
-    def check() -> torch.device:
-        # Names, settings and what they name are refused before any image is packed.
-        assemble.resolve(config)
-        transfer.check(config.train)
-        assemble.check(config, lambda: _side(config.data))
-        shares.check(config.train.batch, processes.size, config.train.accumulate)
-        return assemble.pick_device(device, processes)
+    again: the user's command with one more option, for messages.
+    """
 
-    where = processes.in_turn(check)
+    where = processes.in_turn(lambda: assemble.pick_device(device, processes))
+    # Refused before any image is packed: impossible names and settings, other data, a step that does not fit.
+    ready = processes.first(
+        lambda: plan.make(config, where, processes=processes, progress=progress, again=again)
+    )
+    if ready.why:
+        note(ready.why)
     existed = out is not None and Path(out).exists()
     before = {path.name for path in Path(out).iterdir()} if out is not None and Path(out).is_dir() else set()
     run = processes.first(lambda: folder.create(out))
     with _owned(run, processes):
         try:
             if processes.rank == 0:
-                folder.write_config(run, config)  # from here on a killed run can be resumed
-            session = _prepare(run, config, where, None, note, progress, processes, evaluator)
+                folder.write_config(run, ready.config)  # from here on a killed run can be resumed
+            session = _prepare(
+                run, ready.config, where, None, ready, note, progress, processes, evaluator, again
+            )
         except BaseException:
             if processes.rank == 0:
                 folder.clear(run, before)
@@ -89,16 +94,26 @@ def resumed(
     progress: DataProgress | None = None,
     processes: Processes = ALONE,
     evaluator: MakeEvaluate | None = None,
+    again: afford.Again = str,
 ) -> Iterator[Session]:
     """Go on with the run `path` (or from one of its checkpoints) under `config`, which may extend its budget."""
     run, where = processes.in_turn(lambda: (folder.existing(path), assemble.pick_device(device, processes)))
     with _owned(run, processes):
         started = (run / "latest").exists() or Path(path) != run
         loaded = processes.in_turn(lambda: checkpoint.load_resumable(path)) if started else None
-        session = _prepare(run, config, where, loaded, note, progress, processes, evaluator)
+        session = _prepare(run, config, where, loaded, None, note, progress, processes, evaluator, again)
         session.saved = loaded.path if loaded is not None else None  # nothing new to save yet
         with closing(session.trainer.feed):
             yield session
+
+
+def planned(path: str | Path, config: RunConfig) -> RunConfig:
+    """The settings with which the run `path` would go on under `config`, complete as far as its images are known."""
+    run = folder.existing(path)
+    images = next(
+        (p for p in (run / "data.fgd", Path(config.data.source)) if p.suffix == ".fgd" and p.is_file()), None
+    )
+    return assemble.resolve(config, None if images is None else open_dataset(images))
 
 
 def _owned(run: Path, processes: Processes) -> AbstractContextManager[None]:
@@ -111,10 +126,12 @@ def _prepare(
     config: RunConfig,
     device: torch.device,
     loaded: checkpoint.Checkpoint | None,
+    ready: plan.Plan | None,
     note: Note,
     progress: DataProgress | None,
     processes: Processes,
     evaluator: MakeEvaluate | None,
+    again: afford.Again,
 ) -> Session:
     begins_from = config.train.init_from if loaded is None else ""
     # Refused before images are read
@@ -158,7 +175,11 @@ def _prepare(
     asked = config.train.precision
     if loaded is not None and asked == "auto":
         asked = loaded.state["precision"]  # the same bits as before, whatever a new measurement would say
-    chosen = processes.first(lambda: precision.choose(asked, device, make_to_measure, note))
+    if ready is None:
+        rule = precision.usual(asked, device)
+        processes.first(lambda: afford.require(config, device, rule, processes.size, again))
+    measured = 0 if ready is None else ready.measured
+    chosen = processes.first(lambda: precision.choose(asked, device, measured, make_to_measure, note))
     trainer = processes.in_turn(lambda: assemble.make_trainer(config, feed, device, chosen, processes))
     if networks is not None:
         features = checkpoint.describe(begins_from).get("features")
@@ -230,13 +251,6 @@ def _data(run: Path, config: RunConfig, note: Note, progress: DataProgress | Non
             "names them all"
         )
     return dataset
-
-
-def _side(data: DataConfig) -> int:
-    """The side that the images will have where no setting says it."""
-    return survey(_source(data), fit=data.fit, split=data.split, kind=data.kind, max_pixels=data.max_pixels)[
-        1
-    ]
 
 
 def _source(data: DataConfig) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 from fastgan.config import Duration
 from fastgan.data.dataset import content_hash
 from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError, OutputError
-from fastgan.training import checkpoint, folder, precision, run
+from fastgan.training import checkpoint, folder, run
 from fastgan.training.log import Grid, _trim
 from tests.training.conftest import small
 
@@ -272,29 +272,6 @@ def test_grids_show_the_same_latents_in_reading_order(make, tmp_path):
     tile = first[16:32, 16:32]
     assert (alone.tile(alone.draw()).int() - tile.int()).abs().max() <= 1
     assert first[32:, 16:].eq(0).all()  # the sixth place is empty
-
-
-def test_precision_is_asked_of_the_processor_then_measured(make, device, monkeypatch):
-    notes = []
-    assert precision.choose("fp32", device, make, notes.append) == "fp32"
-    monkeypatch.setattr(precision, "has_fast_bf16", lambda device: False)
-    assert precision.choose("auto", device, make, notes.append) == "fp32"
-    assert notes == []
-    if device.type == "cpu":
-        monkeypatch.setattr(precision, "has_fast_bf16", lambda device: True)
-        for times in ({"fp32": 0.2, "bf16": 0.1}, {"fp32": 0.1, "bf16": 0.2}):
-            monkeypatch.setattr(precision, "measure", lambda trainers, times=times: times)
-            assert precision.choose("auto", device, lambda kind: None, notes.append) == min(
-                times, key=times.get
-            )
-        assert notes[1] == "precision bf16: a step without penalty takes fp32 0.2 s, bf16 0.1 s"
-
-
-def test_measuring_takes_real_steps(make):
-    trainers = {kind: make("stylegan", kind) for kind in ("fp32", "bf16")}
-    seconds = precision.measure(trainers)
-    assert seconds.keys() == trainers.keys()
-    assert all(0 < value < float("inf") for value in seconds.values())
 
 
 def test_lengths_in_time_end_a_run_too(packed, tmp_path, device):

@@ -46,7 +46,7 @@ def spectral_norm(module: Module, iterations: int = 1) -> Module:
             continue
         if isinstance(layer, (EqualizedConv2d, EqualizedLinear)):
             layer.scale = 1.0  # it would multiply a weight whose size is already settled
-        if not weight.any():
+        if not weight.is_meta and not weight.any():
             nn.init.normal_(weight)
         parametrizations.spectral_norm(layer, n_power_iterations=iterations)
         chain = layer.get_submodule("parametrizations.weight")

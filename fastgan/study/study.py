@@ -294,7 +294,8 @@ class Study:
         whole = self.gan_recipe().config(self.task, self.pool, Path("train.fgd"), 0)
         config = assemble.resolve(whole, gan.data_set(self.task, self.pool))
         check_start(config.train)
-        assemble.check(config)
+        assemble.check_features(config)
+        assemble.check_parts(config)
         return config
 
 

@@ -158,13 +158,17 @@ def _features(asked: DiscriminatorConfig, device: torch.device) -> Features:
     return network
 
 
-def check(config: RunConfig) -> None:
-    """ConfigError for what `resolve` cannot see: whether there are such features, and such parts to freeze.
+def check_features(config: RunConfig) -> None:
+    """ConfigError unless there are the pretrained features that a projected discriminator is to look through."""
+    if config.discriminator.name == "projected":
+        _features(config.discriminator, torch.device("cpu"))
+
+
+def check_parts(config: RunConfig) -> None:
+    """ConfigError unless networks have the parts that are to be frozen.
 
     config: completed by `resolve`, for the number of blocks follows from the images' size.
     """
-    if config.discriminator.name == "projected":
-        _features(config.discriminator, torch.device("cpu"))
     if config.train.freeze_d or config.train.tune_g != "all":
         options = dict(config.model)
         module = models.load(options.pop("name"))

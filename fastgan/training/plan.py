@@ -67,6 +67,7 @@ def make(
     """
     assemble.resolve(config)
     transfer.check(config.train)
+    assemble.check_features(config)
     shares.check(config.train.batch, processes.size, config.train.accumulate)
     data = config.data
     if not data.source:
@@ -84,7 +85,7 @@ def make(
     resolution, why = sizes.choose(found, device)
     found = replace(found, resolution=resolution)
     config = assemble.resolve(config, found)
-    assemble.check(config)
+    assemble.check_parts(config)
     rule = precision.usual(config.train.precision, device)
     cost = afford.require(config, device, rule, processes.size, again)
     part = config.train.batch // processes.size // config.train.accumulate

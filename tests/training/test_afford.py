@@ -54,7 +54,7 @@ def test_a_system_that_does_not_say_is_trusted(monkeypatch):
         (62, 1, GIB // 2, 1, "--set train.batch=8"),  # parts would not be whole groups of four
         (10**9, 1, GIB, 1, "--set train.batch=32"),
         (10**9, 1, 2**40, 1, "--set train.batch=32768"),
-        (64, 1, 330 * MIB, 1, "--set train.batch=1"),
+        (62, 1, 330 * MIB, 1, "--set train.batch=1"),
     ],
 )
 def test_what_is_advised_fits(batch, accumulate, free, processes, advice, monkeypatch):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from fastgan.commands.train import command
 from fastgan.config import Duration, build, merge, preset
@@ -159,7 +160,7 @@ def test_a_dry_run_says_what_was_chosen_and_why(hundred: Path):
     shown = dry_run(hundred, "--budget", "10m")
     notes = [line for line in shown.splitlines() if line.startswith("# ")]
     assert "# train.batch = 32: images of 16 px: each step sees more of them" in notes
-    assert len(notes) == 9
+    assert len(notes) == 9 + 3  # of the images, the precision, the memory
     settings = tomllib.loads(shown)
     assert settings["train"]["batch"] == 32
     assert settings["model"]["resolution"] == 16
@@ -174,8 +175,10 @@ def test_what_was_asked_for_is_not_chosen(hundred: Path):
     )
 
 
-def test_the_rest_suits_a_resolution_that_was_asked_for(hundred: Path):
-    settings = tomllib.loads(dry_run(hundred, "--resolution", "256", "--budget", "1m"))
+def test_the_rest_suits_a_resolution_that_was_asked_for(tmp_path: Path):
+    for k in range(100):
+        Image.new("RGB", (16, 16), (k, 0, 0)).save(tmp_path / f"{k}.png")
+    settings = tomllib.loads(dry_run(tmp_path, "--resolution", "256", "--budget", "1m"))
     assert (settings["model"]["name"], settings["train"]["lr_d"]) == ("sle", 2e-4)
 
 

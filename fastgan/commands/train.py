@@ -142,8 +142,10 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
         if dry_run:
             config, facts = processes.first(planned)
             if processes.rank == 0:
-                said = "".join(f"# {shown(line)}\n" for line in [*chosen, *facts])
-                click.echo(said + to_toml(to_mapping(config)), nl=False)
+                said, tables = [*chosen, *facts], to_mapping(config)
+                with document(options["as_json"]) as content:
+                    click.echo("".join(f"# {shown(line)}\n" for line in said) + to_toml(tables), nl=False)
+                    content.update({"notes": said, "settings": tables})
             return
         with display(silent=processes.rank > 0) as show:
             for line in chosen:

@@ -100,6 +100,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         sentence = _sentence(error)
         if sentence is None:
+            if asked(sys.argv[1:] if arguments is None else arguments):
+                show({"error": f"{type(error).__name__}: {error}"})
             raise
         if _debugs():
             import traceback

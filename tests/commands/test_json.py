@@ -94,6 +94,25 @@ def test_a_mistake_is_a_document_too(arguments: list[str], command: Any) -> None
     assert f"fastgan: error: {ran.document['error']}\n" == ran.err.splitlines(keepends=True)[-1]
 
 
+def test_a_bug_and_an_interruption_are_documents_too(
+    command: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr("fastgan.doctor.examine", broken)
+    with pytest.raises(RuntimeError):
+        command("doctor", "--json")
+    assert json.loads(capsys.readouterr().out) == {"error": "RuntimeError: ours"}
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastgan.doctor.examine", interrupted)
+    ran = command("doctor", "--json")
+    assert (ran.code, ran.document) == (130, {"error": "interrupted"})
+
+
 def test_without_it_a_failure_prints_nothing_there(command: Any) -> None:
     assert command("generate", "nowhere").out == ""
     assert command("generate", "--", "--json").out == ""

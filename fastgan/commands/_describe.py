@@ -60,7 +60,7 @@ def _of_training(path: Path) -> dict[str, Any]:
     if kind == RUN:
         best = path / "best"
         known["latest"] = folder.name
-        known["best"] = Path(best.read_text(encoding="utf-8").strip()).name if best.is_file() else None
+        known["best"] = Path(checkpoint.pointed(best)).name or None if best.is_file() else None
         known["checkpoints"] = [found.name for found in ownership.checkpoints(path)]
     weights = folder / "model.safetensors"
     if not weights.is_file():

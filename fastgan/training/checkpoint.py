@@ -125,7 +125,7 @@ def locate(path: str | Path) -> Path:
     path = Path(path)
     pointer = path if is_pointer(path) else path / "latest"
     if pointer.is_file():
-        named = _pointed(pointer)
+        named = pointed(pointer)
         if not named or not (pointer.parent / named).is_dir():
             raise CheckpointError(
                 f"{pointer} names {named!r}, which is not a folder of the run {pointer.parent}"
@@ -138,7 +138,7 @@ def locate(path: str | Path) -> Path:
     raise CheckpointError(f"{path} is neither a training run nor a checkpoint")
 
 
-def _pointed(pointer: Path) -> str:
+def pointed(pointer: Path) -> str:
     """What a run's `latest` or `best` says; "" where it is no text."""
     try:
         return read_text(pointer, _POINTER_BYTES).strip()

@@ -12,6 +12,7 @@ import torch
 
 from fastgan.data import pack, packed, spool
 from fastgan.errors import DataError, OutputError
+from fastgan.interrupts import Interrupted, raised
 from tests.data.images import fill, noise, save
 
 COUNT = 40
@@ -190,3 +191,21 @@ def test_a_full_disk_keeps_what_is_noted(source, tmp_path, monkeypatch):
         with pytest.raises(OutputError, match="No space left"):
             pack(source, tmp_path / "x.fgd", resumable=True, max_bad=4, **SETTINGS)
     assert decoded(source, tmp_path / "x.fgd", **SETTINGS)[0][0] == 21
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM"])
+def test_a_signal_keeps_what_was_decoded(source, tmp_path, name):
+    out = tmp_path / "out" / "x.fgd"
+
+    def end(stage: str, done: int, _total: int) -> None:
+        if stage == "decode" and done == 7:
+            signal.raise_signal(getattr(signal, name))
+
+    def until_the_signal() -> None:
+        with raised():
+            pack(source, out, resumable=True, max_bad=4, progress=end, **SETTINGS)
+
+    with pytest.raises(Interrupted):
+        until_the_signal()
+    seen, _ = decoded(source, out, **SETTINGS)
+    assert seen[0] > 6  # written down at the end, not at the next ten seconds

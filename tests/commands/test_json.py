@@ -138,6 +138,8 @@ def test_train(command: Any, photos: Path, tmp_path: Path) -> None:
     for file in ("generator", "grid", "checkpoint"):
         assert Path(told[file]).exists()
     assert "trained 0.016 kimg" in ran.err
+    planned = command("train", photos / "photos.fgd", "--dry-run", "--json", "--device", "cpu").document
+    assert planned["settings"]["model"]["resolution"] == 16
 
 
 def test_generate(command: Any, model: Path, tmp_path: Path) -> None:

@@ -380,7 +380,7 @@ def test_a_real_lack_of_memory(
         "warnings.simplefilter('ignore')\n"
         f"model = fastgan.load({str(source)!r}, batch=8192, device='cpu')\n"
         "few = model.images(range(3), model.request())\n"
-        "model.fits = model.batch = 1 << 18\n"
+        "model.fits = model.batch = model.usual = 1 << 18\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + (3 << 28), resource.RLIM_INFINITY))\n"
         "inputs = model.prepare(range(3), model.request())\n"

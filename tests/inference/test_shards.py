@@ -39,12 +39,12 @@ def test_who_says_which_shard(spec: str | None, environment: dict[str, str], sha
 @pytest.mark.parametrize(
     ("spec", "environment", "said"),
     [
-        ("16/16", {}, r"--shard 16/16 is out of range: shards are counted from 0, 0/16 to 15/16"),
+        ("16/16", {}, r"`shard` 16/16 is out of range: shards are counted from 0, 0/16 to 15/16"),
         ("0/0", {}, "out of range"),
         ("3", {}, "not INDEX/COUNT"),
         ("-1/4", {}, "not INDEX/COUNT"),
         ("auto", {}, "finds neither RANK"),
-        ("auto", {"JOB_COMPLETION_INDEX": "3"}, "like --shard auto/16"),
+        ("auto", {"JOB_COMPLETION_INDEX": "3"}, "like auto/16"),
         ("auto/8", TORCHRUN, "contradicts RANK and WORLD_SIZE, which say 16"),
         (None, {"RANK": "x", "WORLD_SIZE": "4"}, "RANK='x' in the environment is no number"),
         (None, {"RANK": "4", "WORLD_SIZE": "4"}, "RANK and WORLD_SIZE 4/4 is out of range"),

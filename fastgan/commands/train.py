@@ -29,6 +29,7 @@ Examples:
   fastgan train ./photos --preset stylegan --budget 30m
   fastgan train photos.fgd --set train.batch=32 --set train.checkpoint_every=250img
   fastgan train --resume runs/0007 --budget 2h
+  fastgan train photos.fgd --out nightly --resume auto --budget 8h
   torchrun --nproc-per-node=2 -m fastgan train photos.fgd
 """
 )
@@ -43,7 +44,8 @@ Examples:
     metavar="[RUN]",
     is_flag=False,
     flag_value=_LAST,
-    help="Go on exactly with this run (without RUN: the last under runs/), or from one of its checkpoints.",
+    help="Go on exactly with this run (without RUN: the last under runs/), or from one of its checkpoints. auto, for "
+    "scripts: start the run --out, or go on with it where it is.",
 )
 @click.option(
     "--device", default="auto", metavar="NAME", help="cpu, cuda, or auto (cuda where there is one)."
@@ -111,7 +113,7 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
     """
     allocator.keep_memory()
 
-    from fastgan.commands import _trained
+    from fastgan.commands import _auto, _trained
     from fastgan.commands._again import command_with
     from fastgan.commands._progress import display
     from fastgan.config import to_mapping, to_toml
@@ -123,6 +125,11 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
     with distributed.joined() as processes:
 
         def settings() -> "tuple[Path | None, RunConfig, list[str]]":
+            if resume == _auto.AUTO:
+                run = _auto.run_of(options["out"])
+                if run is not None:
+                    return run, _auto.goes_on(run, *_asked(options)), []
+                return run, *_new_config(options, device)
             run = None if resume is None else _run_to_resume(resume, options)
             if run is None:
                 return run, *_new_config(options, device)
@@ -146,6 +153,15 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
                 with document(options["as_json"]) as content:
                     click.echo("".join(f"# {shown(line)}\n" for line in said) + to_toml(tables), nl=False)
                     content.update({"notes": said, "settings": tables})
+            return
+        done = processes.first(
+            lambda: training.finished(run, config) if resume == _auto.AUTO and run is not None else None
+        )
+        if done is not None:
+            if processes.rank == 0:
+                with document(options["as_json"]) as content:
+                    click.echo(f"nothing to do: {done}")
+                    content.update({"run": run, "done": done})
             return
         with display(silent=processes.rank > 0) as show:
             for line in chosen:
@@ -202,6 +218,16 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
             table, _, name = key.partition(".")
             tables = merge(tables, {table: {name: value}})
     return tables
+
+
+def _asked(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tables of the preset that is asked for (few-shot's, which follow from the images, left out), and the rest."""
+    from fastgan.config import merge, preset, read_toml
+    from fastgan.training import few_shot
+
+    name = options["preset"]
+    written = read_toml(options["config_file"]) if options["config_file"] else {}
+    return preset(name) if name and name != few_shot.PRESET else {}, merge(written, _overrides(options))
 
 
 def _new_config(options: dict[str, Any], device: str) -> "tuple[RunConfig, list[str]]":

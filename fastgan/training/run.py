@@ -1,14 +1,13 @@
 """Begin a run, or go on with one: folder, lock, data, precision, trainer."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from fastgan.config import Duration
+from fastgan.config import require
 from fastgan.data import Dataset, Feed, open_dataset, pack
 from fastgan.errors import ConfigError, DataError
 from fastgan.text import quoted
@@ -198,8 +197,8 @@ def _prepare(
         if changed:
             note(f"this machine differs from the one before, so the last bits may too: {', '.join(changed)}")
     state = {} if loaded is None else loaded.state
-    _check_budget(run, config.train.budget, trainer.cur_nimg, seconds)
-    _check_stop(run, config.train, state)
+    ended = _ended(run, config.train, trainer.cur_nimg, seconds, state.get("stopped"))
+    require(ended is None, ended or "")
     if processes.rank == 0:
         folder.write_config(run, config)
     return Session(
@@ -267,18 +266,23 @@ def _check_same_data(run: Path, dataset: Dataset, loaded: checkpoint.Checkpoint 
         )
 
 
-def _check_budget(run: Path, budget: Duration, cur_nimg: int, seconds: float) -> None:
-    if schedule.progress(budget, cur_nimg, seconds) >= 1:
-        raise ConfigError(
-            f"{run} has used up its budget of {budget} ({cur_nimg} images, {seconds:.0f} s): "
+def finished(run: Path, config: RunConfig) -> str | None:
+    """Why there is nothing left to do in `run` under `config`, in a sentence; None where there is."""
+    if not (run / "latest").exists():
+        return None
+    state = checkpoint.read_state(checkpoint.locate(run))
+    return _ended(run, config.train, state["cur_nimg"], state["seconds"], state.get("stopped"))
+
+
+def _ended(run: Path, train: TrainConfig, cur_nimg: int, seconds: float, stopped: str | None) -> str | None:
+    if schedule.progress(train.budget, cur_nimg, seconds) >= 1:
+        return (
+            f"{run} has used up its budget of {train.budget} ({cur_nimg} images, {seconds:.0f} s): "
             "give a larger total with --budget to go on"
         )
-
-
-def _check_stop(run: Path, train: TrainConfig, state: Mapping[str, Any]) -> None:
-    met = state.get("stopped")
-    if met is not None and met in map(str, stopping.parse(train.stop_when, evaluates=True)):
-        raise ConfigError(
-            f"{run} stopped at {state['cur_nimg']} images because {met} was met: give another condition with "
+    if stopped is not None and stopped in map(str, stopping.parse(train.stop_when, evaluates=True)):
+        return (
+            f"{run} stopped at {cur_nimg} images because {stopped} was met: give another condition with "
             "--stop-when, or none with --stop-when '', to go on"
         )
+    return None

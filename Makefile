@@ -1,4 +1,6 @@
-# make demo        train on cartoon faces, look at what comes out, export it, mass-produce with it
+# make             this list
+# make demo        train on cartoon faces, look at what comes out, export it, mass-produce with it; goes on where it was
+#                  interrupted and makes nothing twice; DEMO=folder makes another
 # make test        the whole test suite, as CI runs it
 # make fuzz        3,000 mutated inputs to everything that reads files; SEED=1 makes others
 # make lint type   ruff; mypy
@@ -7,6 +9,7 @@
 # make gpu-check   on a machine with an NVIDIA GPU: build, test there, benchmark; no network needed
 # make sanitize    after gpu-check: the op tests under compute-sanitizer, memcheck and racecheck
 # make cuda-compile  compile every .cu file; needs nvcc, but no GPU
+# make clean       remove .venv, build and the compiled extension; runs stay
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -20,14 +23,13 @@ NATIVE := setup.py pyproject.toml $(shell find csrc -type f)
 
 NODE   := tests/clients/node
 
-.PHONY: demo test fuzz node-client lint type bench gpu-check sanitize cuda-compile clean
+.PHONY: help demo test fuzz node-client lint type bench gpu-check sanitize cuda-compile clean
 
-demo: $(VENV)/demo.installed
-	rm -rf $(DEMO)
-	$(BIN)/fastgan data avatars -o $(DEMO)/avatars.fgd -n 6000 --size 64
-	$(BIN)/fastgan train $(DEMO)/avatars.fgd --preset demo --out $(DEMO)/run
-	$(BIN)/fastgan export $(DEMO)/run --onnx $(DEMO)/avatars.onnx
-	$(BIN)/fastgan generate $(DEMO)/run --grid -n 49 -o $(DEMO)/grid
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+# Each step of the demo is the file that it leaves, made once: no run is ever taken away.
+demo: $(DEMO)/grid/grid.png $(DEMO)/avatars.onnx
 	$(BIN)/fastgan generate $(DEMO)/avatars.onnx -n 1000 -o $(DEMO)/images
 	@echo
 	@echo "A grid of 49 new faces    $(DEMO)/grid/grid.png"
@@ -35,7 +37,20 @@ demo: $(VENV)/demo.installed
 	@echo "How training went         $(DEMO)/run/grids/ (and $(BIN)/tensorboard --logdir $(DEMO)/run)"
 	@echo "The model for production  $(DEMO)/avatars.onnx"
 	@echo "Next: your own pictures   $(BIN)/fastgan train path/to/pictures"
-	@echo "      train on            $(BIN)/fastgan train --resume $(DEMO)/run --budget 30m"
+	@echo "      train on            $(BIN)/fastgan train --resume $(DEMO)/run --budget 158kimg"
+	@echo "      another demo        make demo DEMO=$(DEMO)-2"
+
+$(DEMO)/avatars.fgd: | $(VENV)/demo.installed
+	$(BIN)/fastgan data avatars -o $@ -n 6000 --size 64
+
+$(DEMO)/run/generator.safetensors: | $(DEMO)/avatars.fgd
+	$(BIN)/fastgan train $(DEMO)/avatars.fgd --preset demo --out $(DEMO)/run --resume auto
+
+$(DEMO)/avatars.onnx: | $(DEMO)/run/generator.safetensors
+	$(BIN)/fastgan export $(DEMO)/run --onnx $@
+
+$(DEMO)/grid/grid.png: | $(DEMO)/run/generator.safetensors
+	$(BIN)/fastgan generate $(DEMO)/run --grid -n 49 -o $(DEMO)/grid
 
 test: $(VENV)/dev.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -82,7 +97,8 @@ cuda-compile: $(VENV)/dev.installed
 	$(BIN)/python setup.py compile_cuda
 
 clean:
-	rm -rf $(VENV) $(DEMO) build fastgan/*.so *.egg-info
+	rm -rf $(VENV) build fastgan/*.so *.egg-info
+	@[ ! -e $(DEMO) ] || echo "kept: $(DEMO) with its run; rm -r $(DEMO) removes it"
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -347,6 +347,7 @@ def _beginning(session: "Session") -> str:
 def _ending(session: "Session", outcome: "Outcome") -> str:
     from fastgan import ownership
     from fastgan.commands._progress import clock
+    from fastgan.training import outlook
 
     run, at = session.run, f"{outcome.cur_nimg / 1000:g} kimg in {clock(outcome.seconds)}"
     if outcome.signum is not None:
@@ -358,6 +359,9 @@ def _ending(session: "Session", outcome: "Outcome") -> str:
         why += (
             f"; best {best['metric']} {best['value']:.4g} at {best['cur_nimg'] / 1000:g} kimg: {run / 'best'}"
         )
+    short = outlook.fell_short(session.config.train.usual_kimg, outcome.cur_nimg)
+    if short is not None:
+        why += f"\n  {short} after which pictures can be told: train on as below"
     return f"""trained {at}{why}
   {grids[-1]}   samples
   {run / "generator.safetensors"}   the generator alone, to share
@@ -371,7 +375,11 @@ next
 def _longer(session: "Session") -> str:
     from dataclasses import replace
 
-    budget = session.config.train.budget
+    from fastgan.training import outlook
+
+    budget, usual = session.config.train.budget, session.config.train.usual_kimg
+    if usual is not None and outlook.fell_short(usual, session.trainer.cur_nimg):
+        return str(outlook.enough(usual))
     if budget.images is not None:
         return str(replace(budget, images=2 * budget.images))
     return str(replace(budget, seconds=2 * (budget.seconds or 0)))

@@ -13,7 +13,7 @@ from torch import Tensor
 from fastgan.data import Dataset
 from fastgan.errors import ConfigError, DataError, FastganError, MetricError
 from fastgan.text import quoted
-from fastgan.training import checkpoint, conditions, overfit, schedule, signals, stopping
+from fastgan.training import checkpoint, conditions, outlook, overfit, schedule, signals, stopping
 from fastgan.training.diversity import Diversity
 from fastgan.training.evaluation import Evaluate, better, decisive, sampler
 from fastgan.training.log import Grid, Log
@@ -99,6 +99,8 @@ class Session:
     """What the watch remembers from before this session."""
     _logged: tuple[int, float] = field(default=(0, 0.0), init=False)
     _speed: float = field(default=0.0, init=False)
+    _foresaw: bool = field(default=False, init=False)
+    _began_at: int = field(default=0, init=False)
     _asked_at: float | None = field(default=None, init=False)
     """When a signal that asks to stop was first seen while something was drawn or measured."""
     _in_step: bool = field(default=False, init=False)
@@ -116,7 +118,7 @@ class Session:
         self.trainer.spread()
         if self.config.train.eval_every is not None and self.evaluate is None:
             raise ConfigError("train.eval_every is set, and this session was given nothing that evaluates")
-        self._start = time.monotonic() - self.seconds
+        self._start, self._began_at = time.monotonic() - self.seconds, self.trainer.cur_nimg
         self._stop_when = stopping.parse(self.config.train.stop_when, evaluates=True)
         self._grid = Grid(self.run, self.trainer)
         self._yardstick = Diversity(self.dataset, self.config.train.grid_images)
@@ -210,6 +212,7 @@ class Session:
         losses = self.trainer.take_losses()
         if nimg > before:
             self._speed = (nimg - before) / max(self.seconds - since, 1e-9)
+            self._foresee(before, nimg)
             self._logged = (nimg, self.seconds)
             values = {
                 "seconds": round(self.seconds, 3),
@@ -228,6 +231,23 @@ class Session:
         if "skipped" in losses and self.trainer.stuck():
             raise _BrokenError("step after step has a loss or gradient that is not finite")
         return losses
+
+    def _foresee(self, before: int, nimg: int) -> None:
+        """Say, once, what the budget comes to: as soon as the speed is that of steps after the first."""
+        if self._foresaw or before == self._began_at:
+            return
+        self._foresaw = True
+        train, phase = self.config.train, self.trainer.phase
+        self.note(
+            outlook.foreseen(
+                train.budget,
+                train.usual_kimg,
+                cur_nimg=nimg,
+                left=max((train.budget.seconds or 0.0) - self.seconds, 0.0),
+                img_per_s=self._speed,
+                batch=phase.batch,
+            )
+        )
 
     def _look_at_source(self) -> None:
         gone = self._source.check()

@@ -195,6 +195,8 @@ class TrainConfig:
     """Everything random follows from it."""
     budget: Duration = field(default=Duration(seconds=3600.0))
     """When to end: training time or images, over all resumptions."""
+    usual_kimg: float | None = None
+    """Thousands of images after which pictures usually can be told, for what is said of the budget; or none."""
     checkpoint_every: Duration = field(default=Duration(seconds=300.0))
     """How often to save."""
     keep_checkpoints: int = 2
@@ -284,6 +286,11 @@ class TrainConfig:
         require(
             self.lr_decay == "none" or decay is not None,
             f"train.lr_decay = {self.lr_decay!r} needs its length: set train.decay_kimg, thousands of images",
+        )
+        usual = self.usual_kimg
+        require(
+            usual is None or 0 < usual < math.inf,
+            f'train.usual_kimg = {usual} must be above 0 and finite, or "none"',
         )
         rampup = self.ema_rampup
         require(rampup is None or rampup > 0, f'train.ema_rampup = {rampup} must be above 0, or "none"')

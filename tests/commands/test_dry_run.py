@@ -91,6 +91,7 @@ ema_kimg = 10.0
 ema_rampup = 0.05
 seed = 0
 budget = "30m"
+usual_kimg = "none"
 checkpoint_every = "250img"
 keep_checkpoints = 2
 grid_every = "1m"

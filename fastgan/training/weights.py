@@ -90,7 +90,7 @@ def check_generator(state: Mapping[str, Any], entries: Mapping[str, Entry], pref
     }
     if _is_growing(state):  # the layers that are still to come are left out
         there = {name: kind for name, kind in there.items() if name in own}
-    compare(kinds(own), there, str(where))
+    compare(kinds(own), there, str(where), here="by its own settings")
     return sum(tensor.nbytes for tensor in own.values())
 
 
@@ -116,7 +116,7 @@ def kinds(tensors: Mapping[str, Tensor] | Mapping[str, Entry]) -> dict[str, Kind
     }
 
 
-def compare(own: Mapping[str, Kind], there: Mapping[str, Kind], where: str) -> None:
+def compare(own: Mapping[str, Kind], there: Mapping[str, Kind], where: str, here: str = "here") -> None:
     """CheckpointError says which names, shapes or types differ, when `there` is of another architecture.
 
     A number may be of another precision there: it is rounded when it is copied.
@@ -128,7 +128,7 @@ def compare(own: Mapping[str, Kind], there: Mapping[str, Kind], where: str) -> N
         more = f", and {len(differ) - 1} more differ" if len(differ) > 1 else ""
         raise CheckpointError(
             f"{where} holds another architecture: {name} is {_said(there.get(name), own.get(name))} there and "
-            f"{_said(own.get(name), there.get(name))} here{more}"
+            f"{_said(own.get(name), there.get(name))} {here}{more}"
         )
 
 

@@ -37,7 +37,8 @@ def _sentence(error: BaseException) -> str | None:  # noqa: PLR0911  one kind of
     """One sentence for what the user can mend, None for a bug of ours."""
     if isinstance(error, click.UsageError):
         help_for = error.ctx.command_path if error.ctx else "fastgan"
-        return f"{error.format_message()} (try '{help_for} --help')"
+        said = error.format_message().replace("is not readable.", "cannot be read: permission denied.")
+        return f"{said} (try '{help_for} --help')"
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, FastganError):

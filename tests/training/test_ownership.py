@@ -1,8 +1,10 @@
 """Only what fastgan named is a run's own: copies, links and hidden folders of the user's stay, and stop nothing."""
 
+import io
 import os
 import stat
 import sys
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
@@ -168,3 +170,20 @@ def _as_nobody(call) -> str:
     os.waitpid(child, 0)
     with os.fdopen(reading) as said:
         return said.read()
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root may become somebody else")
+def test_a_source_of_somebody_else_is_called_not_permitted(tmp_path: Path) -> None:
+    from fastgan.__main__ import run
+
+    (tmp_path / "release.safetensors").touch(0o600)
+    for parent in (tmp_path, *tmp_path.parents):
+        parent.chmod(parent.stat().st_mode | 0o755)
+
+    def call() -> None:
+        said = io.StringIO()
+        with redirect_stderr(said):
+            run(["generate", str(tmp_path / "release.safetensors")])
+        raise FastganError(said.getvalue())
+
+    assert "cannot be read: permission denied" in _as_nobody(call)

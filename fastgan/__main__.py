@@ -20,6 +20,7 @@ from fastgan.streams import guarded
 from fastgan.text import shown
 
 MISTAKE = 2  # docs/scripting.md has all exit codes
+_LONGEST = 2000  # characters of a sentence: longer ones quote a damaged file
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -56,8 +57,9 @@ def _sentence(error: BaseException) -> str | None:  # noqa: PLR0911  one kind of
 
 
 def _short(sentence: str) -> str:
-    """`sentence` without the middle of numbers that nobody reads."""
-    return re.sub(r"\d{60,}", lambda found: f"{found[0][:20]}... ({len(found[0])} digits)", sentence)
+    """`sentence` without the middle of what nobody reads: numbers of many digits, and texts out of damaged files."""
+    short = re.sub(r"\d{60,}", lambda found: f"{found[0][:20]}... ({len(found[0])} digits)", sentence)
+    return short if len(short) <= _LONGEST else f"{short[: _LONGEST - 500]} ... {short[-400:]}"
 
 
 def _debugs() -> bool:

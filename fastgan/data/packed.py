@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from io import BufferedReader
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from safetensors import SafetensorError
@@ -179,6 +179,12 @@ def _metadata(dataset: Dataset) -> dict[str, str]:
     }
 
 
+class _Provenance(TypedDict):
+    """What is read of where the images are from; all of it is shown."""
+
+    upscaled: NotRequired[int]
+
+
 class _Told(TypedDict):
     """The JSON in the metadata."""
 
@@ -186,7 +192,7 @@ class _Told(TypedDict):
     attribute_names: list[str]
     bad: list[tuple[str, str]]
     notes: list[str]
-    provenance: dict[str, Any]
+    provenance: _Provenance
 
 
 def _checked(path: Path, metadata: dict[str, str], tensors: dict[str, torch.Tensor]) -> Dataset:
@@ -204,7 +210,7 @@ def _checked(path: Path, metadata: dict[str, str], tensors: dict[str, torch.Tens
             attribute_names=tuple(text["attribute_names"]),
             bad=tuple(BadImage(name, reason) for name, reason in text["bad"]),
             notes=tuple(text["notes"]),
-            provenance=text["provenance"],
+            provenance=dict(text["provenance"]),
             name_bytes=tensors.get("names"),
         )
         if "shape" in metadata and parse_json(metadata["shape"], list[int], "shape") != [
@@ -226,14 +232,16 @@ def _check_consistency(dataset: Dataset) -> None:
     if names is not None and (names.dtype != torch.uint8 or int((names == ord("\n")).sum()) + 1 != n):
         raise ValueError(f"there are not as many names as images, {n}")
     if labels is not None:
-        if labels.dtype != torch.int64 or labels.ndim != 1:
+        if labels.dtype != torch.int64 or labels.shape != (n,):
             raise ValueError(f"labels are {labels.dtype} {[*labels.shape]}")
         if not 0 <= int(labels.min()) <= int(labels.max()) < len(dataset.class_names):
             raise ValueError(f"labels go beyond the {len(dataset.class_names)} class names")
     if attributes is not None:
-        if attributes.dtype != torch.float32 or attributes.ndim != 2:
+        if attributes.dtype != torch.float32 or attributes.ndim != 2 or len(attributes) != n:
             raise ValueError(f"attributes are {attributes.dtype} {[*attributes.shape]}")
         if attributes.shape[1] != len(dataset.attribute_names):
             raise ValueError(f"{attributes.shape[1]} attributes have {len(dataset.attribute_names)} names")
         if attributes.isinf().any():
             raise ValueError("some attributes are infinite")
+    elif dataset.attribute_names:
+        raise ValueError(f"{len(dataset.attribute_names)} names of attributes have no attributes")

@@ -87,6 +87,11 @@ def check_signature(
     found = {"images": list(output[1:])} | ({"z": list(inputs["z"][1:])} if "z" in inputs else {})
     if facts.attribute_names and "attributes" in inputs:
         said["attributes"], found["attributes"] = [len(facts.attribute_names)], list(inputs["attributes"][1:])
+    for name, names in (("label", facts.class_names), ("attributes", facts.attribute_names)):
+        if name in inputs and not names:
+            raise CheckpointError(
+                f"{path} is damaged: its graph takes {name}, and its metadata name none; export it again."
+            )
     for name, shape in found.items():
         if shape != said[name]:
             raise CheckpointError(

@@ -138,7 +138,7 @@ class _Protocol(TypedDict):
     extractor_sha256: str
     resizer: str
     pixel_range: str
-    image_shape: list[int]
+    image_shape: tuple[int, int, int]
     reference_sha256: str
     reference_n: int
 

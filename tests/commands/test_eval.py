@@ -174,7 +174,7 @@ def test_what_needs_something_else_says_so(run: Path, data: Path) -> None:
     [
         (("nowhere",), CheckpointError, "nowhere does not exist"),
         (("{run}", "--metrics", "fid,kidd"), MetricError, "no metric 'kidd'"),
-        (("{run}", "--device", "tpu"), ConfigError, "--device 'tpu' is unknown"),
+        (("{run}", "--device", "tpu"), ConfigError, "device='tpu' is unknown"),
         (("{run}", "-n", 3), MetricError, "3 generated images, and this metric needs at least"),
     ],
 )

@@ -37,7 +37,9 @@ def labelled(path: Path, n: int, *, seed: int = 0, names: list[str] = CLASSES) -
     """Dark images of class 0 and bright ones of class 1."""
     labels = torch.arange(n) % 2
     images = shapes(n, seed=seed) // 2 + 120 * labels[:, None, None, None].to(torch.uint8)
-    Dataset(images=images, content_hash=content_hash(images), labels=labels, class_names=names).save(path)
+    Dataset(images=images, content_hash=content_hash(images, labels), labels=labels, class_names=names).save(
+        path
+    )
     return path
 
 

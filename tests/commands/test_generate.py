@@ -119,10 +119,19 @@ def test_one_sentence_for_a_mistake(run: Path, fastgan: Fastgan, tmp_path: Path)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_disk_is_one_sentence(run: Path, fastgan: Fastgan, tmp_path: Path) -> None:
-    assert fastgan("generate", run, "-n", 1, "-o", "out").returncode == 0
-    (tmp_path / "out" / ".seed00000001.png.part").symlink_to("/dev/full")
-    assert "No space left on device" in refused(fastgan("generate", run, "-n", 2, "-o", "out"))
+def test_full_disk_is_one_sentence(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from fastgan.__main__ import run as command
+    from fastgan.inference import writers
+
+    asked = ["generate", str(run), "-o", str(tmp_path / "out"), "-n"]
+    assert command([*asked, "1"]) == 0
+    monkeypatch.setattr(writers, "open_new", lambda path: open("/dev/full", "wb"))
+    assert command([*asked, "2"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("fastgan: error: ")
+    assert "No space left on device" in said
     assert [file.name for file in (tmp_path / "out").glob("seed*.png")] == ["seed00000000.png"]
 
 

@@ -127,7 +127,7 @@ def test_full_disk_is_one_sentence(
 
     asked = ["generate", str(run), "-o", str(tmp_path / "out"), "-n"]
     assert command([*asked, "1"]) == 0
-    monkeypatch.setattr(writers, "open_new", lambda path: open("/dev/full", "wb"))
+    monkeypatch.setattr(writers, "open_new", lambda path: Path("/dev/full").open("wb"))
     assert command([*asked, "2"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("fastgan: error: ")

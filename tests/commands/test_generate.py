@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +128,7 @@ def test_full_disk_is_one_sentence(
 
     asked = ["generate", str(run), "-o", str(tmp_path / "out"), "-n"]
     assert command([*asked, "1"]) == 0
-    monkeypatch.setattr(writers, "open_new", lambda path: Path("/dev/full").open("wb"))
+    monkeypatch.setattr(writers, "open_new", lambda path: FileIO("/dev/full", "wb"))
     assert command([*asked, "2"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("fastgan: error: ")

@@ -25,6 +25,7 @@ SETTINGS = """\
 name = "dcgan"
 width = 4
 z_dim = 8
+norm = "none"
 
 [loss]
 name = "hinge"
@@ -98,6 +99,11 @@ def table(names: list[str], header: str = "file") -> bytes:
 
 def folder(at: Path) -> None:
     _write(at / "photos", pictures())
+
+
+def squares(at: Path) -> None:
+    """All of one size, as `fastgan eval` wants them."""
+    _write(at / "photos", plain(14))
 
 
 def folder_json(at: Path) -> None:

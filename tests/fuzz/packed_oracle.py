@@ -39,11 +39,12 @@ def packed(case: "Case") -> str | None:
         return None if new == old else f"other names of members made {_difference(old, new)}"
     lost = old.keys() - new.keys()
     if renamed := re.search(r"member \d+: (name|twice|folder)", mutation.text):
-        if len(lost) <= 1 and renamed[1] == "name" and _passed_over(mutation.text):
+        if len(lost) <= 1 and renamed[1] == "name" and (len(new) == len(old) or _passed_over(mutation.text)):
             lost = set()
         old = {name: (row[0],) for name, row in old.items()}  # another folder may be another class for all
         new, allowed = {name: (row[0],) for name, row in new.items()}, 2
-    if mutation.kind in ("missing", "folder"):
+    gone = mutation.kind in ("missing", "folder") or mutation.text.endswith(("a link to .", "a link to .."))
+    if gone or mutation.text.endswith(": rows "):
         lost = set()
     if lost and said == said_before and not case.said_more():
         return f"{len(lost)} images lost without a word, {sorted(lost)[0]} first"

@@ -124,6 +124,11 @@ class Bench:
             kept.parent.mkdir(exist_ok=True)
             kept.write_bytes(pickle.dumps(self._before[key]))
             learn(ended.modules)
+            if ended.code != 0:
+                print(
+                    f"note: {name}: with nothing changed {' '.join(reader.commands[command])} ends with {ended.code}"
+                )
+                print(_end(ended.err), flush=True)
         return self._before[key]
 
     def _run(

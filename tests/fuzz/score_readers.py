@@ -6,7 +6,7 @@ from tests.fuzz.run_readers import TRAIN, WEIGHTS, info, make
 
 
 def _eval(*words: str) -> tuple[str, ...]:
-    return ("eval", *words, "--device", "cpu", "-n", "12", "-o", "card.json")
+    return ("eval", *words, "--device", "cpu", "-n", "16", "-o", "card.json")
 
 
 SCORES: dict[str, Reader] = {
@@ -42,7 +42,7 @@ SCORES: dict[str, Reader] = {
         ),
     ),
     "images scored": Reader(
-        example=corpus.folder,
+        example=corpus.squares,
         shared=("data",),
         files=("photos/**/*",),
         commands=(_eval("{in}/photos", "--data", "{in}/set.fgd", "--extractor", "random-conv"),),
@@ -87,7 +87,7 @@ SCORES: dict[str, Reader] = {
                 "generate",
                 "{in}/generator.safetensors",
                 "-n",
-                "9",
+                "7",
                 "--device",
                 "cpu",
                 "-o",
@@ -101,7 +101,7 @@ SCORES: dict[str, Reader] = {
                 "generate",
                 "{in}/generator.safetensors",
                 "-n",
-                "9",
+                "7",
                 "--device",
                 "cpu",
                 "-o",
@@ -115,7 +115,7 @@ SCORES: dict[str, Reader] = {
                 "generate",
                 "{in}/generator.safetensors",
                 "-n",
-                "9",
+                "7",
                 "--device",
                 "cpu",
                 "-o",

@@ -103,7 +103,7 @@ def folder(at: Path) -> None:
 
 def squares(at: Path) -> None:
     """All of one size, as `fastgan eval` wants them."""
-    _write(at / "photos", plain(14))
+    _write(at / "photos", plain(18))
 
 
 def folder_json(at: Path) -> None:

@@ -207,6 +207,8 @@ def _watch(box: str, notes: int) -> Any:
     inside = (box + os.sep, os.devnull, "/proc/self/", "/dev/shm/")
 
     def note(text: str) -> None:
+        if "torchinductor_" in text:
+            return  # where torch would keep what it compiles: its name is chosen when torch is imported
         os.write(notes, (text.encode("utf-8", "backslashreplace")[:500] + b"\n"))
 
     def path_of(value: Any) -> str | None:

@@ -10,6 +10,13 @@ _SUSPECT = re.compile(r"[^\n\t\x20-\x7e]")
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories that act instead of being seen: control, format (bidirectional), surrogate, line separators"""
 
+_CODE = re.compile(r"^\d+ : [A-Z_]+ : ")  # 7 : INVALID_PROTOBUF :
+_SOURCE = re.compile(
+    r"(?:Exception during initialization: )?\S+\.(?:cc|cpp|h|hpp):\d+ "
+    r"(?:(?:\w[\w:<>*&]* ){0,2}[\w:~]+\([^()]*\)|\S+) "
+)
+_LONGEST = 300
+
 
 def shown(text: str | os.PathLike[str] | object) -> str:
     """`text` with each character that a terminal would obey or reorder, or could not encode, as its escape."""
@@ -39,6 +46,17 @@ def quoted(path: str | os.PathLike[str]) -> str:
     if shown(string) != string:
         return f"$'{_escaped_for_shell(string)}'"  # bash, zsh and ksh read this form
     return shlex.quote(string)
+
+
+def reason(error: object) -> str:
+    """What a library says of a failure, for the middle of a sentence of ours.
+
+    Its first line, without the error codes and places in its source that some put before it, and cut to a length.
+    """
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    text = _CODE.sub("", text.rpartition("[ONNXRuntimeError] : ")[2])
+    text = _SOURCE.sub("", text).strip().rstrip(".")
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _visible(character: str) -> str:

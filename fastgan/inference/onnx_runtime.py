@@ -75,7 +75,7 @@ def _open(path: Path, device: str, batch: int | None, lanes: int) -> "OnnxRuntim
 def _session(path: Path, device: str, threads: int | None) -> tuple[Session, str]:
     """The file in a session, compared with its fingerprint, and that."""
     fingerprint = onnx_digest.check(path)
-    session = Session(open_session(path, device, threads))
+    session = Session(open_session(path, device, threads), path)
     onnx_digest.check_beside(path, session.metadata, fingerprint)
     return session, fingerprint
 

@@ -17,8 +17,9 @@ from fastgan.errors import CheckpointError, ConfigError
 from fastgan.files import cache_folder, plain_path
 from fastgan.machine import threads_asked
 from fastgan.naming import named
+from fastgan.text import reason
 
-_ERRORS_ONLY = 3
+_FATAL_ONLY = 4  # what it writes to the terminal itself: all else comes as an exception too
 _NO_ROOM = (
     "Failed to allocate memory",
     "bad_alloc",
@@ -38,8 +39,10 @@ class Session:
     On a GPU a run goes on in a thread of its own, so that the next may be queued while the last is copied to the host.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, path: Path | None = None) -> None:
+        """path: what it was loaded from, for messages."""
         self._session = session
+        self._path = path
         self.provider: str = session.get_providers()[0]
         """The execution provider that ONNX Runtime took."""
         self.on_gpu = self.provider != "CPUExecutionProvider"
@@ -83,7 +86,8 @@ class Session:
     def begin(self, feed: Mapping[str, NDArray[Any]]) -> Callable[[], NDArray[Any]]:
         """Begin a run on arrays by their input's name; what is returned waits for its first output.
 
-        Raises MemoryError, here or when waited for, where there is not enough.
+        Raises, here or when waited for, MemoryError where there is not enough, and CheckpointError for a graph that
+        cannot be run.
         """
         if self._queue is None:
             output = self._run(feed)
@@ -99,7 +103,10 @@ class Session:
         except Exception as error:  # ONNX Runtime's exceptions share no base class but this
             if any(text in str(error) for text in _NO_ROOM):
                 raise MemoryError(str(error)) from error
-            raise
+            where = "the exported model" if self._path is None else str(self._path)
+            raise CheckpointError(
+                f"{where} cannot be run ({reason(error)}); export it again with fastgan export --onnx."
+            ) from error
 
     def _bound(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         binding = self._session.io_binding()
@@ -123,9 +130,9 @@ def open_session(
     Raises CheckpointError for a file that it cannot load, ConfigError for a device that it cannot use.
     """
     providers = _providers(device)
-    onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
+    onnxruntime.set_default_logger_severity(_FATAL_ONLY)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL_ONLY
     # Planning the memory of a run ahead is no faster here, and a second run holds the plan's block beside the first's:
     # 5.6 GB instead of 3.5 for an image of 4096 px.
     options.enable_mem_pattern = False
@@ -136,7 +143,9 @@ def open_session(
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}.") from error
     except Exception as error:  # ONNX Runtime's exceptions share no base class but this
-        raise _refused(path, str(error).strip().splitlines()[0]) from error
+        raise _refused(path, str(error)) from error
+    if not session.get_outputs() or not session.get_inputs():
+        raise _refused(path, "its graph takes or gives nothing")
     kind = device.partition(":")[0]
     if kind in _PROVIDERS and session.get_providers()[0] != _PROVIDERS[kind][0]:
         name = {"cuda": "CUDA", "tensorrt": "TensorRT"}[kind]
@@ -146,15 +155,16 @@ def open_session(
     return session
 
 
-def _refused(path: Path, reason: str) -> CheckpointError:
-    opset = re.search(r"opset (\d+) is (?:under development|not supported)|till opset (\d+)", reason)
+def _refused(path: Path, said: str) -> CheckpointError:
+    why = reason(said)
+    opset = re.search(r"opset (\d+) is (?:under development|not supported)|till opset (\d+)", said)
     if opset:
         return CheckpointError(
-            f"{path} is of an operator set that ONNX Runtime {onnxruntime.__version__} does not know ({reason}); "
+            f"{path} is of an operator set that ONNX Runtime {onnxruntime.__version__} does not know ({why}); "
             "export it again with a lower opset, or install a newer ONNX Runtime."
         )
     return CheckpointError(
-        f"{path} is not a whole ONNX model ({reason}); export it again with fastgan export --onnx."
+        f"{path} is not a whole ONNX model ({why}); export it again with fastgan export --onnx."
     )
 
 

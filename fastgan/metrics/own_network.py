@@ -21,6 +21,7 @@ from fastgan.errors import DocumentError, MetricError
 from fastgan.files import plain_path, sha256_file
 from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.resize import RESIZERS, to_rgb
+from fastgan.text import reason
 
 _EXAMPLE = '{"size": 224, "resizer": "bicubic", "mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]}'
 _KNOWN = {"size", "resizer", "mean", "std", "logits"}
@@ -104,25 +105,27 @@ def _settings(path: Path) -> dict[str, Any]:
 def _onnx(path: Path, device: torch.device) -> Run:
     import onnxruntime
 
-    onnxruntime.set_default_logger_severity(3)
+    onnxruntime.set_default_logger_severity(4)  # what fails comes as an exception too
     wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
     providers = [p for p in wanted if p in onnxruntime.get_available_providers()] + ["CPUExecutionProvider"]
     try:
         with plain_path(path) as name_:
-            session = onnxruntime.InferenceSession(name_, providers=providers)
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 4
+            session = onnxruntime.InferenceSession(name_, options, providers=providers)
     except OSError as error:
         raise MetricError(f"cannot read {path}: {error.strerror}.") from error
     except Exception as error:  # ONNX Runtime's exceptions share no base class but this
-        raise MetricError(f"{path} is not a whole ONNX model ({str(error).splitlines()[0]}).") from error
+        raise MetricError(f"{path} is not a whole ONNX model ({reason(error)}).") from error
+    if not session.get_inputs() or not session.get_outputs():
+        raise MetricError(f"{path} is not a whole ONNX model (its graph takes or gives nothing).")
     given = session.get_inputs()[0].name
 
     def run(x: Tensor) -> list[Tensor]:
         try:
             outputs = session.run(None, {given: x.cpu().numpy()})
         except Exception as error:
-            raise MetricError(
-                f"{path} cannot take images [N, 3, H, W]: {str(error).splitlines()[0]}"
-            ) from error
+            raise MetricError(f"{path} cannot take images [N, 3, H, W] ({reason(error)}).") from error
         return [torch.from_numpy(output) for output in outputs]
 
     return run
@@ -135,13 +138,18 @@ def _torchscript(path: Path, device: torch.device) -> Run:
     except OSError as error:
         raise MetricError(f"cannot read {path}: {error.strerror}.") from error
     except Exception as error:  # a RuntimeError for damage, ValueError for what is no archive
-        reason = str(error).strip().splitlines()[0]
         raise MetricError(
-            f"{path} is not a TorchScript file ({reason}): save one with torch.jit.save."
+            f"{path} is not a TorchScript file ({reason(error)}): save one with torch.jit.save."
         ) from error
 
     def run(x: Tensor) -> list[Tensor]:
-        output = module(x)
-        return [*output] if isinstance(output, (tuple, list)) else [output]
+        try:
+            output = module(x)
+        except Exception as error:  # whatever a program of others raises
+            raise MetricError(f"{path} cannot take images [N, 3, H, W] ({reason(error)}).") from error
+        outputs = [*output] if isinstance(output, (tuple, list)) else [output]
+        if not all(isinstance(each, Tensor) for each in outputs):
+            raise MetricError(f"{path} gives what is no tensor: its first output must be [N, D].")
+        return outputs
 
     return run

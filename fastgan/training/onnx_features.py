@@ -22,6 +22,7 @@ from fastgan.documents import read_json
 from fastgan.errors import ConfigError, DocumentError
 from fastgan.files import plain_path
 from fastgan.nn.precision import compute_dtype
+from fastgan.text import reason
 
 _PROBE = 64  # pixels
 _EXAMPLE = '{"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}'
@@ -106,9 +107,7 @@ class OnnxFeatures:
             with torch.no_grad():
                 maps = self._maps(probe())
         except (RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:
-            raise ConfigError(
-                f"{path} cannot take images [N, 3, H, W] ({str(error).splitlines()[0]})"
-            ) from error
+            raise ConfigError(f"{path} cannot take images [N, 3, H, W] ({reason(error)})") from error
         if any(m.ndim != 4 for m in maps) or not 2 <= len(maps) <= 6:
             shapes = ", ".join(f"[{', '.join(['N', *map(str, m.shape[1:])])}]" for m in maps)
             raise ConfigError(
@@ -156,7 +155,7 @@ def _graph(path: Path) -> Any:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # protobuf's exceptions share no base class but this
-        raise ConfigError(f"{path} is not a whole ONNX model ({str(error).splitlines()[0]})") from error
+        raise ConfigError(f"{path} is not a whole ONNX model ({reason(error)})") from error
     if not graph.node:
         raise ConfigError(f"{path} is not a whole ONNX model (its graph is empty)")
     return graph

@@ -18,6 +18,7 @@ import fastgan
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.inference import Inputs, latents, open_generator, torch_runtime
 from fastgan.inference.conditions import Request
+from fastgan.inference.onnx_session import Session, open_session
 from fastgan.inference.runtime import default_batch, to_uint8
 from fastgan.inference.torch_runtime import to_uint8 as torch_to_uint8
 from fastgan.training import checkpoint
@@ -271,6 +272,23 @@ def test_bad_onnx_files(tmp_path: Path, exported: Exported) -> None:
     bad.mkdir()
     with pytest.raises(CheckpointError, match="not a regular file"):
         open_generator(bad)
+
+
+def test_a_graph_that_gives_nothing_and_one_that_fails(
+    tmp_path: Path, exported: Exported, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime loads both, and writes nothing to the terminal: its words, without codes, are in the sentence."""
+    model = unsealed(exported("dcgan"))
+    model.graph.ClearField("output")
+    onnx.save(model, tmp_path / "mute.onnx")
+    with pytest.raises(CheckpointError, match=r"mute\.onnx is not a whole ONNX model"):
+        open_generator(tmp_path / "mute.onnx")
+    foreign_onnx(tmp_path / "add.onnx")
+    session = Session(open_session(tmp_path / "add.onnx", "cpu"), tmp_path / "add.onnx")
+    with pytest.raises(CheckpointError, match=r"add\.onnx cannot be run \((?!.*ONNXRuntimeError)") as refused:
+        session.begin({"x": np.zeros((2, 3), np.float32)})()
+    assert "\n" not in str(refused.value)
+    assert capfd.readouterr().err == ""
 
 
 def test_onnx_with_garbled_metadata(tmp_path: Path, exported: Exported) -> None:

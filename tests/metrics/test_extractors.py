@@ -186,6 +186,13 @@ def test_a_network_of_ones_own(tmp_path: Path, suffix: str) -> None:
         open_extractor(path).space("is")
 
 
+class _Fails(torch.nn.Module):
+    """A network for images of five channels."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.view(x.shape[0], 5, 7, -1)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_files_that_are_no_network_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MetricError, match=r"missing\.onnx does not exist"):
@@ -193,8 +200,13 @@ def test_files_that_are_no_network_are_refused(tmp_path: Path) -> None:
     for name, words in (("a.onnx", "not a whole ONNX model"), ("a.pt", "not a TorchScript file")):
         (tmp_path / name).write_bytes(b"nothing")
         describe(tmp_path / name)
-        with pytest.raises(MetricError, match=words):
+        with pytest.raises(MetricError, match=words) as refused:
             open_extractor(tmp_path / name)
+        assert "ONNXRuntimeError" not in str(refused.value)
+    torch.jit.save(torch.jit.script(_Fails()), tmp_path / "b.pt")
+    describe(tmp_path / "b.pt")
+    with pytest.raises(MetricError, match=r"b.pt cannot take images \[N, 3, H, W\]"):
+        open_extractor(tmp_path / "b.pt")(shapes(2))
     describe(tmp_path / "a.pt", resizer="nearest")
     with pytest.raises(MetricError, match="must have size, resizer"):
         open_extractor(tmp_path / "a.pt")

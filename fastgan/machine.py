@@ -108,7 +108,8 @@ def require_memory(
     free = available_memory() if free is None else free
     if free is not None and needed > free:
         mending = mend if isinstance(mend, str) else mend(free)
-        sizes = f"about {needed / 2**30:,.1f} GiB of memory, and {free / 2**30:.1f} GiB are free"
+        gib = min(needed, 10**30) / 2**30  # numbers of many digits are typed too
+        sizes = f"about {gib:,.1f} GiB of memory, and {free / 2**30:.1f} GiB are free"
         raise MemoryLimitError(f"{what} would take {sizes}: {mending}")
 
 

@@ -34,6 +34,11 @@ def test_what_is_free_decides(one_gib: None) -> None:
         machine.require_memory(1.5 * GIB, "a lot", "less")
 
 
+def test_numbers_of_many_digits_are_memory_too(one_gib: None) -> None:
+    with pytest.raises(MemoryLimitError, match=r"avatars of 64 px would take about \d"):
+        render(10**4000)
+
+
 def test_what_would_fit_fits(one_gib: None) -> None:
     """The number in each sentence is one that passes."""
     with pytest.raises(

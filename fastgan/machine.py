@@ -87,8 +87,11 @@ def peak_memory() -> int | None:
 
 
 def available_memory() -> int | None:
-    """Bytes that this process may still take without swapping, its control group's limit minded; None: unknown."""
-    free = _kilobytes(Path("/proc/meminfo"), "MemAvailable:")
+    """Bytes that this process may still take without swapping, its control group's limit and `ulimit -v` minded.
+
+    None: unknown.
+    """
+    free = _within_limit(_kilobytes(Path("/proc/meminfo"), "MemAvailable:"))
     group = Path("/sys/fs/cgroup")  # inside a container: its own
     try:
         limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
@@ -96,6 +99,19 @@ def available_memory() -> int | None:
         return free
     left = max(int(limit) - int(used), 0) if limit.isdigit() else None
     return min((value for value in (free, left) if value is not None), default=None)
+
+
+def _within_limit(free: int | None) -> int | None:
+    """`free`, or what the address space's limit leaves of it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return free
+    limit, taken = resource.getrlimit(resource.RLIMIT_AS)[0], _kilobytes(Path("/proc/self/status"), "VmSize:")
+    if limit == resource.RLIM_INFINITY or taken is None:
+        return free
+    left = max(limit - taken, 0)
+    return left if free is None else min(free, left)
 
 
 def require_memory(

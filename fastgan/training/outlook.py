@@ -12,14 +12,14 @@ def foreseen(
     """What the `budget` comes to at this speed, in a sentence. left: seconds of it, where it is in time."""
     if budget.images is not None:
         reach, start = float(budget.images), f"{_count(budget.images)} take about "
-        start += f"{_time((budget.images - cur_nimg) / img_per_s)} more"
+        start += f"{clock((budget.images - cur_nimg) / img_per_s)} more"
     else:
         reach = cur_nimg + left * img_per_s
         start = f"{budget} comes to about {_count(reach)}"
     start += f" at {img_per_s:.3g} images/s"
     if usual_kimg is not None and reach < 950 * usual_kimg:
         needed = (1000 * usual_kimg - cur_nimg) / img_per_s
-        return f"{start}, and pictures usually need {usual_kimg:g} kimg with these settings: {_time(needed)}"
+        return f"{start}, and pictures usually need {usual_kimg:g} kimg with these settings: {clock(needed)}"
     steps = max(round(reach / batch), 1)
     if steps < _FEW_STEPS:
         return (
@@ -46,7 +46,8 @@ def _count(images: float) -> str:
     return f"{images / 1000:,.0f} kimg" if images >= 100_000 else f"{images / 1000:.3g} kimg"
 
 
-def _time(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """`43 s`, `11 minutes`, `2.5 hours`."""
     if seconds < 90:
         return f"{max(round(seconds), 1)} s"
     if seconds < 5400:

@@ -31,6 +31,8 @@ class Plan:
     """Images of the steps by which the precision is to be measured; 0 where it is settled."""
     why: str | None
     """Why the images get the size that they do, where nobody asked for it."""
+    slow: str | None
+    """That the budget is over after a few steps, where it is."""
     free: int | None
     """Bytes of memory that are free."""
 
@@ -49,6 +51,7 @@ class Plan:
             *([self.why] if self.why else []),
             f"precision {self.precision}{measured}",
             f"memory: a training step takes about {afford.needed(self.cost) / 2**30:.1f} GiB{free}",
+            *([self.slow] if self.slow else []),
         ]
 
 
@@ -96,5 +99,6 @@ def make(
         precision=rule,
         measured=precision.measurable(config.train.precision, device, cost, part),
         why=why,
+        slow=afford.too_slow(config, cost, rule) if device.type == "cpu" else None,
         free=afford.free_memory(device),
     )

@@ -61,8 +61,8 @@ def new(
     ready = processes.first(
         lambda: plan.make(config, where, processes=processes, progress=progress, again=again)
     )
-    if ready.why:
-        note(ready.why)
+    for text in filter(None, (ready.why, ready.slow)):
+        note(text)
     existed = out is not None and Path(out).exists()
     before = {path.name for path in Path(out).iterdir()} if out is not None and Path(out).is_dir() else set()
     run = processes.first(lambda: folder.create(out))

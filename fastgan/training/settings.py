@@ -220,7 +220,7 @@ class TrainConfig:
     max_rollbacks: int = 2
     """How often to go back a checkpoint, with half the learning rates, when no step is finite any more."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """bf16 is autocast over fp32 parameters; auto measures which is faster."""
+    """bf16 is autocast over fp32 parameters; auto takes it where the device is fast at it (see docs/training.md)."""
     cuda_graphs: Literal["auto", "on", "off"] = "auto"
     """Replay steps as CUDA graphs; auto does with our kernels on CUDA. Means nothing on other devices."""
 

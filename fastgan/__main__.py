@@ -48,6 +48,8 @@ def _sentence(error: BaseException) -> str | None:  # noqa: PLR0911  one kind of
         return _from_os_error(error)
     if "No space left on device" in str(error):  # the Rust writers (safetensors) raise their own type
         return "the disk is full: free some space, or write elsewhere."
+    if isinstance(error, ValueError) and str(error).startswith("embedded null"):
+        return "a name on the command line has a zero byte in it, as no file's can: leave it out."
     if machine.lacks_memory(error):
         return (
             f"out of memory{machine.memory_asked(error)}: ask for fewer images at a time (a smaller batch), a lower "

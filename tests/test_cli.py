@@ -169,3 +169,11 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         os.close(write)
     assert done.stderr == ""
     assert done.returncode in (0, 1)
+
+
+def test_a_zero_byte_in_a_name_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """No shell can give one; who calls `run` can."""
+    assert run(["info", "a\0b"]) == 2
+    assert capsys.readouterr().err == (
+        "fastgan: error: a name on the command line has a zero byte in it, as no file's can: leave it out.\n"
+    )

@@ -62,7 +62,10 @@ def _contents(path: Path, file: BinaryIO) -> Contents:
     with members.open_tar(file) as archive:
         while (member := members.next_member(archive)) is not None:
             name = separated(member.name)
-            if is_hidden(name) or not (member.isfile() or member.islnk()):
+            if is_hidden(name) or member.isdir():
+                continue
+            if not (member.isfile() or member.islnk()):  # a symbolic link, a pipe, a device
+                contents.passed.append(name)
                 continue
             stem, _, kind = name.rpartition(".")
             kind = kind.lower()

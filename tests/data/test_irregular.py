@@ -222,6 +222,25 @@ def test_an_idx_file_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path):
         open_dataset(path)
 
 
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "x.tar.gz", "cifar-10-python.tar.gz"])
+def test_gigabytes_of_zeros_after_a_gzip_are_not_stepped_over_one_by_one(tmp_path, name):
+    """And those that a tape adds are allowed."""
+    digits = struct.pack(">IIII", 0x803, 4, 28, 28) + bytes(range(196)) * 16
+    fill(tmp_path / "photos", 4)
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        archive.add(tmp_path / "photos", "photos")
+    content = digits if name.startswith("train") else (tmp_path / "x.tar").read_bytes()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content))
+    whole = path.stat().st_size
+    os.truncate(path, 3 << 30)
+    with pytest.raises(DataError, match=r"\(it ends in zeros where its checksum should be\): "):
+        open_dataset(path)
+    if not name.startswith("cifar"):
+        os.truncate(path, whole + 10_240)
+        assert len(open_dataset(path)) == 4
+
+
 def test_a_table_with_more_rows_than_bytes_is_damaged(tmp_path):
     arrow = pytest.importorskip("pyarrow")
     import pyarrow.parquet

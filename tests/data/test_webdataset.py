@@ -230,6 +230,18 @@ def test_a_plain_tar_has_the_annotations_of_a_zip(tmp_path):
     assert dataset.attributes[:, 0].tolist()[::2] == [3, 5]
 
 
+@pytest.mark.parametrize("kind", [tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.SYMTYPE])
+def test_what_is_no_file_in_a_tar_is_counted(tmp_path, kind):
+    path = shard(tmp_path / "x.tar", samples(0, 3))
+    with tarfile.open(path, "a") as archive:
+        member = tarfile.TarInfo("00003.png")
+        member.type, member.linkname = kind, "/etc/passwd"
+        archive.addfile(member)
+    found = open_dataset(path)
+    assert len(found) == 3
+    assert any("passed over: 1 .png" in note for note in found.notes)
+
+
 def test_a_file_added_later_replaces_and_a_hard_link_is_the_same_image(tmp_path):
     path = shard(tmp_path / "x.tar", {"a.png": image(0), "b.png": image(1)})
     with tarfile.open(path, "a") as archive:

@@ -3,17 +3,16 @@
 A folder of them (`train-images-idx3-ubyte.gz`, `t10k-labels-idx1-ubyte`, ...) or one file of images.
 """
 
-import gzip
 import math
 import os
 import re
 import zlib
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 
-from fastgan.data.members import reason
+from fastgan.data.members import open_gzip, reason
 from fastgan.data.names import SPLITS
 from fastgan.data.row_file import FileImages, RowFile
 from fastgan.data.sources import Images
@@ -148,7 +147,7 @@ def _read(path: Path, rank: tuple[int, ...]) -> np.ndarray | FileImages:
 
 
 def _unpacked(path: Path, packed: BinaryIO) -> BinaryIO:
-    return cast(BinaryIO, gzip.GzipFile(fileobj=packed)) if path.suffix == ".gz" else packed
+    return open_gzip(packed) if path.suffix == ".gz" else packed
 
 
 def _shape(path: Path, file: BinaryIO, rank: tuple[int, ...]) -> tuple[int, ...]:

@@ -59,7 +59,7 @@ def test_the_verdict_is_told_even_where_there_is_nothing_to_write(
 ) -> None:
     bars_set(Path("bars.fgd"), 20)
 
-    def nothing(*arguments: object) -> Path:
+    def nothing(*arguments: object, overwrite: bool) -> Path:
         raise FastganError("--write has nothing to write")
 
     monkeypatch.setattr(write, "write", nothing)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastgan.documents import parse_json
 from fastgan.errors import DocumentError
-from fastgan.tensor_file import FINGERPRINT, verifies
+from fastgan.tensor_file import FINGERPRINT, is_misspelt, verifies
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def check_seal(content: Mapping[str, Any], where: object, *, needed: bool = Fals
     needed: refuse what has no fingerprint, too; else it passes, as of an older version.
     """
     said = content.get(FINGERPRINT)
+    needed = needed or (said is None and is_misspelt(content))
     if verifies() and (needed or said is not None) and said != _fingerprint(content):
         raise DocumentError(
             f"{where} is not as it was written: its fingerprint is another, which FASTGAN_VERIFY=0 passes over"

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader
 from typing import Any, NamedTuple
@@ -105,6 +105,13 @@ def fingerprints(
     return json.dumps(table, sort_keys=True, separators=(",", ":"))  # the same tensors give the same bytes
 
 
+def is_misspelt(names: Iterable[str]) -> bool:
+    """Whether one of `names` is `FINGERPRINT` with a character changed: without this, that bit could flip unseen."""
+    return any(
+        len(name) == len(FINGERPRINT) and sum(map(str.__ne__, name, FINGERPRINT)) == 1 for name in names
+    )
+
+
 def _said(name: str, entry: Entry) -> bytes:
     return f"{name} {entry.dtype} {list(entry.shape)}\n".encode()
 
@@ -117,6 +124,8 @@ def _of_metadata(metadata: Mapping[str, str]) -> str:
 def _fingerprints(metadata: Mapping[str, str]) -> dict[str, str]:
     """Tensors' fingerprints by name; empty where there are none, in files of others and of older versions."""
     if FINGERPRINT not in metadata:
+        if verifies() and is_misspelt(metadata):
+            raise SafetensorError("the name of its fingerprints is not as it was written")
         return {}
     try:
         known = parse_json(metadata[FINGERPRINT], dict[str, str], "its table of fingerprints")

@@ -60,15 +60,11 @@ def test_every_flipped_bit_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     whole = path.read_bytes()
     draw = random.Random(1)
     start = 8 + int.from_bytes(whole[:8], "little")
-    for at in [*range(start, len(whole)), *draw.sample(range(start), 200)]:
+    name = whole.index(b"sha256")  # without which the file would be one of an older version
+    for at in [*range(start, len(whole)), *draw.sample(range(start), 200), *range(name, name + 6)]:
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << draw.randrange(8)]) + whole[at + 1 :])
-        try:
-            found = read(path)
-        except SafetensorError:
-            continue
-        # Only the word "sha256" itself can be lost without a sign: then the file is one of an older version.
-        assert at < start
-        assert same(found)
+        with pytest.raises(SafetensorError):
+            read(path)
     flipped = whole[:-1] + bytes([whole[-1] ^ 1])
     path.write_bytes(flipped)
     monkeypatch.setenv("FASTGAN_VERIFY", "0")

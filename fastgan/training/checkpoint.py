@@ -126,7 +126,9 @@ def locate(path: str | Path) -> Path:
     pointer = path if is_pointer(path) else path / "latest"
     if pointer.is_file():
         named = pointed(pointer)
-        if not named or not (pointer.parent / named).is_dir():
+        parts = Path(named).parts  # a pointer of others leads nowhere outside of its run
+        within = len(parts) == 2 and parts[0] == "checkpoints" and parts[1] != ".."
+        if not within or "\0" in named or not (pointer.parent / named).is_dir():
             raise CheckpointError(
                 f"{pointer} names {named!r}, which is not a folder of the run {pointer.parent}"
             )

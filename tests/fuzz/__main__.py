@@ -149,6 +149,7 @@ def _outcomes(work: Path, shared: Path, seed: int, cases: list[tuple[str, int]],
     results: Any = context.SimpleQueue()
 
     def some(part: int) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
         bench = Bench(work, shared)
         for name, number in cases[part::jobs]:
             results.put(bench.case(seed, name, number))

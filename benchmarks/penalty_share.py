@@ -44,8 +44,8 @@ def ask(case: train.Case, device: torch.device, timing: Settings) -> dict[str, A
     """Measure one case; returns what goes into the JSON."""
     settings = case.config()
     feed = Feed(train._images(512), device=device)
-    chosen = precision.choose(
-        "auto", device, lambda name: assemble.make_trainer(settings, feed, device, name), lambda _: None
+    chosen = precision.settle(
+        settings, device, lambda name: assemble.make_trainer(settings, feed, device, name)
     )
     trainer = assemble.make_trainer(settings, feed, device, chosen)
     real = feed.batch(0, case.batch)[0]

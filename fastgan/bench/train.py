@@ -28,7 +28,7 @@ from fastgan.bench.timing import Contender, Measured, Settings, measure, through
 from fastgan.config import require
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.data.feed import Feed
-from fastgan.training import assemble, precision, rehearsal
+from fastgan.training import assemble, precision
 from fastgan.training.settings import RunConfig
 
 if TYPE_CHECKING:
@@ -195,10 +195,8 @@ def contenders(
 def _steps(settings: RunConfig, device: torch.device) -> tuple[dict[str, Step], str]:
     """Every contender's iteration, and the precision that `fastgan train` would choose here."""
     feed = Feed(_images(512), device=device)
-    cost = rehearsal.rehearse(settings, precision.usual("auto", device))
-    n = precision.measurable("auto", device, cost, settings.train.batch)
-    chosen = precision.choose(
-        "auto", device, n, lambda name: assemble.make_trainer(settings, feed, device, name), lambda _: None
+    chosen = precision.settle(
+        settings, device, lambda name: assemble.make_trainer(settings, feed, device, name)
     )
     made = contenders(settings, feed, device, chosen)
     return {name: make() for name, make in made.items()}, chosen

@@ -10,7 +10,8 @@ import torch
 from fastgan.errors import ConfigError
 from fastgan.machine import available_memory
 from fastgan.nn.precision import has_fast_bf16
-from fastgan.training.rehearsal import Cost
+from fastgan.training.rehearsal import Cost, rehearse
+from fastgan.training.settings import RunConfig
 from fastgan.training.trainer import Trainer
 
 MARGIN = 1.15
@@ -68,6 +69,13 @@ def choose(
         ratio = median(fp32 / bf16 for fp32, bf16 in rounds)
         note(f"precision {chosen}: fp32 takes {ratio:.2f} times bf16's processor time for a step")
     return chosen
+
+
+def settle(config: RunConfig, device: torch.device, make: Callable[[str], Trainer]) -> str:
+    """The precision that a run of a `config` that is complete would train in here, as `choose` finds it, in silence."""
+    asked, batch = config.train.precision, config.train.batch
+    cost = rehearse(config, usual(asked, device))
+    return choose(asked, device, measurable(asked, device, cost, batch), make, lambda _: None)
 
 
 def decide(rounds: Sequence[Round]) -> str:

@@ -6,6 +6,7 @@ import torch
 from fastgan.errors import ConfigError
 from fastgan.training import precision
 from fastgan.training.rehearsal import Cost
+from tests.training.conftest import small
 
 CPU = torch.device("cpu")
 SMALL = Cost(lasting=2**20, passing=2**20, flops=32 * 10**9)
@@ -98,3 +99,11 @@ def test_the_choice_is_told(fast_bf16, monkeypatch):
     assert notes[-1] == "precision bf16: fp32 takes 2.00 times bf16's processor time for a step"
     monkeypatch.setattr(precision, "measure", lambda *_: [(1.0, 2.0)] * 5)
     assert precision.choose("auto", CPU, 4, lambda kind: kind, notes.append) == "fp32"
+
+
+def test_a_benchmark_takes_what_a_run_would(fast_bf16, monkeypatch):
+    config = small("dcgan", model={"resolution": 16, "img_channels": 3, "classes": 0, "attributes": 0})
+    made = []
+    monkeypatch.setattr(precision, "measure", lambda *_: [(1.0, 2.0)] * 5)
+    assert precision.settle(config, CPU, lambda kind: made.append(kind)) == "fp32"
+    assert made == ["fp32", "bf16"]

@@ -124,6 +124,17 @@ def test_broken_tables_are_one_sentence(parquet, tmp_path):
     raises(tmp_path / "two", r"b\.parquet has other columns than a\.parquet")
 
 
+def test_two_columns_of_one_name_and_a_part_that_is_no_file_are_refused(parquet, tmp_path):
+    path = table(tmp_path / "set" / "a.parquet", range(3), label=[0, 1, 0])
+    whole = parquet.read_table(path)
+    parquet.write_table(whole.append_column("image", whole.column("image")), tmp_path / "twice.parquet")
+    with pytest.raises(DataError, match=r"has two columns called image: give each a name of its own"):
+        open_dataset(tmp_path / "twice.parquet")
+    (tmp_path / "set" / "b.parquet").symlink_to("/dev/null")
+    with pytest.raises(DataError, match=r"b\.parquet is cut short or no parquet file \(.*is a device"):
+        open_dataset(tmp_path / "set")
+
+
 def test_without_pyarrow_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "x.parquet").write_bytes(b"PAR1")

@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -47,6 +48,7 @@ def _prepare() -> None:
     """What each case would import, imported once; nothing that starts a thread."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.dont_write_bytecode = True
+    warnings.simplefilter("ignore")  # archives with a name twice are made on purpose
     import onnx  # noqa: F401
     import onnxruntime
     import torch

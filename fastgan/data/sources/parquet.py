@@ -79,7 +79,7 @@ def read(path: Path) -> Images:
 def _in_folder(path: Path) -> list[Path]:
     for folder in (path, path / "data"):
         try:
-            found = [file for file in folder.glob("*.parquet") if file.is_file() and not is_hidden(file.name)]
+            found = [file for file in folder.glob("*.parquet") if not (file.is_dir() or is_hidden(file.name))]
         except OSError:
             continue
         if found:
@@ -114,6 +114,9 @@ class _Table:
                 f"{path} is cut short or no parquet file ({_line(error)}): download it again"
             ) from error
         self.schema = self._file.schema_arrow
+        twice = next((name for name in self.schema.names if self.schema.names.count(name) > 1), None)
+        if twice is not None:
+            raise DataError(f"{path} has two columns called {shown(twice)}: give each a name of its own")
         metadata = self._file.metadata
         counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         self.rows = sum(counts)

@@ -18,6 +18,8 @@ from fastgan.files import DOCUMENT_BYTES, check_size
 NOTES = {"cls", "json", "txt"}
 """What files beside an image may say of it, by their suffix"""
 _NOTE_BYTES = 1 << 20  # no label takes a megabyte
+_PIECE = 1 << 20
+_TAIL = 64 * _PIECE  # bytes after the end that are looked at: 10 KB are usual
 
 
 @dataclass
@@ -92,10 +94,22 @@ def _contents(path: Path, file: BinaryIO) -> Contents:
 
 
 def _check_end(file: BinaryIO, offset: int) -> None:
-    """A tar ends in blocks of zeros. tarfile takes whatever it cannot read for that end, and says nothing."""
+    """A tar ends in blocks of zeros, and nothing else comes after them.
+
+    tarfile takes whatever it cannot read for that end, and says nothing; so would a header that was overwritten with
+    zeros, and the first of several tars that were joined.
+    """
     file.seek(offset)
     if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise EOFError(f"after {offset} bytes comes neither a file nor the end")
+    for _ in range(_TAIL // _PIECE):
+        if not (piece := file.read(_PIECE)):
+            return
+        if any(piece):
+            raise EOFError(
+                f"its end, at byte {offset}, is followed by more: it is damaged there, or several tars were joined, "
+                "each of which should be a file of its own"
+            )
 
 
 def noted(where: str, contents: Contents) -> list[list[tuple[str, bytes]]]:

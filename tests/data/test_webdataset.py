@@ -230,6 +230,24 @@ def test_a_plain_tar_has_the_annotations_of_a_zip(tmp_path):
     assert dataset.attributes[:, 0].tolist()[::2] == [3, 5]
 
 
+def test_what_comes_after_the_end_of_a_tar_is_not_lost_without_a_word(tmp_path):
+    """A header that was zeroed, and `cat a.tar b.tar`."""
+    first, second = shard(tmp_path / "a.tar", samples(0, 3)), shard(tmp_path / "b.tar", samples(3, 3))
+    joined = tmp_path / "joined.tar"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    with tarfile.open(first) as archive:
+        start = archive.getmembers()[1].offset
+    content = bytearray(first.read_bytes())
+    content[start : start + 512] = bytes(512)
+    (tmp_path / "zeroed.tar").write_bytes(content)
+    for path in (joined, tmp_path / "zeroed.tar"):
+        with pytest.raises(DataError, match=r"its end, at byte \d+, is followed by more"):
+            open_dataset(path)
+    with open(first, "ab") as file:
+        file.write(bytes(100_000))
+    assert len(open_dataset(first)) == 3
+
+
 @pytest.mark.parametrize("kind", [tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.SYMTYPE])
 def test_what_is_no_file_in_a_tar_is_counted(tmp_path, kind):
     path = shard(tmp_path / "x.tar", samples(0, 3))

@@ -53,6 +53,10 @@ def reason(error: object) -> str:
 
     Its first line, without the error codes and places in its source that some put before it, and cut to a length.
     """
+    if isinstance(
+        error, ArithmeticError | AttributeError | LookupError | TypeError
+    ) or "invalid literal" in str(error):
+        return "a value in it is none that is possible there"  # Python's words are about Python
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     text = _CODE.sub("", text.rpartition("[ONNXRuntimeError] : ")[2])
     text = _SOURCE.sub("", text).strip().rstrip(".")

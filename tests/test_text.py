@@ -18,6 +18,11 @@ OF_ONNX = "[ONNXRuntimeError] : 1 : FAIL : "
             "External initializer: b is out of bounds",
         ),
         (ValueError(), "ValueError"),
+        (KeyError("x"), "a value in it is none that is possible there"),
+        (
+            ValueError("invalid literal for int() with base 10: 'x'"),
+            "a value in it is none that is possible there",
+        ),
         ("x" * 900, "x" * 300 + "..."),
     ],
 )

@@ -81,9 +81,19 @@ def read_table(
 def delimiter_of(text: str) -> str:
     """What separates the columns: the one that makes most of the first line with words."""
     line = next((line for line in text.splitlines() if line.strip()), "")
-    if line.casefold().startswith("sep=") and len(line.strip()) == 5:  # Excel's own word on it
-        return line[4]
-    return max(",;\t", key=lambda one: len(next(csv.reader([line], delimiter=one), [])))
+    if line.casefold().startswith("sep=") and len(line.strip()) == 5 and line[4] in _DELIMITERS + "|: ":
+        return line[4]  # Excel's own word on it
+
+    def columns(delimiter: str) -> int:
+        try:
+            return len(next(csv.reader([line], delimiter=delimiter), []))
+        except csv.Error:  # said, with its line, by who reads the whole
+            return 0
+
+    return max(_DELIMITERS, key=columns)
+
+
+_DELIMITERS = ",;\t"
 
 
 def _check_header(where: str, header: list[str], delimiter: str, row_of: Callable[[str], int | None]) -> None:

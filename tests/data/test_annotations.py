@@ -115,6 +115,8 @@ BROKEN_CSV = {
     "a long name": ("file,x\n" + "9" * 10_000 + ",1\n", r"names 9{197}\.\.\. that is not there"),
     "names alone": ("00000/0.png\n00000/1.png\n", r"such as file,attribute1 before it"),
     "header alone": ("file,a\n", r"names no images: add a line for each"),
+    "an enormous cell": ("y" * 200_000 + ",a\n" + ROW, r"line 1 is no CSV \(field larger than field limit"),
+    "an impossible separator": ('sep="\n' + ROW, r"attributes\.csv line"),
     "nul": ("file,a\n00000/0.png,\x001\n", r"line \d"),
     "binary": (b"\xff\xfe\x00", r"attributes\.csv is not UTF-8"),
 }

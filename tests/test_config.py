@@ -118,7 +118,7 @@ def test_what_is_wrong_is_named(mapping, sentence):
         ({"data": {"rotate": -5}}, "data.rotate = -5.0 must lie in [0, 180], degrees either way"),
         ({"data": {"scale": 1.1}}, "data.scale = 1.1 must lie in [0, 1], as in 0.1"),
         ({"data": {"fit": "stretch"}}, "data.fit = 'stretch' must be one of crop, pad"),
-        ({"data": {"split": "dev"}}, "data.split = 'dev' must be one of train, val, test, all"),
+        ({"data": {"split": "dev"}}, "data.split = 'dev' must be one of train, val, test, extra, all"),
     ],
 )
 def test_impossible_runs_are_refused(tables, sentence):

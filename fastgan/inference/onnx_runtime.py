@@ -109,7 +109,7 @@ def _open_split(
     check_signature(path, facts, mapping.inputs, synthesis.output, gives_pixels=synthesis.gives_pixels)
     if mapping.output[1:] != synthesis.inputs.get("w", [])[1:]:
         raise CheckpointError(
-            f"{path} and {beside.name} are not of one export: export them again with --split."
+            f"{path} and {beside.name} are not of one export: export both again, together."
         )
     return SplitOnnxRuntime(mapping, synthesis, facts, sample=read_sample(paths["mapping"], mapping.metadata))
 

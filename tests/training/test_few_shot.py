@@ -116,7 +116,8 @@ def test_small_networks_take_larger_steps():
 def test_at_32_px_it_is_the_preset_small_but_for_the_augmentation_of_few(images, conditional, augment):
     choices = few_shot.choose(images, 32, Duration.parse("100kimg"), gpu=False, conditional=conditional)
     made = merge(preset("few-shot"), few_shot.tables(choices))
-    small = merge(preset("small"), {"model": {"resolution": 32}, "train": {"augment": augment}})
+    own = {"augment": augment, "usual_kimg": preset("few-shot")["train"]["usual_kimg"]}
+    small = merge(preset("small"), {"model": {"resolution": 32}, "train": own})
     assert build(RunConfig, made) == build(RunConfig, small)
 
 

@@ -108,9 +108,7 @@ def _open_split(
     facts = read_facts(path, synthesis.metadata, together, synthesis.noise_sizes)
     check_signature(path, facts, mapping.inputs, synthesis.output, gives_pixels=synthesis.gives_pixels)
     if mapping.output[1:] != synthesis.inputs.get("w", [])[1:]:
-        raise CheckpointError(
-            f"{path} and {beside.name} are not of one export: export both again, together."
-        )
+        raise CheckpointError(f"{path} and {beside.name} are not of one export: export both again, together.")
     return SplitOnnxRuntime(mapping, synthesis, facts, sample=read_sample(paths["mapping"], mapping.metadata))
 
 

@@ -12,6 +12,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Iterator
+from io import BufferedReader
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from fastgan.errors import DocumentError
@@ -20,7 +21,8 @@ from fastgan.text import shown
 
 T = TypeVar("T")
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
-_LINE_BYTES = 16 << 20
+_LINE_BYTES = 16 << 20  # no line of ours is as long
+_ENDLESS = 1 << 30
 _DEEPEST = 100
 """Lists and tables within each other: what is nested deeper breaks whoever walks through it later"""
 
@@ -48,12 +50,26 @@ def read_json(path: str | os.PathLike[str], kind: type[T], limit: int = DOCUMENT
 def json_lines(path: str | os.PathLike[str], kind: type[T]) -> Iterator[tuple[bytes, T | None]]:
     """Each line of a file of JSON lines, its end included, with its value: None where it is none of type `kind`.
 
-    Of `kind` must be nothing that may be null. Empty lines are left out. Raises OSError as `files.open_regular`.
+    Of `kind` must be nothing that may be null. Empty lines are left out, and of an endless one is given its beginning.
+    Raises OSError as `files.open_regular`.
     """
     with open_regular(path) as file:
         while line := file.readline(_LINE_BYTES):
-            if line.strip():
+            if len(line) == _LINE_BYTES and not line.endswith(b"\n"):
+                yield line, None
+                if not _pass_over(file):
+                    return
+            elif line.strip():
                 yield line, _value(line, kind, path)
+
+
+def _pass_over(file: BufferedReader) -> bool:
+    """Go to the end of an endless line; whether there is one within a gigabyte."""
+    for _ in range(_ENDLESS // _LINE_BYTES):
+        rest = file.readline(_LINE_BYTES)
+        if not rest or rest.endswith(b"\n"):
+            return True
+    return False
 
 
 def read_json_lines(path: str | os.PathLike[str], kind: type[T]) -> tuple[list[T], int]:

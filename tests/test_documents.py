@@ -1,6 +1,7 @@
 """Documents that may say anything: every value is of the type that was asked for, or one sentence says where not."""
 
 import ast
+import os
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -133,3 +134,14 @@ def test_a_document_over_the_limit_is_refused_unread(tmp_path, monkeypatch) -> N
         read_json(path, Any, limit=10**6)
     monkeypatch.setenv("FASTGAN_MAX_FILE", "4MB")
     assert len(read_json(path, dict[str, str], limit=10**6)["a"]) == 3_000_000
+
+
+@pytest.mark.parametrize("after", [b"", b'\n{"a": 2}\n'])
+def test_an_endless_line_is_one_that_is_left_out(tmp_path: Path, after: bytes) -> None:
+    """A log that was grown without blocks: 40 GiB of zeros are not read."""
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"a": 1}\n')
+    os.truncate(path, (100 << 20) if after else 40 << 30)
+    with path.open("ab") as file:
+        file.write(after)
+    assert read_json_lines(path, dict[str, int]) == ([{"a": 1}, *([{"a": 2}] if after else [])], 1)

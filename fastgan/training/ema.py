@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,8 +15,18 @@ def names(half_lives: Sequence[float]) -> list[str]:
 
 def averages(first: nn.Module, half_lives: Sequence[float]) -> dict[str, nn.Module]:
     """`first` and a copy of it for each further half-life, by name."""
-    others = [copy.deepcopy(first) for _ in half_lives[1:]]
+    others = [_copy(first) for _ in half_lives[1:]]
     return dict(zip(names(half_lives), [first, *others], strict=True))
+
+
+def _copy(module: nn.Module) -> nn.Module:
+    """A deep copy, its tensors by torch's own operations: deepcopy alone reads storages, and a fake one has none."""
+    copies: dict[int, Any] = {}
+    for tensor in (*module.parameters(), *module.buffers()):
+        made = tensor.detach().clone()
+        is_parameter = isinstance(tensor, nn.Parameter)
+        copies[id(tensor)] = nn.Parameter(made, tensor.requires_grad) if is_parameter else made
+    return copy.deepcopy(module, copies)
 
 
 @torch.no_grad()

@@ -50,6 +50,18 @@ def test_parts_take_less_and_the_same_arithmetic(device):
     assert parts.passing < whole.passing / 2
 
 
+@pytest.mark.filterwarnings("error")
+def test_several_averages_are_rehearsed_without_a_look_at_data_that_is_not_there(device):
+    """A copy of a network of fake tensors by deepcopy alone read their storages: a crash, every other time."""
+    one = full("dcgan", model={"resolution": 16})
+    three = full("dcgan", model={"resolution": 16}, train={"ema_kimg": [10, 1, 100]})
+    weights = 4 * sum(
+        p.numel() for p in assemble.networks(one, torch.device("cpu"))["generator"].parameters()
+    )
+    more = rehearse(three, "fp32").lasting - rehearse(one, "fp32").lasting
+    assert 2 * weights <= more < 2.2 * weights
+
+
 def test_an_impossible_batch_is_rehearsed_too():
     cost = rehearse(full("dcgan", train={"batch": 2**50}), "bf16")
     assert cost.passing > 2**50 * 64 * 64 * 3 * 4

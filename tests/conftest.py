@@ -5,6 +5,8 @@ the error that torch itself makes at that dtype against float64 (see `assert_clo
 """
 
 import os
+import signal
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -23,3 +25,11 @@ def device() -> torch.device:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def hangups_heard() -> Iterator[None]:
+    """Under nohup SIGHUP is ignored, and processes inherit that: those that this test starts hear it all the same."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

@@ -111,6 +111,7 @@ def test_no_standard_streams_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(["nonsense"]) == 2
 
 
+@pytest.mark.usefixtures("hangups_heard")
 def test_signals_are_exit_codes() -> None:
     assert exit_code(KeyboardInterrupt()) == 130
     assert exit_code(None) == 130
@@ -179,6 +180,7 @@ def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> 
         time.sleep(0.01)
 
 
+@pytest.mark.usefixtures("hangups_heard")
 @pytest.mark.parametrize(("signum", "kind"), [(signal.SIGHUP, "png"), (signal.SIGTERM, "webdataset")])
 def test_a_signal_ends_generating_with_whole_files_alone(signum: int, kind: str, tmp_path: Path) -> None:
     tiny_run(tmp_path / "run", "dcgan")

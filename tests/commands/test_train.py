@@ -105,6 +105,7 @@ def test_each_preset_trains_from_a_folder(preset, images, tmp_path, device):
     assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["cur_nimg"] == state["cur_nimg"]
 
 
+@pytest.mark.usefixtures("hangups_heard")
 @pytest.mark.parametrize(
     ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )

@@ -193,6 +193,7 @@ def test_a_full_disk_keeps_what_is_noted(source, tmp_path, monkeypatch):
     assert decoded(source, tmp_path / "x.fgd", **SETTINGS)[0][0] == 21
 
 
+@pytest.mark.usefixtures("hangups_heard")
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM"])
 def test_a_signal_keeps_what_was_decoded(source, tmp_path, name):
     out = tmp_path / "out" / "x.fgd"

@@ -115,12 +115,9 @@ def test_a_budget_is_kept_and_one_too_short_says_what_fits() -> None:
 
 
 def alone(path: str) -> None:
-    found = bars(10)
+    images, labels = bars(10).images, torch.zeros(30, dtype=torch.int64)
     Dataset(
-        images=found.images,
-        labels=torch.zeros(30, dtype=torch.int64),
-        class_names=("bar",),
-        content_hash=content_hash(found.images),
+        images=images, labels=labels, class_names=("bar",), content_hash=content_hash(images, labels)
     ).save(path)
 
 
@@ -131,7 +128,11 @@ def alone(path: str) -> None:
         (["few.fgd"], DataError, "'lying' of few.fgd has 4 images that are not copies .* needs 6"),
         (["bars.fgd", "--per-class", "50"], DataError, "--per-class 50 needs as many .* and it has 12"),
         (["bars.fgd", "--per-class", "x"], ConfigError, "--per-class x must be numbers"),
-        (["bars.fgd", "--seeds", "1"], ConfigError, "--seeds 1 is too few"),
+        (
+            ["bars.fgd", "--seeds", "1"],
+            ConfigError,
+            "--seeds 1 is out of range: an interval needs 2 at least",
+        ),
         (["bars.fgd", "--ratios", "0"], ConfigError, "--ratios 0 must be numbers above 0"),
         (["bars.fgd", "--leave-out", "cat"], DataError, "no class 'cat' to leave out"),
         (

@@ -43,7 +43,7 @@ def test_gpus_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         command_line(),
         pytest.raises(
-            ConfigError, match=r"--device 'cuda:99' is not there: this machine has cuda:0 to cuda:1\."
+            ConfigError, match=r"--device cuda:99 is not there: this machine has cuda:0 to cuda:1\."
         ),
     ):
         device.choose("cuda:99")

@@ -303,7 +303,7 @@ def labels(kept: Images) -> tuple[torch.Tensor | None, tuple[str, ...], list[str
         return None, (), []
     loose = np.flatnonzero(kept.labels < 0)
     if len(loose):
-        some = f"{len(loose)} of {len(kept)} images are in none of the {len(kept.class_names)} classes"
+        some = f"{len(loose)} of {len(kept)} images are in no class"
         return None, (), [f"no labels: {some}, such as {shown(kept.names[loose[0]])}"]
     counts = np.bincount(kept.labels, minlength=len(kept.class_names))
     empty = [shown(name) for name, count in zip(kept.class_names, counts, strict=True) if not count]

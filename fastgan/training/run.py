@@ -58,6 +58,7 @@ def new(
 
     where = processes.in_turn(lambda: assemble.pick_device(device, processes))
     # Refused before any image is packed: impossible names and settings, other data, a step that does not fit.
+    note("looking at the images, and at what a training step takes")
     ready = processes.first(
         lambda: plan.make(config, where, processes=processes, progress=progress, again=again)
     )

@@ -68,7 +68,7 @@ def test_one_in_each_split(tmp_path):
 def test_an_image_without_a_line_is_in_no_class_and_unknown(tmp_path):
     dataset = open_dataset(made(tmp_path, "metadata.csv", "file_name,label,age\n0.png,1,2\n1.png,,3\n"))
     assert dataset.labels is None
-    assert any("2 of 3 images are in none of the 1 classes" in note for note in dataset.notes)
+    assert any("2 of 3 images are in no class" in note for note in dataset.notes)
     assert any("1 of 3 images are not in metadata.csv" in note for note in dataset.notes)
 
 

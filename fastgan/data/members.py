@@ -115,7 +115,7 @@ def _told() -> Iterator[None]:
     except (tarfile.TarError, OSError, MemoryError):
         raise
     except Exception as error:
-        raise tarfile.ReadError(f"a header is damaged: {type(error).__name__}") from error
+        raise tarfile.ReadError("a header is damaged") from error
 
 
 class _Headers:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastgan.errors import DataError
+from fastgan.text import reason
 
 
 def load(where: str, content: bytes) -> Any:
@@ -24,7 +25,7 @@ def load(where: str, content: bytes) -> Any:
         ) from None
     except Exception as error:  # hostile bytes may make the unpickler raise anything
         raise DataError(
-            f"{where} is cut short or no pickle of plain data ({type(error).__name__}: {error}): download it again"
+            f"{where} is cut short or no pickle of plain data ({reason(error)}): download it again"
         ) from error
 
 

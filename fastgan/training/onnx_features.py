@@ -45,8 +45,11 @@ class OnnxFeatures:
             raise ConfigError(f"discriminator.features = {str(path)!r} does not exist, or is not a file")
         self._mean, self._std = (value.view(1, -1, 1, 1) for value in _settings(path))
         graph = _graph(path)
-        self._read(path, graph)
-        self.name, self.sha256 = path.name, self._sha256(graph)
+        try:
+            self._read(path, graph)
+            self.name, self.sha256 = path.name, self._sha256(graph)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ConfigError(f"{path} is not a whole ONNX model ({reason(error)})") from error
         self._measure(path)  # where it was read, on the CPU: every device divides by the same numbers
         self._mean, self._std = self._mean.to(device), self._std.to(device)
         full = self._by_dtype[torch.float32]

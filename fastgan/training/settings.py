@@ -133,6 +133,9 @@ class DataConfig:
         require(0 <= self.holdout < 1, f"data.holdout = {self.holdout} must lie in [0, 1), as in 0.05")
 
 
+_MOST_KIMG = 1e12  # a count of images stays within 64 bits, and finite
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How long, how fast and with what record."""
@@ -225,6 +228,13 @@ class TrainConfig:
     """Replay steps as CUDA graphs; auto does with our kernels on CUDA. Means nothing on other devices."""
 
     def __post_init__(self) -> None:
+        for key in (name for name in vars(self) if name.endswith("_kimg")):
+            value = getattr(self, key)
+            for kimg in value if isinstance(value, tuple) else (value,):
+                require(
+                    kimg is None or not _MOST_KIMG <= kimg < math.inf,
+                    f"train.{key} = {value} is more images than can be counted: give less than {_MOST_KIMG:g}",
+                )
         for key in ("batch", "accumulate", "d_steps", "keep_checkpoints", "grid_images", "eval_images"):
             require(getattr(self, key) >= 1, f"train.{key} = {getattr(self, key)} must be 1 or more")
         require(

@@ -226,3 +226,26 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(tower, tmp_path, device):
     path.with_suffix(".json").write_text('{"mean": [0, 0, 0], "std": [1, 1, 1]}')
     with pytest.raises(ConfigError, match="is not a whole ONNX model"):
         OnnxFeatures(path, device)
+
+
+@pytest.mark.parametrize("harm", ["constant", "output", "place", "dims"])
+def test_a_graph_with_damaged_parts_is_refused(tower, tmp_path, device, harm):
+    path = export(tmp_path, tower)
+    model = onnx.load(path)
+    graph = model.graph
+    graph.node.insert(0, helper.make_node("Constant", [], ["c"], value_float=1.0))
+    if harm == "constant":
+        graph.node[0].ClearField("attribute")
+    elif harm == "output":
+        graph.node[1].ClearField("output")
+    elif harm == "place":
+        graph.initializer[0].external_data.add(key="location", value="x")
+        graph.initializer[0].external_data.add(key="offset", value="y")
+        graph.initializer[0].data_location = 1
+    else:
+        graph.initializer[0].dims.append(3)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ConfigError, match=r"is not a whole ONNX model|cannot take images") as refused:
+        OnnxFeatures(path, device)
+    assert "\n" not in str(refused.value)
+    assert "index out of range" not in str(refused.value)

@@ -114,6 +114,8 @@ def test_gamma_goes_where_it_should_along_half_a_cosine():
         ({"loss": {"penalty_weight_end": 1.0}}, "penalty_weight_end needs the length of the way"),
         ({"loss": {"penalty_weight_end": -1.0}}, "penalty_weight_end = -1.0 must not be negative"),
         ({"train": {"ema_kimg": [10, -1]}}, "must name one half-life or more, and none may be negative"),
+        ({"train": {"ema_kimg": [10, 1e308]}}, "ema_kimg = .* is more images than can be counted"),
+        ({"train": {"grow_kimg": 1e12}}, "grow_kimg = .* is more images than can be counted"),
         ({"train": {"ema_kimg": []}}, "must name one half-life or more"),
         ({"train": {"ema_kimg": [10, 10.0]}}, "names a half-life twice"),
     ],

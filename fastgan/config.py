@@ -69,6 +69,8 @@ class Duration:
 
 def said(value: object) -> str:
     """`value` as Python writes it, safe to print and no longer than a line."""
+    if isinstance(value, str) and len(value) > 60 and value.isdecimal():
+        return f"a number of {len(value):,} digits"
     try:
         text = shown(repr(value))
     except (ValueError, RecursionError):  # Python writes no number of more than 4,300 digits
@@ -154,7 +156,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     elif (expected := origin or hint) in _KINDS:
         # A bool is an int to Python, but true is no whole number to a user.
         fits = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
-        require(fits, f"{where} = {said(value)} must be {_KINDS[expected]}")
+        below = " below 2**63" if expected is int and isinstance(value, str) and value.isdecimal() else ""
+        require(fits, f"{where} = {said(value)} must be {_KINDS[expected]}{below}")
         small = expected is not int or abs(value) < _LARGEST
         require(small, f"{where} = {said(value)} must be a whole number below 2**63")
     return value

@@ -181,7 +181,9 @@ def test_numbers_too_large_for_any_setting_are_refused_and_not_printed():
     for table in ({"lr_g": huge}, {"budget": huge}):
         with pytest.raises(ConfigError, match=r"must be a number below|is not a length of training"):
             build(RunConfig, {"train": table})
-    with pytest.raises(ConfigError, match=r"train\.batch = '1{50,}\.\.\. must be a whole number"):
+    with pytest.raises(
+        ConfigError, match=r"train\.batch = a number of [\d,]+ digits must be a whole number below 2"
+    ):
         build(RunConfig, overrides(["train.batch=" + "1" * 4400]))
 
 

@@ -21,6 +21,7 @@ _HINTS = {
     _OTHER: "not read here: convert them to PNG",
     _VIDEO: "videos are not read: take frames out of them",
     _ARCHIVES: "archives are read one by one, each given as the source",
+    ".csv .tsv": "tables that are read are called attributes.csv or metadata.csv",
     "": "what an image is, the suffix tells: rename them",
 }
 _HINT_OF = {suffix: hint for suffixes, hint in _HINTS.items() for suffix in suffixes.split() or [""]}
@@ -52,13 +53,14 @@ def told(counts: Mapping[str, int], images: int) -> str:
     listed = sorted(counts.items(), key=lambda item: (item[0] not in _PICTURES, -item[1], item[0]))
     said: set[str] = set()
     parts = []
-    for suffix, number in listed[:_SHOWN]:
+    shown = _SHOWN + (len(listed) == _SHOWN + 1)  # a single one more is named too
+    for suffix, number in listed[:shown]:
         hint = _HINT_OF.get(suffix, "")
         parts.append(
             f"{number:,} {suffix or 'without a suffix'}" + (f" ({hint})" if hint and hint not in said else "")
         )
         said.add(hint)
-    if rest := listed[_SHOWN:]:
+    if rest := listed[shown:]:
         parts.append(f"{sum(number for _, number in rest):,} of {len(rest)} other kinds")
     begin = (
         f"{_ONLY}{images:,} of {images + sum(counts.values()):,} files are read, "

@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from fastgan.brief import brief
+from fastgan.errors import MetricError
 from fastgan.machine import at_most, require_memory
 from fastgan.metrics.checks import check_finite
 from fastgan.metrics.extractors import Extractor
 from fastgan.metrics.moments import Moments, Streaming
 
 BATCH = 64
+MOST = 100_000_000
+"""Most images that are scored"""
 KEPT = 50_000
 """Feature vectors that are kept one by one at most; moments are of all images."""
 SEED = 2020
@@ -135,7 +138,11 @@ def in_batches(images: Tensor, batch: int = BATCH, *, skip: int = 0) -> Iterable
 
 
 def check_count(n: int) -> None:
-    """Raise MemoryLimitError where it cannot be kept which of so many images have their features kept."""
+    """Raise MetricError for more images than any score needs, MemoryLimitError where they cannot be kept track of."""
+    if n > MOST:
+        raise MetricError(
+            f"scores of {n:,} images are more than anybody waits for: take at most {MOST:,}, and 50,000 are usual"
+        )
     each = 9  # bytes of `kept_rows`
     require_memory(each * n, f"choosing among {n:,} images", f"take at most {at_most(each):,} of them")
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from fastgan import ownership
 from fastgan.errors import CheckpointError, OutputError
-from fastgan.files import atomic_folder, atomic_write, read_text, write_json
+from fastgan.files import atomic_folder, atomic_write, open_regular, read_text, write_json
 from fastgan.seal import sealed
 from fastgan.tensors import open_tensors, save_tensors
 from fastgan.text import quoted
@@ -137,6 +137,8 @@ def locate(path: str | Path) -> Path:
         return path
     if (path / "config.toml").exists():
         raise CheckpointError(f"the run {path} has no checkpoint yet")
+    if path.exists() and not path.is_dir():
+        open_regular(path).close()  # a pipe or a device is called so
     raise CheckpointError(f"{path} is neither a training run nor a checkpoint")
 
 

@@ -162,3 +162,24 @@ def test_heic_is_read_where_the_extra_is_there(tmp_path):
 )
 def test_suffixes(name, suffix):
     assert passed_over.suffix_of(name) == suffix
+
+
+def test_a_table_of_another_name_is_told_the_names_that_are_read() -> None:
+    assert "1 .csv (tables that are read are called attributes.csv or metadata.csv)" in passed_over.told(
+        {".csv": 1}, 5
+    )
+
+
+def test_a_single_kind_more_is_named_and_many_are_counted() -> None:
+    kinds = {f".a{k}": 1 for k in range(9)}
+    assert passed_over.told(kinds, 99).endswith("1 .a8")
+    assert passed_over.told({**kinds, ".a9": 1}, 99).endswith("2 of 2 other kinds")
+
+
+@pytest.mark.parametrize("name", ["x.tar.xz", "x.rar"])
+def test_an_archive_that_is_not_read_is_called_one(tmp_path, name):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(
+        DataError, match=r"archive of a kind that is not read: unpack it, or pack it as \.zip"
+    ):
+        open_dataset(tmp_path / name)

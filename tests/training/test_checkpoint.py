@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from itertools import product
 
@@ -328,3 +329,10 @@ def test_checkpoints_and_releases_of_older_versions_load(run):
         loaded = checkpoint.load_generator(source)[0].state_dict()
         assert all(torch.equal(loaded[name], own[name]) for name in own)
     assert checkpoint.load(folder).state["cur_nimg"] == 8
+
+
+def test_a_pipe_is_called_one(tmp_path):
+    os.mkfifo(tmp_path / "p.safetensors")
+    for read in (checkpoint.describe, checkpoint.load_networks, checkpoint.load_generator):
+        with pytest.raises(OSError, match="is a named pipe, not a regular file"):
+            read(tmp_path / "p.safetensors")

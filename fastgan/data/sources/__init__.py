@@ -113,6 +113,10 @@ def find(path: Path, kind: str | None = None) -> tuple[str, ModuleType]:
             open_regular(path).close()
         except OSError as error:
             raise DataError(f"{path} {error.strerror or error}: give {known_kinds()}") from error
+    if path.name.lower().endswith((".xz", ".txz", ".7z", ".rar")):
+        raise DataError(
+            f"{path} is an archive of a kind that is not read: unpack it, or pack it as .zip or .tar.gz"
+        )
     raise DataError(f"{path} is of no known kind: give {known_kinds()}")
 
 

@@ -8,6 +8,7 @@ its images stands beside it, in NAME.json: {"mean": [0.485, 0.456, 0.406], "std"
 
 import hashlib
 import math
+import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,7 @@ from fastgan.nn.precision import compute_dtype
 from fastgan.text import reason
 
 _PROBE = 64  # pixels
+_PROTOBUF = 2**31 - 1  # bytes; larger networks have their weights in a file beside
 _EXAMPLE = '{"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}'
 
 Attributes = dict[str, Any]
@@ -154,6 +156,8 @@ def _graph(path: Path) -> Any:
 
     try:
         with plain_path(path) as name:
+            if (size := os.stat(name).st_size) > _PROTOBUF:
+                raise ValueError(f"it has {size / 1e9:.1f} GB, and a protocol buffer at most 2.1")
             graph = onnx.load(name).graph
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error

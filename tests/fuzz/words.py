@@ -18,7 +18,7 @@ VALUES = (
     "",
     " ",
     STRANGE,
-    "../../outside/x",
+    "../out/x",
     "/dev/full",
     "1,2,,3",
     "5-1",

@@ -1,6 +1,7 @@
 """A feature network from a file: the same maps as where it came from, gradients of both orders, and what is refused."""
 
 import json
+import os
 
 import numpy as np
 import onnx
@@ -249,3 +250,10 @@ def test_a_graph_with_damaged_parts_is_refused(tower, tmp_path, device, harm):
         OnnxFeatures(path, device)
     assert "\n" not in str(refused.value)
     assert "index out of range" not in str(refused.value)
+
+
+def test_a_graph_of_gigabytes_is_not_read(tower, tmp_path, device):
+    path = export(tmp_path, tower)
+    os.truncate(path, 3 << 30)
+    with pytest.raises(ConfigError, match=r"is not a whole ONNX model \(it has 3\.2 GB"):
+        OnnxFeatures(path, device)

@@ -156,7 +156,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     elif (expected := origin or hint) in _KINDS:
         # A bool is an int to Python, but true is no whole number to a user.
         fits = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
-        below = " below 2**63" if expected is int and isinstance(value, str) and value.isdecimal() else ""
+        below = " below 2**63" if expected is int and isinstance(value, str) and value.isdecimal() and len(value) > 18 else ""
         require(fits, f"{where} = {said(value)} must be {_KINDS[expected]}{below}")
         small = expected is not int or abs(value) < _LARGEST
         require(small, f"{where} = {said(value)} must be a whole number below 2**63")

@@ -79,7 +79,7 @@ def test_30_heic_beside_3_png_are_said(tmp_path, no_heif, make):
     expected = (
         TOLD
         if make is not _tar
-        else TOLD.replace("1 \\.mp4", "1 \\.csv, 1 \\.mp4").removesuffix(r", 1 \.txt")
+        else TOLD.replace("1 \\.mp4", "1 \\.csv \\(tables .*\\), 1 \\.mp4").removesuffix(r", 1 \.txt")
     )
     assert re.fullmatch(expected, dataset.notes[0]), dataset.notes[0]
     assert dataset.provenance["passed_over"][".heic"] == 30

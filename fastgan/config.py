@@ -156,7 +156,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     elif (expected := origin or hint) in _KINDS:
         # A bool is an int to Python, but true is no whole number to a user.
         fits = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
-        below = " below 2**63" if expected is int and isinstance(value, str) and value.isdecimal() and len(value) > 18 else ""
+        huge = expected is int and isinstance(value, str) and value.isdecimal() and len(value) > 18
+        below = " below 2**63" if huge else ""
         require(fits, f"{where} = {said(value)} must be {_KINDS[expected]}{below}")
         small = expected is not int or abs(value) < _LARGEST
         require(small, f"{where} = {said(value)} must be a whole number below 2**63")
@@ -253,7 +254,10 @@ def _without_bytes(text: str) -> str:
 
 
 def _with_bytes(text: str) -> str:
-    return _SHIFTED.sub(lambda match: chr(ord(match[0]) - _SHIFT), text)
+    text = _SHIFTED.sub(lambda match: chr(ord(match[0]) - _SHIFT), text)
+    return text.encode(errors="surrogateescape").decode(
+        errors="surrogateescape"
+    )  # bytes that are UTF-8 after all
 
 
 def _each_text(value: Any, change: Callable[[str], str]) -> Any:

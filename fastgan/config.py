@@ -307,5 +307,8 @@ def preset_names() -> list[str]:
 
 def preset(name: str) -> dict[str, Any]:
     """The tables of a preset; an unknown name is a ConfigError that lists the known ones."""
-    require(name in preset_names(), f"unknown preset {name!r}; there are {', '.join(preset_names())}")
+    names = preset_names()
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    require(name in names, f"unknown preset {name!r}{hint}; there are {', '.join(names)}")
     return read_toml(PRESETS / f"{name}.toml")

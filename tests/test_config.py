@@ -245,6 +245,8 @@ def test_presets_on_disk_are_valid(name):
 
 def test_an_unknown_preset_lists_the_known_ones():
     assert {"dcgan", "stylegan", "wgan-gp"} <= set(config.preset_names())
+    with pytest.raises(ConfigError, match=r"unknown preset 'smal' \(did you mean small\?\); there are dcgan"):
+        config.preset("smal")
     with pytest.raises(ConfigError, match=r"unknown preset 'biggan'; there are .*stylegan"):
         config.preset("biggan")
 

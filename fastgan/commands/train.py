@@ -369,10 +369,11 @@ next
   fastgan generate {quoted(run)} -n 100 --out images/
   fastgan export {quoted(run)} --onnx {quoted(run / "model.onnx")}
   fastgan report {quoted(run)}
-  fastgan train --resume {quoted(run)} --budget {_longer(session)}"""
+  fastgan train --resume {quoted(run)} --budget {_longer(session, outcome)}"""
 
 
-def _longer(session: "Session") -> str:
+def _longer(session: "Session", outcome: "Outcome") -> str:
+    """A budget, in its own unit, to go on with: what pictures usually need, or twice what there was or was used."""
     from dataclasses import replace
 
     from fastgan.training import outlook
@@ -382,4 +383,5 @@ def _longer(session: "Session") -> str:
         return str(outlook.enough(usual))
     if budget.images is not None:
         return str(replace(budget, images=2 * budget.images))
-    return str(replace(budget, seconds=2 * (budget.seconds or 0)))
+    used = float(round(outcome.seconds))  # more than the budget, where a step takes long
+    return str(replace(budget, seconds=2 * max(budget.seconds or 0, used)))

@@ -19,7 +19,7 @@ from PIL import Image
 
 import fastgan
 from fastgan.commands.train import command
-from fastgan.config import build, preset_names, read_toml
+from fastgan.config import Duration, build, preset_names, read_toml
 from fastgan.data import open_dataset
 from fastgan.errors import CheckpointError, FastganError
 from fastgan.training import checkpoint
@@ -399,3 +399,17 @@ def test_metrics_decide_what_is_best_and_when_to_stop(images, tmp_path, monkeypa
 def test_help_names_every_preset():
     text = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
     assert f"--preset NAME {', '.join(preset_names())}. [default: small]" in text
+
+
+@pytest.mark.parametrize(
+    ("budget", "used", "advised"),
+    [("40s", 115.2, "230s"), ("40s", 40.4, "80s"), ("1m", 50.0, "2m"), ("8kimg", 900.0, "16kimg")],
+)
+def test_the_budget_that_is_advised_is_more_than_was_used(budget: str, used: float, advised: str) -> None:
+    from types import SimpleNamespace as Fake
+
+    from fastgan.commands.train import _longer
+
+    train = Fake(budget=Duration.parse(budget), usual_kimg=None)
+    session = Fake(config=Fake(train=train), trainer=Fake(cur_nimg=1))
+    assert _longer(session, Fake(seconds=used)) == advised

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fastgan import models, ops
 from fastgan.losses import penalties
 from fastgan.nn import Conv2d, EqualizedConv2d, EqualizedLinear, spectral_norm
-from fastgan.training import checkpoint
+from fastgan.training import checkpoint, weights
 
 
 def discriminator(kind: str, device: torch.device) -> nn.Module:
@@ -169,7 +169,7 @@ def test_a_checkpoint_resumes_exactly(device, tmp_path):
     for _ in range(3):
         step(d, optimizer, device)
     named = {f"d.{name}": p for name, p in d.named_parameters()}
-    state = {"cur_nimg": 12, "config": {}, "data": {}, "versions": {}}
+    state = {"cur_nimg": 12, "config": {"model": {"name": "dcgan"}}, "data": {}, "versions": {}}
     model = {f"d.{name}": tensor for name, tensor in d.state_dict().items()}
     assert any(name.endswith("original") for name in model)
     moments = checkpoint.optimizer_tensors(optimizer, named)
@@ -179,7 +179,7 @@ def test_a_checkpoint_resumes_exactly(device, tmp_path):
     other = discriminator("dcgan", device)
     adam = torch.optim.Adam(other.parameters(), lr=1e-2)
     loaded = checkpoint.load(tmp_path)
-    checkpoint.restore(other, {k.removeprefix("d."): v for k, v in loaded.model.items()}, "there")
+    weights.restore(other, {k.removeprefix("d."): v for k, v in loaded.model.items()}, "there")
     checkpoint.restore_optimizer(
         adam, {f"d.{name}": p for name, p in other.named_parameters()}, loaded.optimizer, "there"
     )

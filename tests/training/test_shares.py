@@ -33,13 +33,18 @@ def test_the_shares_of_a_draw_make_the_whole():
 
 @pytest.mark.parametrize("name", EXACT)
 def test_micro_batches_train_as_their_batch_does(make, name):
-    """Losses to 1e-4, and after 3 iterations the weights differ by less than 0.1% of the way that they have gone."""
+    """Losses to 1e-4, weights to 0.1% of the way that they have gone; after 3 iterations, within 3%.
+
+    Adam without momentum takes a whole step along gradients that are all rounding: from the second iteration on such
+    weights differ, by a share that depends on the processor (1.5% at most where it was seen).
+    """
     plain, parts = (make(name, train={"batch": 8, "accumulate": k}) for k in (1, 2))
     start = weights(plain)
-    run(plain, 3)
-    run(parts, 3)
-    assert (weights(parts) - weights(plain)).norm() < 1e-3 * (weights(plain) - start).norm()
-    assert parts.take_losses() == pytest.approx(plain.take_losses(), rel=1e-4, abs=1e-5)
+    for iterations, drift, rel in ((1, 1e-3, 1e-4), (2, 0.03, 0.03)):
+        run(plain, iterations)
+        run(parts, iterations)
+        assert (weights(parts) - weights(plain)).norm() < drift * (weights(plain) - start).norm()
+        assert parts.take_losses() == pytest.approx(plain.take_losses(), rel=rel, abs=0.1 * rel)
     ours, theirs = parts.state_dict()[0], plain.state_dict()[0]
     for key in theirs:
         if key.startswith("augment") or "noise_const" in key:

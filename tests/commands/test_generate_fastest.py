@@ -88,7 +88,7 @@ def test_shards_go_by_a_folder_that_was_begun(
         (["--interpolate"], "is for sets of images"),
         (["--style-mix"], "is for sets of images"),
         (["--runtime", "torch", "--precision", "any"], "leaves the choice to --runtime fastest"),
-        (["--batch", "0"], "give a number of at least 1"),
+        (["--batch", "0"], "give a number from 1 to 10000000"),
     ],
 )
 def test_nonsense(

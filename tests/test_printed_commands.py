@@ -22,7 +22,7 @@ _COMMAND = re.compile(
 )
 _AFTER_OPTION = re.compile(r"(?<![\w.])--[a-z][a-z-]* $")
 _PLAIN = re.compile(
-    r"quoted\(.*\)|_longer\(session\)|resolution|precision|max\(8, nearest_power\(size\)\)|request\.(fit|split)"
+    r"quoted\(.*\)|_longer\(session, outcome\)|resolution|precision|max\(8, nearest_power\(size\)\)|request\.(fit|split)"
 )
 """Values that need no quotes: numbers, words from a list, and what is quoted"""
 
@@ -71,11 +71,11 @@ def test_what_train_prints_at_its_end_names_the_run(tmp_path):
     run = tmp_path / "my run; $HOME"
     (run / "grids").mkdir(parents=True)
     (run / "grids" / "000000016.png").write_bytes(b"")
-    budget = SimpleNamespace(images=None, seconds=None)
+    settings = SimpleNamespace(usual_kimg=None)
     for signum in (None, 15):
         outcome = SimpleNamespace(cur_nimg=16, seconds=1.0, signum=signum, stopped=None)
-        session = SimpleNamespace(run=run, best=None, saved=run / "x", config=SimpleNamespace(train=budget))
-        longer, train._longer = train._longer, lambda _session: "2m"
+        session = SimpleNamespace(run=run, best=None, saved=run / "x", config=SimpleNamespace(train=settings))
+        longer, train._longer = train._longer, lambda _session, _outcome: "2m"
         try:
             text = train._ending(session, outcome)
         finally:

@@ -22,7 +22,8 @@ _COMMAND = re.compile(
 )
 _AFTER_OPTION = re.compile(r"(?<![\w.])--[a-z][a-z-]* $")
 _PLAIN = re.compile(
-    r"quoted\(.*\)|_longer\(session, outcome\)|resolution|precision|max\(8, nearest_power\(size\)\)|request\.(fit|split)"
+    r"quoted\(.*\)|_longer\(session, outcome\)|resolution|precision"
+    r"|max\(8, nearest_power\(size\)\)|request\.(fit|split)"
 )
 """Values that need no quotes: numbers, words from a list, and what is quoted"""
 

@@ -138,7 +138,10 @@ def locate(path: str | Path) -> Path:
     if (path / "config.toml").exists():
         raise CheckpointError(f"the run {path} has no checkpoint yet")
     if path.exists() and not path.is_dir():
-        open_regular(path).close()  # a pipe or a device is called so
+        try:
+            open_regular(path).close()  # a pipe or a device is called so
+        except OSError as error:
+            raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     raise CheckpointError(f"{path} is neither a training run nor a checkpoint")
 
 

@@ -46,7 +46,8 @@ def test_this_machine_is_healthy_in_words_and_in_json(capsys: pytest.CaptureFixt
     report = json.loads(capsys.readouterr().out)
     assert report["healthy"] is True
     assert {f["name"] for f in report["findings"]} >= {"python", "torch", "native ops", "onnxruntime", "disk"}
-    assert all(f["text"] in words and f["mend"] in words for f in report["findings"])
+    steady = [f for f in report["findings"] if f["name"] != "disk"]  # others write between the two calls
+    assert all(f["text"] in words and f["mend"] in words for f in steady)
 
 
 def test_something_broken_is_exit_code_1(

@@ -334,5 +334,5 @@ def test_checkpoints_and_releases_of_older_versions_load(run):
 def test_a_pipe_is_called_one(tmp_path):
     os.mkfifo(tmp_path / "p.safetensors")
     for read in (checkpoint.describe, checkpoint.load_networks, checkpoint.load_generator):
-        with pytest.raises(OSError, match="is a named pipe, not a regular file"):
+        with pytest.raises(CheckpointError, match="is a named pipe, not a regular file"):
             read(tmp_path / "p.safetensors")

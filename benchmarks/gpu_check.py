@@ -21,7 +21,7 @@ from benchmarks.ops import Chunk
 from benchmarks.publish import RESULTS, publish, slug
 from benchmarks.table import tables
 from fastgan import ops
-from fastgan.bench import suite
+from fastgan.benchmark import suite
 
 ROOT = Path(__file__).resolve().parents[1]
 TEST_SECONDS = 300

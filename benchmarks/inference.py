@@ -13,7 +13,7 @@ import click
 
 from benchmarks.merge import merged_inference
 from benchmarks.publish import RESULTS, slug
-from fastgan.bench import inference, report, suite
+from fastgan.benchmark import inference, report, suite
 from fastgan.files import write_json
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from fastgan.bench import report
+from fastgan.benchmark import report
 
 Row = Mapping[str, Any]
 Cell = Callable[[Row, str], str]

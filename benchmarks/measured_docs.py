@@ -17,8 +17,8 @@ import click
 
 from benchmarks import inference_tables, targets
 from benchmarks.publish import RESULTS
-from fastgan.bench import report
-from fastgan.bench.questions import ACTIVATIONS, Plan, questions
+from fastgan.benchmark import report
+from fastgan.benchmark.questions import ACTIVATIONS, Plan, questions
 
 DOCUMENTS = [Path(__file__).resolve().parents[1] / "docs" / name for name in ("kernels.md", "inference.md")]
 _BLOCK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

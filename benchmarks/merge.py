@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fastgan.bench.questions import DTYPES, LAYOUTS, PASSES
+from fastgan.benchmark.questions import DTYPES, LAYOUTS, PASSES
 
 Row = Mapping[str, Any]
 Key = tuple[Any, ...]

@@ -20,8 +20,8 @@ import click
 
 from benchmarks.merge import Key, Row, key, merged, rows_of
 from benchmarks.publish import RESULTS, slug
-from fastgan.bench import report, suite
-from fastgan.bench.questions import Question, questions
+from fastgan.benchmark import report, suite
+from fastgan.benchmark.questions import Question, questions
 from fastgan.device import choose
 from fastgan.files import write_json
 

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from fastgan import allocator, models, ops
-from fastgan.bench.timing import Contender, Settings, measure
+from fastgan.benchmark.timing import Contender, Settings, measure
 from fastgan.losses import penalties
 
 WEIGHT = 5.0

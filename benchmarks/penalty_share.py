@@ -18,8 +18,8 @@ from torch import Tensor
 
 from benchmarks.publish import RESULTS, slug
 from fastgan import allocator, ops
-from fastgan.bench import eager, report, suite, train
-from fastgan.bench.timing import Contender, Settings, measure
+from fastgan.benchmark import eager, report, suite, train
+from fastgan.benchmark.timing import Contender, Settings, measure
 from fastgan.data.feed import Feed
 from fastgan.device import choose
 from fastgan.files import write_json

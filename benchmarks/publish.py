@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from fastgan.bench import report, suite
+from fastgan.benchmark import report, suite
 from fastgan.files import write_json
 
 RESULTS = Path(__file__).parent / "results"

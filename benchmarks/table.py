@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.publish import RESULTS
-from fastgan.bench import report, suite
+from fastgan.benchmark import report, suite
 
 
 def tables(paths: list[Path]) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastgan.bench.questions import ACTIVATIONS
-from fastgan.bench.report import Table
+from fastgan.benchmark.questions import ACTIVATIONS
+from fastgan.benchmark.report import Table
 
 Row = Mapping[str, Any]
 

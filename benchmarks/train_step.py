@@ -8,7 +8,7 @@
 import click
 
 from benchmarks.publish import publish
-from fastgan.bench import suite
+from fastgan.benchmark import suite
 
 
 @click.command()

@@ -10,6 +10,8 @@ What is listed in `__all__` is the public API; each name is imported when it is 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fastgan.version import __version__
+
 if TYPE_CHECKING:
     from fastgan.allocator import keep_memory
     from fastgan.data import open_dataset
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from fastgan.inference.latents import latents
     from fastgan.inference.opening import open_generator as load
 
-__version__ = "0.1.0"
 __all__ = ["FastganError", "__version__", "keep_memory", "latents", "load", "open_dataset"]
 
 _HOMES = {

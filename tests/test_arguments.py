@@ -18,7 +18,7 @@ from tests.data.images import fill
 from tests.tiny import tiny_run
 
 PACKAGE = Path(arguments.__file__).parent
-WITHOUT_OPTIONS = ("inference", "data", "metrics", "export")
+WITHOUT_OPTIONS = ("inference", "data", "metrics", "exporters")
 
 
 @pytest.fixture(scope="module")

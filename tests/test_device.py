@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastgan import device
-from fastgan.bench import suite
+from fastgan.benchmark import suite
 from fastgan.errors import ConfigError
 from fastgan.inference import open_generator
 from fastgan.metrics import open_extractor

@@ -28,9 +28,13 @@ BASE = {
     "machine",
     "device",
     "extras",
+    "version",
+    "console",
+    "progress",
+    "callbacks",
 }
 CORE = BASE | {"draws", "ops", "nn", "models", "losses", "diffaug", "data"}
-TRAINED = BASE | {"ops", "nn", "models", "data", "training.checkpoint", "inference", "export"}
+TRAINED = BASE | {"ops", "nn", "models", "data", "training.checkpoint", "inference", "exporters"}
 EVERYTHING = CORE | TRAINED | {"machine", "training", "metrics", "study", "allocator", "report"}
 
 # Who may import whom: a name covers what is below it. Nothing may import commands, cli, tools or benchmarks.
@@ -53,6 +57,10 @@ MAY_IMPORT = {
     "config": {"errors", "text", "files", "documents"},
     "machine": {"errors"},
     "extras": set(),
+    "version": set(),
+    "console": {"text"},
+    "progress": {"console", "text"},
+    "callbacks": set(),
     "allocator": set(),
     "onnx_probe": set(),
     "draws": set(),
@@ -66,12 +74,14 @@ MAY_IMPORT = {
     "metrics": BASE,
     "training": CORE
     | {"inference.latents"},  # a metric while training sees the images that generate would make
-    "export": TRAINED,
+    "exporters": TRAINED,
     "inference": TRAINED | {"machine"},
     "study": CORE | TRAINED | {"training", "metrics", "report"},
     "report": BASE,
-    "bench": EVERYTHING,
-    "commands": EVERYTHING | {"bench", "doctor"},
+    "benchmark": EVERYTHING,
+    "evaluation": CORE | TRAINED | {"metrics"},
+    "api": EVERYTHING | {"benchmark", "evaluation"},
+    "commands": EVERYTHING | {"benchmark", "evaluation", "api", "doctor"},
     "cli": {"errors", "naming", "commands"},
     "__main__": {
         "commands",
@@ -84,7 +94,16 @@ MAY_IMPORT = {
         "machine",
         "cli",
     },
-    "__init__": {"errors", "inference", "data", "allocator"},  # inside functions, when a name is first used
+    # inside functions, when a name is first used
+    "__init__": {
+        "errors",
+        "version",
+        "inference",
+        "data",
+        "allocator",
+        "callbacks",
+        "api",
+    },
 }
 STDLIB_ONLY = (
     "errors",
@@ -103,7 +122,17 @@ STDLIB_ONLY = (
     "allocator",
     "extras",
 )
-LIGHT = ("__init__", "__main__", "cli", "commands", *STDLIB_ONLY)  # no heavy module at the top
+LIGHT = (
+    "__init__",
+    "__main__",
+    "cli",
+    "commands",
+    "version",
+    "console",
+    "progress",
+    "callbacks",
+    *STDLIB_ONLY,
+)  # no heavy module at the top
 HEAVY = {"torch", "numpy", "onnx", "onnxruntime", "PIL", "rich", "safetensors", "scipy", "tensorboard"}
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fastgan.commands._console import console
+from fastgan.console import console
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fastgan.commands._console import console
+from fastgan.console import console
 from fastgan.text import shown
 
 if TYPE_CHECKING:

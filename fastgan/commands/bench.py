@@ -11,7 +11,7 @@ from fastgan.errors import OutputError
 from fastgan.text import whole
 
 if TYPE_CHECKING:
-    from fastgan.bench.report import Table
+    from fastgan.benchmark.report import Table
 
 SECTIONS = ("ops", "train", "inference")
 
@@ -157,8 +157,8 @@ def command(
     """
     from rich.text import Text
 
-    from fastgan.bench import page, report, suite
-    from fastgan.commands._console import console
+    from fastgan.benchmark import page, report, suite
+    from fastgan.console import console
     from fastgan.files import atomic_write, check_output, write_json
     from fastgan.report.document import MARK
 
@@ -209,7 +209,7 @@ def command(
 
 def _tables(what: str, document: dict[str, Any]) -> "list[tuple[str, Table]]":
     """One of everything, or those of the section that was asked for."""
-    from fastgan.bench import report, summary
+    from fastgan.benchmark import report, summary
 
     if what == "all":
         return [("in short", summary.summary(document))]

@@ -232,7 +232,7 @@ def _progress() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
 def _versions() -> dict[str, str]:
     import torch
 
-    from fastgan import __version__
+    from fastgan.version import __version__
 
     return {"fastgan": __version__, "torch": torch.__version__}
 

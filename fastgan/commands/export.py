@@ -14,7 +14,7 @@ from fastgan.commands._document import document, json_option
 from fastgan.text import quoted
 
 if TYPE_CHECKING:
-    from fastgan.export import Check, Exported
+    from fastgan.exporters import Check, Exported
 
 EXAMPLES = """\b
 Examples:
@@ -97,7 +97,7 @@ def command(
     """
     _check_options(source, target, repository, fp16=fp16, int8=int8, split=split, check_fid=check_fid)
     _check_scoring(check_fid, data, count, fid_limit)
-    from fastgan.export import export_onnx, triton
+    from fastgan.exporters import export_onnx, triton
 
     accept: Callable[[Path], None] = lambda path: None  # noqa: E731
     fid: dict[str, Any] = {}
@@ -197,7 +197,7 @@ def _say(done: "Exported", *, named: bool) -> None:
 
 def _files(path: Path) -> list[Path]:
     """An exported file, and past 2 GB those of its weights."""
-    from fastgan.export import external
+    from fastgan.exporters import external
 
     return [path, *external.weights_beside(path)]
 

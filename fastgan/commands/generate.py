@@ -375,7 +375,7 @@ def choose_seeds(count: int | None, seed: int | None, spec: str | None, default:
 
 def _settings(model: Any, request: Any) -> dict[str, Any]:
     """What the images of a folder have in common; a folder with other settings is refused."""
-    from fastgan import __version__
+    from fastgan.version import __version__
 
     facts = model.facts
     settings = {

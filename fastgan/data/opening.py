@@ -13,7 +13,7 @@ import numpy as np
 import PIL
 import torch
 
-from fastgan import __version__, arguments
+from fastgan import arguments
 from fastgan.data import decode, ingest, names, packed, passed_over, sources, spool
 from fastgan.data.dataset import (
     PACK,
@@ -30,6 +30,7 @@ from fastgan.data.sources import Images
 from fastgan.data.spool import Spool
 from fastgan.errors import DataError
 from fastgan.text import shown
+from fastgan.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from fastgan import __version__, machine
+from fastgan import machine
 from fastgan.documents import checked, read_json
 from fastgan.errors import OutputError
 from fastgan.files import cache_folder, write_json
 from fastgan.inference.runtime import Runtime
 from fastgan.seal import check_seal, sealed
+from fastgan.version import __version__
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 """From exact to coarse."""

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from fastgan import __version__
 from fastgan.errors import CheckpointError
 from fastgan.files import cache_folder
 from fastgan.inference.facts import Facts
 from fastgan.inference.runtime import Runtime
+from fastgan.version import __version__
 
 
 def place(facts: Facts, precision: str) -> Path:
@@ -24,7 +24,7 @@ def open_exported(
     what exports or runs it is not installed, OutputError where the export does not agree with torch or cannot be
     written, ConfigError as `open_generator`.
     """
-    from fastgan.export import export_onnx
+    from fastgan.exporters import export_onnx
     from fastgan.inference import onnx_runtime
 
     path = place(facts, precision)

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from fastgan import __version__
 from fastgan.config import to_mapping
 from fastgan.study.scenarios import Scenario
 from fastgan.study.statistics import estimate
 from fastgan.study.study import Study
 from fastgan.study.verdict import Verdict, judge
+from fastgan.version import __version__
 
 FORMAT = "fastgan.augment"
 _WORDS = {"accuracy": ("Accuracy", "points"), "macro_f1": ("Macro-F1", "points of macro-F1")}

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fastgan import __version__
 from fastgan.config import to_mapping
 from fastgan.training import pretrained
+from fastgan.version import __version__
 
 if TYPE_CHECKING:
     from fastgan.training.session import Session

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from fastgan import ops
-from fastgan.bench import costs
-from fastgan.bench.questions import Question
+from fastgan.benchmark import costs
+from fastgan.benchmark.questions import Question
 
 OPS = {op.name: op for op in ops.discover()}
 N, C, H, W = SHAPE = (2, 8, 6, 4)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fastgan import ops
-from fastgan.bench import eager, questions
+from fastgan.benchmark import eager, questions
 
 OPS = {op.name: op for op in ops.discover()}
 CASES = [(op, name) for op in OPS for name in eager.compositions(op)]

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from benchmarks.merge import merged_inference
-from fastgan.bench import disk, inference, page, report, sources, start, suite, summary, train
-from fastgan.bench.contenders import EAGER, Contenders
-from fastgan.bench.timing import Settings
+from fastgan.benchmark import disk, inference, page, report, sources, start, suite, summary, train
+from fastgan.benchmark.contenders import EAGER, Contenders
+from fastgan.benchmark.timing import Settings
 from fastgan.errors import CheckpointError
 from tests.bench.test_suite import QUICK, TINY
 

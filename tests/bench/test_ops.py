@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from fastgan import ops
-from fastgan.bench import compiled, questions
-from fastgan.bench import ops as bench_ops
-from fastgan.bench.timing import Settings
+from fastgan.benchmark import compiled, questions
+from fastgan.benchmark import ops as bench_ops
+from fastgan.benchmark.timing import Settings
 
 OPS = {op.name: op for op in ops.discover()}
 SHAPE = (2, 8, 6, 6)

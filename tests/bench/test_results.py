@@ -10,7 +10,7 @@ from benchmarks import measured_docs, targets
 from benchmarks import ops as script
 from benchmarks.merge import merged, rows_of
 from benchmarks.table import tables
-from fastgan.bench import report
+from fastgan.benchmark import report
 
 
 def spread(median: float) -> dict[str, Any]:

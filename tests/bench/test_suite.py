@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from benchmarks import gpu_check
-from fastgan.bench import suite, train
-from fastgan.bench.timing import Measured, Settings
+from fastgan.benchmark import suite, train
+from fastgan.benchmark.timing import Measured, Settings
 from fastgan.errors import ConfigError
 
 TINY = {

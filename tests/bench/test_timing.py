@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from fastgan.bench import timing
-from fastgan.bench.timing import Contender, Measured, Settings, Spread, measure
+from fastgan.benchmark import timing
+from fastgan.benchmark.timing import Contender, Measured, Settings, Spread, measure
 
 
 class Clock:

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from fastgan.export import export_onnx
+from fastgan.exporters import export_onnx
 from fastgan.inference import latents
 from tests.tiny import tiny_run
 

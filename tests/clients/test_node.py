@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from fastgan.export import export_onnx
+from fastgan.exporters import export_onnx
 from fastgan.inference import latents, open_generator
 from tests.tiny import tiny_run
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from fastgan.__main__ import run
-from fastgan.bench import questions, suite
-from fastgan.bench.timing import Settings
+from fastgan.benchmark import questions, suite
+from fastgan.benchmark.timing import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import torch
 from fastgan.__main__ import run as fastgan
 from fastgan.commands import _check_fid
 from fastgan.data.dataset import Dataset, content_hash
-from fastgan.export import onnx as exporting
+from fastgan.exporters import onnx as exporting
 from fastgan.metrics import open_extractor
 from fastgan.metrics.summary import Summary, in_batches, summarise
 from tests.tiny import tiny_run

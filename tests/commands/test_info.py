@@ -15,7 +15,7 @@ from fastgan import __version__
 from fastgan.__main__ import run as fastgan
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.errors import CheckpointError
-from fastgan.export import export_onnx
+from fastgan.exporters import export_onnx
 from fastgan.inference.onnx_header import read_header
 from fastgan.training import checkpoint
 from tests.tiny import DATA_HASH, tiny_run

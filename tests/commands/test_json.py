@@ -8,7 +8,7 @@ import click
 import pytest
 
 from fastgan.__main__ import run
-from fastgan.bench import suite
+from fastgan.benchmark import suite
 from fastgan.cli import cli
 from fastgan.commands import _document
 from fastgan.data import pack
@@ -245,8 +245,8 @@ def test_bench_prints_or_writes(command: Any, tmp_path: Path, monkeypatch: pytes
     """--json FILE was how bench wrote its results: it goes on as -o FILE."""
     results = {"sections": {"ops": {"rows": []}}, "value": float("nan")}
     monkeypatch.setattr(suite, "run", lambda request, progress: results)
-    monkeypatch.setattr("fastgan.bench.report.describe", lambda document: "described")
-    monkeypatch.setattr("fastgan.bench.report.tables", lambda what, rows: [])
+    monkeypatch.setattr("fastgan.benchmark.report.describe", lambda document: "described")
+    monkeypatch.setattr("fastgan.benchmark.report.tables", lambda what, rows: [])
     for arguments in (["ops", "--json"], ["--json", "ops"]):
         assert command("bench", *arguments).document == results | {"value": None}
     for name, arguments in {

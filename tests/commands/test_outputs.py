@@ -12,7 +12,7 @@ from PIL import Image
 from fastgan.__main__ import run
 from fastgan.data import open_dataset, pack
 from fastgan.errors import OutputError
-from fastgan.export import external, triton
+from fastgan.exporters import external, triton
 from fastgan.files import check_output
 from fastgan.study import write
 from tests.tiny import tiny_run

@@ -12,7 +12,7 @@ from PIL import Image
 from fastgan import config
 from fastgan.__main__ import run
 from fastgan.errors import OutputError
-from fastgan.export import export_onnx, triton
+from fastgan.exporters import export_onnx, triton
 from fastgan.files import plain_folder, plain_path
 from fastgan.inference.opening import open_generator
 from fastgan.inference.pipeline import ANYTHING

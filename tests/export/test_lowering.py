@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastgan import ops
-from fastgan.export import lowering
+from fastgan.exporters import lowering
 
 TAPS = [(1, 3, 3, 1), (1, 2, 4, 3), (1, 1)]
 

@@ -16,8 +16,8 @@ import torch
 
 from fastgan import __version__
 from fastgan.errors import CheckpointError, ConfigError, OutputError
-from fastgan.export import export_onnx, verify
-from fastgan.export import onnx as exporting
+from fastgan.exporters import export_onnx, verify
+from fastgan.exporters import onnx as exporting
 from fastgan.inference import latents
 from fastgan.nn import bake
 from fastgan.training.checkpoint import load_generator

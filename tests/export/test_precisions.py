@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 
 from fastgan.errors import CheckpointError, ConfigError, OutputError
-from fastgan.export import export_onnx, external, subpixel
-from fastgan.export.equalise import equalise
+from fastgan.exporters import export_onnx, external, subpixel
+from fastgan.exporters.equalise import equalise
 from fastgan.inference import open_generator
 from fastgan.inference.conditions import Request
 from fastgan.inference.latents import latents

@@ -11,7 +11,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 from fastgan.errors import CheckpointError, OutputError
-from fastgan.export import export_onnx, triton
+from fastgan.exporters import export_onnx, triton
 from fastgan.inference import latents, open_generator
 from tests.tiny import tiny_run, unsealed
 

@@ -61,7 +61,7 @@ def _prepare() -> None:
     sources.all_kinds()
     for name in ("train", "generate", "eval", "export", "report", "info", "data", "augment"):
         fastgan.cli.cli.get_command(None, name)  # type: ignore[arg-type]
-    import fastgan.export
+    import fastgan.exporters
     import fastgan.inference
     import fastgan.metrics
     import fastgan.report.page

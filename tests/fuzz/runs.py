@@ -87,7 +87,7 @@ def _exported8(to: Path, shared: Path) -> None:
 
 
 def _external(to: Path, shared: Path) -> None:
-    from fastgan.export import external
+    from fastgan.exporters import external
 
     external.LIMIT = 100
     external._OWN_FILE = 64

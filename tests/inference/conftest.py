@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fastgan.export import export_onnx
+from fastgan.exporters import export_onnx
 from tests.tiny import tiny_run
 
 MODELS = ("dcgan", "r3gan", "stylegan")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastgan.export import export_onnx
+from fastgan.exporters import export_onnx
 from fastgan.inference import latents, open_generator
 from fastgan.inference.conditions import Request
 from fastgan.inference.figures import Walk

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from fastgan.errors import CheckpointError, ConfigError
-from fastgan.export import export_onnx, graph, verify
+from fastgan.exporters import export_onnx, graph, verify
 from fastgan.inference import Runtime, open_generator
 from fastgan.inference.conditions import (
     Conditions,

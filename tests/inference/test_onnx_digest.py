@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from fastgan.errors import CheckpointError
-from fastgan.export import export_onnx, external
+from fastgan.exporters import export_onnx, external
 from fastgan.inference import open_generator
 from fastgan.inference.onnx_header import read_header
 from tests.tiny import unsealed

@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 import pytest
 
-from fastgan.bench.suite import threads
+from fastgan.benchmark.suite import threads
 from fastgan.errors import ConfigError
-from fastgan.export import export_onnx
+from fastgan.exporters import export_onnx
 from fastgan.inference import Inputs, open_generator, runs
 from fastgan.inference.runs import Fetch, lanes_here
 from fastgan.inference.runtime import default_lanes

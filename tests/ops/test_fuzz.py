@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.bench.suite import threads
+from fastgan.benchmark.suite import threads
 from tests.conftest import DEVICE
 from tests.ops.fuzz import IMAGE_OPS, NORMALISING, OPS, TAPS, Call, calls, fraction, fuzz, one_of
 from tests.ops.oracle import BOUND, ratios

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fastgan import machine
-from fastgan.bench import suite
+from fastgan.benchmark import suite
 from fastgan.data.avatars import render
 from fastgan.errors import ConfigError, MemoryLimitError, MetricError
 from fastgan.metrics.summary import check_count, kept_rows

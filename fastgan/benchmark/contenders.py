@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.bench import eager
+from fastgan.benchmark import eager
 from fastgan.errors import FastganError
 from fastgan.inference import Runtime, latents, open_generator
 from fastgan.inference.conditions import Request
@@ -81,7 +81,7 @@ class Contenders:
         try:
             import onnxruntime
 
-            from fastgan.export import export_onnx
+            from fastgan.exporters import export_onnx
         except ImportError:
             return
         provider = "CUDAExecutionProvider" if self.device.type == "cuda" else "CPUExecutionProvider"

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from fastgan import allocator, ops
-from fastgan.bench import ops as bench_ops
-from fastgan.bench import questions, report, sources
-from fastgan.bench.timing import Settings
+from fastgan.benchmark import ops as bench_ops
+from fastgan.benchmark import questions, report, sources
+from fastgan.benchmark.timing import Settings
 from fastgan.device import choose
 from fastgan.errors import ConfigError
 from fastgan.machine import at_most, require_memory
@@ -152,6 +152,6 @@ def run(
 
                 bench_ops.run(ops_plan(request, device), progress, kept, skip)
             else:
-                module = importlib.import_module(f"fastgan.bench.{section}")
+                module = importlib.import_module(f"fastgan.benchmark.{section}")
                 content["rows"] = module.run(request, device, settings, progress)
     return document

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from fastgan.bench.contenders import Contenders
-from fastgan.bench.timing import Spread
+from fastgan.benchmark.contenders import Contenders
+from fastgan.benchmark.timing import Spread
 
 FLOOR, SCRIPT = "import torch", "script"
 _CODE = """

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from fastgan.export.graph import infer_shapes
+from fastgan.exporters.graph import infer_shapes
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 _FLOAT32_ONLY = (

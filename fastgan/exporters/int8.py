@@ -21,8 +21,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, create_ca
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from fastgan.errors import OutputError
-from fastgan.export import subpixel
-from fastgan.export.graph import infer_shapes
+from fastgan.exporters import subpixel
+from fastgan.exporters.graph import infer_shapes
 from fastgan.naming import named
 
 Feed = Mapping[str, NDArray[Any]]

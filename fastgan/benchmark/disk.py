@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastgan.bench.contenders import Contenders, Generate
-from fastgan.bench.timing import Measured, throughput_row
+from fastgan.benchmark.contenders import Contenders, Generate
+from fastgan.benchmark.timing import Measured, throughput_row
 from fastgan.errors import ConfigError
 from fastgan.inference.conditions import Request
 from fastgan.inference.encoders import to_pil

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from fastgan import ops
-from fastgan.bench import eager
-from fastgan.bench.timing import Settings
+from fastgan.benchmark import eager
+from fastgan.benchmark.timing import Settings
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LAYOUTS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}

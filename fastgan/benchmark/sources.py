@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from fastgan import models
-from fastgan.bench import train
+from fastgan.benchmark import train
 from fastgan.config import build, require
 from fastgan.inference import open_generator
 from fastgan.training import checkpoint

@@ -18,7 +18,7 @@ from onnx_ir.passes import common
 from onnxscript.optimizer import fold_constants
 from torch import Tensor, nn
 
-from fastgan.export.lowering import lowered
+from fastgan.exporters.lowering import lowered
 from fastgan.inference.torch_runtime import to_uint8
 from fastgan.nn.conditions import encode
 

@@ -29,12 +29,11 @@ from typing import Any
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from fastgan import __version__
 from fastgan.errors import ConfigError, OutputError
-from fastgan.export import external, fp16, int8
-from fastgan.export.equalise import equalise
-from fastgan.export.graph import build
-from fastgan.export.verify import Case, Check, ask, check_operators, compare, verify
+from fastgan.exporters import external, fp16, int8
+from fastgan.exporters.equalise import equalise
+from fastgan.exporters.graph import build
+from fastgan.exporters.verify import Case, Check, ask, check_operators, compare, verify
 from fastgan.files import check_output
 from fastgan.inference.conditions import Conditions, JointSample, Request
 from fastgan.inference.facts import Facts
@@ -45,6 +44,7 @@ from fastgan.inference.torch_runtime import load_model, load_sample
 from fastgan.models import stylegan
 from fastgan.naming import named
 from fastgan.nn import bake
+from fastgan.version import __version__
 
 OPSET = 20
 PRECISIONS = ("fp32", "fp16", "int8")

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgan.bench import eager
-from fastgan.bench.compiled import Compiled, compiled
-from fastgan.bench.costs import Cost, cost
-from fastgan.bench.questions import Plan, Question, questions
-from fastgan.bench.timing import Contender, Measured, Settings, captured, measure
+from fastgan.benchmark import eager
+from fastgan.benchmark.compiled import Compiled, compiled
+from fastgan.benchmark.costs import Cost, cost
+from fastgan.benchmark.questions import Plan, Question, questions
+from fastgan.benchmark.timing import Contender, Measured, Settings, captured, measure
 
 # A wrong formula is off by far more; the parity tests are strict.
 TOLERANCE = {"fp32": 1e-4, "bf16": 3e-2, "fp16": 4e-3}

@@ -4,11 +4,11 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fastgan.bench.contenders import EAGER
-from fastgan.bench.disk import BATCHED, SCRIPT
-from fastgan.bench.report import Row, Table, seconds
-from fastgan.bench.start import FLOOR
-from fastgan.bench.start import SCRIPT as SCRIPT_PROCESS
+from fastgan.benchmark.contenders import EAGER
+from fastgan.benchmark.disk import BATCHED, SCRIPT
+from fastgan.benchmark.report import Row, Table, seconds
+from fastgan.benchmark.start import FLOOR
+from fastgan.benchmark.start import SCRIPT as SCRIPT_PROCESS
 
 _HEAD = ["what", "case", "ours", "against", "times as fast"]
 _OURS = ("torch ", "onnx ")

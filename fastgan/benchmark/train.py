@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from fastgan import allocator, config, losses, machine
-from fastgan.bench import eager
-from fastgan.bench.timing import Contender, Measured, Settings, measure, throughput_row
+from fastgan.benchmark import eager
+from fastgan.benchmark.timing import Contender, Measured, Settings, measure, throughput_row
 from fastgan.config import require
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.data.feed import Feed
@@ -32,7 +32,7 @@ from fastgan.training import assemble, precision
 from fastgan.training.settings import RunConfig
 
 if TYPE_CHECKING:
-    from fastgan.bench.suite import Request
+    from fastgan.benchmark.suite import Request
 
 RESOLUTION = 64
 

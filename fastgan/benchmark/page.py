@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from fastgan.bench import report
-from fastgan.bench.report import Row, Table
-from fastgan.bench.summary import summary
+from fastgan.benchmark import report
+from fastgan.benchmark.report import Row, Table
+from fastgan.benchmark.summary import summary
 from fastgan.report.document import document as frame
 
 _OURS = ("fastgan", "torch ", "onnx ")

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastgan.bench import disk, start
-from fastgan.bench.contenders import EAGER, Contenders
-from fastgan.bench.sources import Source, sources
-from fastgan.bench.timing import Contender, Settings, measure, throughput_row
+from fastgan.benchmark import disk, start
+from fastgan.benchmark.contenders import EAGER, Contenders
+from fastgan.benchmark.sources import Source, sources
+from fastgan.benchmark.timing import Contender, Settings, measure, throughput_row
 
 if TYPE_CHECKING:
-    from fastgan.bench.suite import Request
+    from fastgan.benchmark.suite import Request
 
 QUESTIONS = ("nowhere", "latency", "disk", "start")
 _DISK_BATCH = 16

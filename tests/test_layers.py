@@ -132,7 +132,8 @@ LIGHT = (
     "progress",
     "callbacks",
     *STDLIB_ONLY,
-)  # no heavy module at the top
+)
+"""Import no heavy module at the top"""
 HEAVY = {"torch", "numpy", "onnx", "onnxruntime", "PIL", "rich", "safetensors", "scipy", "tensorboard"}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from fastgan.callbacks import Callback
 from fastgan.config import require
 from fastgan.data import Dataset, Feed, open_dataset, pack
 from fastgan.errors import ConfigError, DataError
@@ -27,7 +28,7 @@ from fastgan.training import (
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.evaluation import Evaluate
 from fastgan.training.log import check_grid
-from fastgan.training.session import Note, Session
+from fastgan.training.session import NOBODY, Note, Session
 from fastgan.training.settings import DataConfig, RunConfig, TrainConfig
 from fastgan.training.state import machine
 from fastgan.training.trainer import Trainer
@@ -50,10 +51,11 @@ def new(
     processes: Processes = ALONE,
     evaluator: MakeEvaluate | None = None,
     again: afford.Again = str,
+    callback: Callback = NOBODY,
 ) -> Iterator[Session]:
     """Begin a run in a new folder, which disappears again when it cannot begin (bad data, impossible settings).
 
-    again: the user's command with one more option, for messages.
+    again: the user's command with one more option, for messages. callback: what `Session.fit` tells.
     """
 
     where = processes.in_turn(lambda: assemble.pick_device(device, processes))
@@ -74,6 +76,7 @@ def new(
             session = _prepare(
                 run, ready.config, where, None, ready, note, progress, processes, evaluator, again
             )
+            session.callback = callback
         except BaseException:
             if processes.rank == 0:
                 folder.clear(run, before)
@@ -95,6 +98,7 @@ def resumed(
     processes: Processes = ALONE,
     evaluator: MakeEvaluate | None = None,
     again: afford.Again = str,
+    callback: Callback = NOBODY,
 ) -> Iterator[Session]:
     """Go on with the run `path` (or from one of its checkpoints) under `config`, which may extend its budget."""
     run, where = processes.in_turn(lambda: (folder.existing(path), assemble.pick_device(device, processes)))
@@ -102,6 +106,7 @@ def resumed(
         started = (run / "latest").exists() or Path(path) != run
         loaded = processes.in_turn(lambda: checkpoint.load_resumable(path)) if started else None
         session = _prepare(run, config, where, loaded, None, note, progress, processes, evaluator, again)
+        session.callback = callback
         session.saved = loaded.path if loaded is not None else None  # nothing new to save yet
         with closing(session.trainer.feed):
             yield session

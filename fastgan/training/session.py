@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastgan.callbacks import Callback
 from fastgan.data import Dataset
 from fastgan.errors import ConfigError, DataError, FastganError, MetricError
 from fastgan.text import quoted
@@ -24,6 +25,8 @@ from fastgan.training.trainer import Trainer
 from fastgan.training.watch import Watch
 
 _PATIENCE = 5.0  # seconds after a signal for which a grid or an evaluation that is nearly done may go on
+NOBODY = Callback()
+"""Is told everything and does nothing"""
 Note = Callable[[str], None]
 """Called with a sentence that the user should read once."""
 
@@ -87,6 +90,8 @@ class Session:
     note: Note
     evaluate: Evaluate | None = None
     """Computes metrics every train.eval_every."""
+    callback: Callback = NOBODY
+    """Is told of each step log, event, grid and checkpoint, in the first process alone."""
     saved: Path | None = None
     """The newest checkpoint of this session."""
     rollbacks: list[dict[str, Any]] = field(default_factory=list)

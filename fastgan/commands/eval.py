@@ -112,14 +112,13 @@ def command(
 
     allocator.keep_memory()
 
-    from fastgan.commands import _beside as beside
-    from fastgan.commands import _findings as findings
-    from fastgan.commands._samples import open_folder, open_model
     from fastgan.device import choose
+    from fastgan.evaluation import extra_scores, findings
+    from fastgan.evaluation.samples import open_folder, open_model
     from fastgan.metrics import card, open_extractor, reference
     from fastgan.metrics.evaluate import DEFAULT_N, Evaluator
 
-    names, others = beside.split(metrics)
+    names, others = extra_scores.split(metrics)
     earlier = card.read(compare) if compare else None
     model = open_model(source, device=device, batch=batch, truncation=truncation_psi)
     real, shared = findings.open_real(
@@ -127,14 +126,14 @@ def command(
         model,
         split=split,
         labels=threshold is not None,
-        images=audit or baselines or threshold is not None or beside.looks_at_real(others),
+        images=audit or baselines or threshold is not None or extra_scores.looks_at_real(others),
     )
     held_out = findings.open_held_out(holdout, real, asked=audit or "cas" in others)
     target = _target(
         out, save_reference, [source, data, *filter(None, [holdout])], overwrite=overwrite, audit=audit
     )
     network = open_extractor(extractor, choose(device))
-    beside.check(others, data, real, model, network)
+    extra_scores.check(others, data, real, model, network)
     more: dict[str, Any] = {}
     with _progress() as bar:
         if shared is None:
@@ -156,8 +155,8 @@ def command(
         scores, found = _scores(scorer, sample, bar("generated", n)) if names else ({}, {})
         more |= found
         if others:
-            sources = beside.Sources(images, real, held_out, seed, n)
-            scores |= beside.score(others, network, sources, bar, scorer.protocol)
+            sources = extra_scores.Sources(images, real, held_out, seed, n)
+            scores |= extra_scores.score(others, network, sources, bar, scorer.protocol)
             if earlier is not None and compare is not None:  # their protocol is known only now
                 card.check_alike(scorer.protocol, earlier["protocol"], compare)
         if baselines and real is not None:
@@ -190,7 +189,7 @@ def _target(
     out: Path | None, save_reference: Path | None, sources: list[Path], *, overwrite: bool, audit: bool
 ) -> Path:
     """Where the card goes; OutputError for what may not be written, before the hours that it would hold."""
-    from fastgan.commands import _findings as findings
+    from fastgan.evaluation import findings
     from fastgan.files import check_output
     from fastgan.metrics import card
 
@@ -209,7 +208,7 @@ def _scores(
     scorer: Evaluator, sample: Sample, advance: Callable[[int], None]
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """The scores, and their confidence where the scorer keeps what it needs."""
-    from fastgan.commands import _findings as findings
+    from fastgan.evaluation import findings
 
     generated = scorer.summarise(sample, advance=advance)
     return scorer.score(generated), findings.confidence(scorer, generated) if scorer.confidence else {}

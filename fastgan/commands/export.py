@@ -14,6 +14,7 @@ from fastgan.commands._document import document, json_option
 from fastgan.text import quoted
 
 if TYPE_CHECKING:
+    from fastgan.evaluation.check_fid import Verdict
     from fastgan.exporters import Check, Exported
 
 EXAMPLES = """\b
@@ -102,10 +103,15 @@ def command(
     accept: Callable[[Path], None] = lambda path: None  # noqa: E731
     fid: dict[str, Any] = {}
     if check_fid:
-        from fastgan.commands._check_fid import LIMIT, checker
+        from fastgan.evaluation.check_fid import LIMIT, checker
 
         limit = LIMIT if fid_limit is None else fid_limit / 100
-        accept = checker(source, data, count or IMAGES, limit, found=fid.update)
+
+        def scored(verdict: "Verdict") -> None:
+            fid.update({"images": verdict.images, **_scores(verdict)})
+            _say_scores(verdict)
+
+        accept = checker(source, data, count or IMAGES, limit, found=scored)
 
     def report(check: "Check") -> None:
         unit = " grey levels" if uint8 else ""
@@ -142,6 +148,19 @@ def command(
             triton.write_repository(file, repository, name=model.name, overwrite=overwrite)
             content["triton"] = model
             click.echo(f"{model}; serve it: tritonserver --model-repository={repository.absolute()}")
+
+
+def _scores(verdict: "Verdict") -> dict[str, Any]:
+    return {"torch": verdict.torch, "file": verdict.file, "allowed": verdict.allowed}
+
+
+def _say_scores(verdict: "Verdict") -> None:
+    for name, value in verdict.torch.items():
+        limit = f"; at most {verdict.allowed:+.3g} is allowed" if name.startswith("fid") else ""
+        click.echo(
+            f"{name} of {verdict.images:,} images against {verdict.against}: torch {value:.4g}, the file "
+            f"{verdict.file[name]:.4g} ({verdict.file[name] - value:+.3g}{limit})"
+        )
 
 
 def _check_options(

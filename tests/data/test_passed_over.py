@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from fastgan.__main__ import run
-from fastgan.commands import _findings
 from fastgan.data import listing, open_dataset, passed_over
 from fastgan.data.decode import suffixes
 from fastgan.errors import DataError
+from fastgan.evaluation import findings
 from fastgan.study import begin
 from tests.data.images import encoded, fill, noise
 
@@ -105,7 +105,7 @@ def test_the_commands_cannot_be_misread(tmp_path, no_heif, capsys):
 def test_studies_and_evaluations_say_it_too(tmp_path, no_heif):
     found = open_dataset(_folder(tmp_path / "photos"))
     assert [text for text in begin._warnings(found) if text.startswith("ONLY 3 of 40 files")]
-    (text,) = _findings.missing(found, None)
+    (text,) = findings.missing(found, None)
     assert text.startswith("photos: ONLY 3 of 40 files")
 
 

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from fastgan.__main__ import run as fastgan
-from fastgan.commands import _check_fid
 from fastgan.data.dataset import Dataset, content_hash
+from fastgan.evaluation import check_fid
 from fastgan.exporters import onnx as exporting
 from fastgan.metrics import open_extractor
 from fastgan.metrics.summary import Summary, in_batches, summarise
+from fastgan.progress import Silent
 from tests.tiny import tiny_run
 
 
@@ -23,7 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _light(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(_check_fid, "_network", lambda: open_extractor("random-conv"))
+    monkeypatch.setattr(check_fid, "_network", lambda shown: open_extractor("random-conv"))
     monkeypatch.setenv("FASTGAN_CACHE", str(tmp_path / "cache"))
 
 
@@ -84,12 +85,12 @@ def test_limits_are_of_the_score_or_of_the_spread() -> None:
 
     def summary(x: torch.Tensor) -> Summary:
         pixels = (x * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
-        return summarise(in_batches(pixels), len(x), network, _check_fid.METRICS, what="test")
+        return summarise(in_batches(pixels), len(x), network, check_fid.METRICS, what="test")
 
     other, own = images[:400], images[400:]
     noise = torch.randn(own.shape, generator=random) * own.square().mean().sqrt()
     verdicts = {
-        db: _check_fid.judge(summary(other), summary(own), summary(own + noise * 10 ** (-db / 20)), network)
+        db: check_fid.judge(summary(other), summary(own), summary(own + noise * 10 ** (-db / 20)), network)
         for db in (40, 0)
     }
     assert abs(verdicts[40].worse_by) < verdicts[40].allowed / 4
@@ -131,4 +132,4 @@ def test_without_the_pretrained_network(monkeypatch: pytest.MonkeyPatch) -> None
         return opened(spec, device)
 
     monkeypatch.setattr(metrics, "open_extractor", lacking, raising=False)
-    assert _check_fid._network().name == "random-conv"
+    assert check_fid._network(Silent()).name == "random-conv"

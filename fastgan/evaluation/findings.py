@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fastgan.commands._samples import ModelSamples
     from fastgan.data import Dataset
+    from fastgan.evaluation.samples import ModelSamples
     from fastgan.metrics.evaluate import Evaluator, Sample
     from fastgan.metrics.extractors import Extractor
     from fastgan.metrics.reference import Reference

@@ -8,12 +8,12 @@ to those is then the floor that no file can pass below, and what the file has ab
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import click
+from fastgan.naming import named
+from fastgan.progress import Progress, progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from fastgan.inference.runtime import Runtime
     from fastgan.metrics.extractors import Extractor
     from fastgan.metrics.summary import Summary
-
-    Bar = Callable[[str, int], Callable[[int], None]]
 
 LIMIT = 0.25
 """By how much the file's FID may be above torch's: a share of it, or of the reference's variance in the features, which
@@ -35,6 +33,10 @@ METRICS = ("fid", "kid")
 class Verdict:
     """The scores of both, by name, and how far apart they may be."""
 
+    images: int
+    """How many of each were scored."""
+    against: str
+    """What they were compared with, in words."""
     torch: dict[str, float]
     file: dict[str, float]
     allowed: float
@@ -53,45 +55,56 @@ def checker(
     count: int,
     limit: float = LIMIT,
     *,
-    found: Callable[[dict[str, Any]], None] = lambda facts: None,
+    found: Callable[[Verdict], None] = lambda verdict: None,
+    show: bool = True,
 ) -> Callable[[Path], None]:
-    """A check of exported files against the model in `source`, on `count` images: it prints, and refuses a bad one.
+    """A check of exported files against the model in `source`, on `count` images, which refuses a bad one.
 
-    data: the real images, or their statistics. limit: as `LIMIT`. found: is given the scores, for JSON. Opens
-    everything at once, so that a mistake is said before the export; raises what `open_generator`, `open_dataset` and
-    `open_extractor` do. The check raises OutputError.
+    data: the real images, or their statistics. limit: as `LIMIT`. found: is given the scores, also of a file that is
+    then refused. show: bars meanwhile. Opens everything at once, so that a mistake is said before the export; raises
+    what `open_generator`, `open_dataset` and `open_extractor` do. The check raises OutputError.
     """
     from fastgan.errors import OutputError
     from fastgan.inference import open_generator
 
-    network = _network()
-    model = open_generator(source)
-    with _bars() as bar:
+    with progress(show) as shown:
+        network = _network(shown)
+        model = open_generator(source)
         if data is None:
-            against = _summary(model, count, count, network, bar("other seeds", count))
+            against = _summary(model, count, count, network, shown.bar("other seeds", count))
         else:
-            against = _real(data, model, network, bar)
-        expected = _summary(model, 0, count, network, bar("torch", count))
+            against = _real(data, model, network, shown)
+        expected = _summary(model, 0, count, network, shown.bar("torch", count))
+    words = "torch's own of other seeds" if data is None else str(data)
 
     def check(file: Path) -> None:
-        with _bars() as bar:
-            made = _summary(open_generator(file), 0, count, network, bar("exported", count))
-        verdict = judge(against, expected, made, network, limit)
-        found({"images": count, **asdict(verdict)})
-        _print(verdict, count, "torch's own of other seeds" if data is None else str(data))
+        with progress(show) as shown:
+            made = _summary(open_generator(file), 0, count, network, shown.bar("exported", count))
+        verdict = judge(against, expected, made, network, limit, words=words)
+        found(verdict)
         if not verdict.worse_by <= verdict.allowed:
             raise OutputError(
                 f"the exported model's FID is {verdict.worse_by:.3g} above torch's, and at most {verdict.allowed:.3g} "
-                "is allowed, so nothing was written: export it with more precision, or give a higher --fid-limit."
+                "is allowed, so nothing was written: export it with more precision, or give a higher "
+                f"{named('fid_limit')}."
             )
 
     return check
 
 
 def judge(
-    against: Summary, expected: Summary, found: Summary, network: Extractor, limit: float = LIMIT
+    against: Summary,
+    expected: Summary,
+    found: Summary,
+    network: Extractor,
+    limit: float = LIMIT,
+    *,
+    words: str = "the reference",
 ) -> Verdict:
-    """The scores of torch's images and the file's against the same reference, and what is allowed."""
+    """The scores of torch's images and the file's against the same reference, and what is allowed.
+
+    words: what the reference is called.
+    """
     from fastgan.metrics import frechet_distance, kernel_distance
 
     fid, kid = (network.space(metric) for metric in METRICS)
@@ -104,10 +117,10 @@ def judge(
     ]
     spread = float(against.moments[fid].covariance.trace())
     allowed = limit * max(scores[0][f"fid[{fid}]"], spread)
-    return Verdict(torch=scores[0], file=scores[1], allowed=allowed)
+    return Verdict(images=found.n, against=words, torch=scores[0], file=scores[1], allowed=allowed)
 
 
-def _network() -> Extractor:
+def _network(shown: Progress) -> Extractor:
     """The default extractor, or random convolutions where its weights are not installed."""
     from fastgan.device import choose
     from fastgan.errors import MetricError
@@ -117,22 +130,22 @@ def _network() -> Extractor:
     try:
         return open_extractor(None, device)
     except MetricError as error:
-        click.echo(f"note: {error}", err=True)
-        click.echo("note: random convolutions stand in, which see gross differences alone", err=True)
+        shown.note(str(error))
+        shown.note("random convolutions stand in, which see gross differences alone")
         return open_extractor("random-conv", device)
 
 
-def _real(data: Path, model: Runtime, network: Extractor, bar: Bar) -> Summary:
+def _real(data: Path, model: Runtime, network: Extractor, shown: Progress) -> Summary:
     """The real images at the model's size, as the extractor sees them."""
-    from fastgan.commands._findings import open_real
-    from fastgan.commands._samples import ModelSamples
     from fastgan.errors import MetricError
+    from fastgan.evaluation.findings import open_real
+    from fastgan.evaluation.samples import ModelSamples
     from fastgan.metrics import reference
 
     real, shared = open_real(data, ModelSamples(model, 1.0), split=None, labels=False, images=False)
     if shared is None:
         assert real is not None
-        shared = reference.make_reference(real, network, METRICS, advance=bar("reference", len(real)))
+        shared = reference.make_reference(real, network, METRICS, advance=shown.bar("reference", len(real)))
     shared.check(network, METRICS)
     shape = [model.resolution, model.resolution, model.img_channels]
     if shared.about["image_shape"] != shape:
@@ -160,26 +173,3 @@ def _batches(model: Runtime, first: int, count: int) -> Iterator[Tensor]:
 
     for start in range(first, first + count, BATCH):
         yield torch.from_numpy(model.sample(min(BATCH, first + count - start), start))
-
-
-@contextmanager
-def _bars() -> Iterator[Bar]:
-    """bar(stage, total) -> advance(n)."""
-    from fastgan.commands._bars import bars
-
-    with bars() as shown:
-
-        def bar(stage: str, total: int) -> Callable[[int], None]:
-            task = shown.add_task(stage, total=total)
-            return lambda n: shown.advance(task, n)
-
-        yield bar
-
-
-def _print(verdict: Verdict, count: int, against: str) -> None:
-    for name, value in verdict.torch.items():
-        limit = f"; at most {verdict.allowed:+.3g} is allowed" if name.startswith("fid") else ""
-        click.echo(
-            f"{name} of {count:,} images against {against}: torch {value:.4g}, the file {verdict.file[name]:.4g} "
-            f"({verdict.file[name] - value:+.3g}{limit})"
-        )

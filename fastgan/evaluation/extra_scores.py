@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fastgan.commands._samples import ModelSamples, Samples
     from fastgan.data import Dataset
+    from fastgan.evaluation.samples import ModelSamples, Samples
     from fastgan.metrics.extractors import Extractor
 
     Bar = Callable[[str, int], Callable[[int], None]]

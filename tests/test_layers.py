@@ -35,7 +35,7 @@ BASE = {
 }
 CORE = BASE | {"draws", "ops", "nn", "models", "losses", "diffaug", "data"}
 TRAINED = BASE | {"ops", "nn", "models", "data", "training.checkpoint", "inference", "exporters"}
-EVERYTHING = CORE | TRAINED | {"machine", "training", "metrics", "study", "allocator", "report"}
+EVERYTHING = CORE | TRAINED | {"machine", "training", "metrics", "study", "allocator", "report", "pages"}
 
 # Who may import whom: a name covers what is below it. Nothing may import commands, cli, tools or benchmarks.
 MAY_IMPORT = {
@@ -76,8 +76,9 @@ MAY_IMPORT = {
     | {"inference.latents"},  # a metric while training sees the images that generate would make
     "exporters": TRAINED,
     "inference": TRAINED | {"machine"},
-    "study": CORE | TRAINED | {"training", "metrics", "report"},
-    "report": BASE,
+    "study": CORE | TRAINED | {"training", "metrics", "pages"},
+    "pages": BASE,
+    "report": BASE | {"pages"},
     "benchmark": EVERYTHING,
     "evaluation": CORE | TRAINED | {"metrics"},
     "api": EVERYTHING | {"benchmark", "evaluation"},

@@ -19,7 +19,7 @@ from fastgan.__main__ import run
 from fastgan.commands._bars import bars
 from fastgan.commands._console import styled
 from fastgan.interrupts import Interrupted, exit_code, raised
-from fastgan.report.document import document
+from fastgan.pages.document import document
 from fastgan.streams import Stream, guarded
 from fastgan.text import printable
 from tests.tiny import tiny_run

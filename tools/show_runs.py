@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from fastgan.report.curves import Series, collect, plot
+from fastgan.pages.curves import Series, collect, plot
 from fastgan.report.read import Run, read
 
 _COLOURS = ("#2f6fde", "#d9622b", "#2a9d5c", "#8e4ec6")

@@ -7,7 +7,7 @@ from typing import Any
 from fastgan.benchmark import report
 from fastgan.benchmark.report import Row, Table
 from fastgan.benchmark.summary import summary
-from fastgan.report.document import document as frame
+from fastgan.pages.document import document as frame
 
 _OURS = ("fastgan", "torch ", "onnx ")
 

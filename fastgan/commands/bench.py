@@ -160,7 +160,7 @@ def command(
     from fastgan.benchmark import page, report, suite
     from fastgan.console import console
     from fastgan.files import atomic_write, check_output, write_json
-    from fastgan.report.document import MARK
+    from fastgan.pages.document import MARK
 
     if what == "all":
         html_path = html_path or "bench.html"

@@ -23,7 +23,7 @@ def command(run: Path, out: Path | None, overwrite: bool, as_json: bool) -> None
     from fastgan.commands._real import real_images
     from fastgan.errors import OutputError
     from fastgan.files import atomic_write, check_output
-    from fastgan.report.document import MARK
+    from fastgan.pages.document import MARK
     from fastgan.report.page import render
     from fastgan.report.read import read
 

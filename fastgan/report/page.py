@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
+from fastgan.pages.curves import Series, collect, label, plot
+from fastgan.pages.document import asset, document
 from fastgan.report.cards import table
-from fastgan.report.curves import Series, collect, label, plot
-from fastgan.report.document import asset, document
 from fastgan.report.read import Run, embed, pick
 from fastgan.report.real import Real, figure
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from fastgan.report.curves import label, ticks
+from fastgan.pages.curves import label, ticks
 
 _W, _H = 620, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 30

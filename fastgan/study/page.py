@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from fastgan.report.document import document
+from fastgan.pages.document import document
 from fastgan.study import figures, pictures, synthetic
 from fastgan.study.plan import words
 

@@ -17,7 +17,7 @@ from fastgan.commands._real import real_images
 from fastgan.commands.report import command
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.errors import CheckpointError, ConfigError, FastganError, OutputError
-from fastgan.report.curves import Series, bounds, label, plot, smooth, thin, ticks
+from fastgan.pages.curves import Series, bounds, label, plot, smooth, thin, ticks
 from fastgan.report.page import render
 from fastgan.report.read import pick, read
 from fastgan.report.real import Real

@@ -14,14 +14,28 @@ from fastgan.version import __version__
 
 if TYPE_CHECKING:
     from fastgan.allocator import keep_memory
+    from fastgan.api.models import create_model, list_models, list_presets
     from fastgan.data import open_dataset
     from fastgan.errors import FastganError
     from fastgan.inference.latents import latents
     from fastgan.inference.opening import open_generator as load
 
-__all__ = ["FastganError", "__version__", "keep_memory", "latents", "load", "open_dataset"]
+__all__ = [
+    "FastganError",
+    "__version__",
+    "create_model",
+    "keep_memory",
+    "latents",
+    "list_models",
+    "list_presets",
+    "load",
+    "open_dataset",
+]
 
 _HOMES = {
+    "create_model": ("fastgan.api.models", "create_model"),
+    "list_models": ("fastgan.api.models", "list_models"),
+    "list_presets": ("fastgan.api.models", "list_presets"),
     "FastganError": ("fastgan.errors", "FastganError"),
     "keep_memory": ("fastgan.allocator", "keep_memory"),
     "latents": ("fastgan.inference", "latents"),

@@ -16,6 +16,10 @@ class ConfigError(FastganError):
     """A setting is unknown, has the wrong type, or has an impossible value."""
 
 
+class ArgumentError(ConfigError):
+    """Arguments of a call that do not go together, or one that is missing."""
+
+
 class DocumentError(FastganError, ValueError):
     """A JSON or TOML text is none, or says something of another type than it should."""
 

@@ -1,10 +1,21 @@
-"""A group of commands that tells errors what the options of the command that runs are called."""
+"""Commands that tell errors what their options are called."""
 
 from typing import Any
 
 import click
 
 from fastgan import naming
+from fastgan.errors import ArgumentError
+
+
+def options(command: click.Command) -> dict[str, str]:
+    """What each parameter of a command is called by who runs it: `--class`, or `SOURCE`."""
+    names = {}
+    for parameter in command.params:
+        if parameter.name:
+            longest = max(parameter.opts, key=len)
+            names[parameter.name] = longest if longest.startswith("-") else parameter.human_readable_name
+    return names
 
 
 class Group(click.Group):
@@ -21,11 +32,18 @@ class Group(click.Group):
         """As click does it, and remember the command's options by the names of its parameters."""
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None:
-            naming.use_options(
-                {
-                    p.name: max(p.opts, key=len)
-                    for p in command.params
-                    if isinstance(p, click.Option) and p.name
-                }
-            )
+            naming.use_options(options(command))
         return name, command, rest
+
+
+class Command(click.Command):
+    """A command that calls Python with its parameters, wherever it is run from."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does it; errors speak of options, and arguments that do not go together are click's to tell."""
+        with naming.command_line():
+            naming.use_options(options(self))
+            try:
+                return super().invoke(ctx)
+            except ArgumentError as error:
+                raise click.UsageError(str(error), ctx) from error

@@ -14,6 +14,7 @@ from fastgan.version import __version__
 
 if TYPE_CHECKING:
     from fastgan.allocator import keep_memory
+    from fastgan.api.info import info
     from fastgan.api.models import create_model, list_models, list_presets
     from fastgan.data import open_dataset
     from fastgan.errors import FastganError
@@ -24,6 +25,7 @@ __all__ = [
     "FastganError",
     "__version__",
     "create_model",
+    "info",
     "keep_memory",
     "latents",
     "list_models",
@@ -37,6 +39,7 @@ _HOMES = {
     "list_models": ("fastgan.api.models", "list_models"),
     "list_presets": ("fastgan.api.models", "list_presets"),
     "FastganError": ("fastgan.errors", "FastganError"),
+    "info": ("fastgan.api.info", "info"),
     "keep_memory": ("fastgan.allocator", "keep_memory"),
     "latents": ("fastgan.inference", "latents"),
     "load": ("fastgan.inference", "open_generator"),

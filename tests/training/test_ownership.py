@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fastgan import ownership
-from fastgan.commands._describe import describe
+from fastgan.api.describing import describe
 from fastgan.errors import CheckpointError, FastganError
 from fastgan.report import read as report
 from fastgan.training import checkpoint, folder

@@ -1,4 +1,4 @@
-"""What `fastgan info` knows of a file or folder that fastgan wrote: JSON types, and no weight is read."""
+"""What there is to know about a file or folder that fastgan wrote, as JSON types; no weight is read."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def _of_packed(path: Path) -> dict[str, Any]:
-    from fastgan.commands.data import facts_of
     from fastgan.data import packed
+    from fastgan.data.facts import facts_of
 
     return {"kind": PACKED, **facts_of(path, packed.read(path))}
 

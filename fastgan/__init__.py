@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from fastgan.api.models import create_model, list_models, list_presets
     from fastgan.data import open_dataset
     from fastgan.errors import FastganError
-    from fastgan.inference.latents import latents
     from fastgan.inference.opening import open_generator as load
+    from fastgan.seeds import latents
 
 __all__ = [
     "FastganError",
@@ -41,7 +41,7 @@ _HOMES = {
     "FastganError": ("fastgan.errors", "FastganError"),
     "info": ("fastgan.api.info", "info"),
     "keep_memory": ("fastgan.allocator", "keep_memory"),
-    "latents": ("fastgan.inference", "latents"),
+    "latents": ("fastgan.seeds", "latents"),
     "load": ("fastgan.inference", "open_generator"),
     "open_dataset": ("fastgan.data", "open_dataset"),
 }

@@ -13,7 +13,8 @@ import torch
 import fastgan
 from fastgan import FastganError, arguments
 from fastgan.data import open_dataset, pack, survey
-from fastgan.inference import Inputs, Runtime, latents
+from fastgan.inference import Inputs, Runtime
+from fastgan.seeds import latents
 from tests.data.images import fill
 from tests.tiny import tiny_run
 

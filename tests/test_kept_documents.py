@@ -13,7 +13,7 @@ import pytest
 
 from fastgan.data.spool import Resumable
 from fastgan.errors import MetricError
-from fastgan.inference.choice import Choice, Trial, remember, remembered
+from fastgan.fastest.choice import Choice, Trial, remember, remembered
 from fastgan.inference.folder import SETTINGS, stored_settings
 from fastgan.inference.manifest import parse, read_entries
 from fastgan.metrics.own_network import open_file

@@ -24,11 +24,12 @@ from torch import Tensor
 from fastgan import ops
 from fastgan.benchmark import eager
 from fastgan.errors import FastganError
-from fastgan.inference import Runtime, latents, open_generator
+from fastgan.inference import Runtime, open_generator
 from fastgan.inference.conditions import Request
 from fastgan.inference.torch_runtime import load_model, to_uint8
 from fastgan.nn import bake
 from fastgan.nn.precision import has_fast_bf16
+from fastgan.seeds import latents
 
 EAGER = "eager fp32"
 Generate = Callable[[Sequence[int]], NDArray[np.uint8]]

@@ -30,8 +30,8 @@ def open_model(
     folder must have been begun.
     """
     from fastgan.errors import ConfigError
+    from fastgan.fastest.search import PRECISIONS, open_fastest, open_way
     from fastgan.inference import open_generator
-    from fastgan.inference.search import PRECISIONS, open_fastest, open_way
 
     begun = stored or {}
     if batch is None:

@@ -159,7 +159,7 @@ def interpolation(
 def style_mix(model: "Runtime", request: "Request", seeds: Sequence[int], rows: str | None) -> "Write":
     """The paper's figure 3: `seeds` are the columns; `rows` names the seeds of the rows (None: the next two)."""
     from fastgan.inference import figures
-    from fastgan.inference.latents import parse_seeds
+    from fastgan.seeds import parse_seeds
 
     left = parse_seeds(rows, "rows") if rows is not None else [max(seeds) + 1, max(seeds) + 2]
     figures.check_style_mix(model, len(seeds), len(left))

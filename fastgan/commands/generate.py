@@ -359,7 +359,7 @@ def _check_combination(
 def choose_seeds(count: int | None, seed: int | None, spec: str | None, default: int = 64) -> "Sequence[int]":
     """The seeds that -n, --seed and --seeds ask for; ConfigError if they contradict each other."""
     from fastgan.errors import ConfigError
-    from fastgan.inference.latents import MAX_SEED, MAX_SEEDS, parse_seeds
+    from fastgan.seeds import MAX_SEED, MAX_SEEDS, parse_seeds
 
     if spec is not None:
         if count is not None or seed is not None:

@@ -100,8 +100,8 @@ class ModelSamples(Samples):
         """
         import torch
 
-        from fastgan.inference.latents import latents
         from fastgan.metrics import path_length
+        from fastgan.seeds import latents
 
         model: Any = self.model  # of torch: `has_styles` says so
         request = model.request()

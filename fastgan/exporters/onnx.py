@@ -37,13 +37,13 @@ from fastgan.exporters.verify import Case, Check, ask, check_operators, compare,
 from fastgan.files import check_output
 from fastgan.inference.conditions import Conditions, JointSample, Request
 from fastgan.inference.facts import Facts
-from fastgan.inference.latents import latents
 from fastgan.inference.onnx_runtime import PARTS
 from fastgan.inference.onnx_session import open_session
 from fastgan.inference.torch_runtime import load_model, load_sample
 from fastgan.models import stylegan
 from fastgan.naming import named
 from fastgan.nn import bake
+from fastgan.seeds import latents
 from fastgan.version import __version__
 
 OPSET = 20
@@ -233,7 +233,7 @@ def _describe(
         "fingerprint": facts.fingerprint,
         "pixels": pixels,
         "layout": "NHWC" if uint8 else "NCHW",
-        "latents": "standard normal; from a seed as in fastgan/inference/latents.py",
+        "latents": "standard normal; from a seed as in fastgan/seeds.py",
         "part": part,
         "precision": precision,
         "snr_db": f"{snr_db:.1f}",

@@ -34,12 +34,12 @@ from fastgan.errors import CheckpointError, OutputError
 from fastgan.files import atomic_folder, open_regular, plain_path
 from fastgan.inference import onnx_digest
 from fastgan.inference.conditions import Conditions
-from fastgan.inference.latents import latents
 from fastgan.inference.onnx_header import read_header
 from fastgan.inference.onnx_runtime import GRAPH_INPUTS, OnnxRuntime, open_model
 from fastgan.inference.onnx_session import open_session
 from fastgan.inference.runtime import default_batch
 from fastgan.naming import named
+from fastgan.seeds import latents
 from fastgan.text import shown
 
 QUEUE_MICROSECONDS = 1000

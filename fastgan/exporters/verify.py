@@ -15,11 +15,11 @@ from fastgan.errors import CheckpointError, OutputError
 from fastgan.files import plain_path
 from fastgan.inference.conditions import Conditions
 from fastgan.inference.facts import Facts
-from fastgan.inference.latents import latents
 from fastgan.inference.onnx_runtime import GRAPH_INPUTS
 from fastgan.inference.onnx_session import open_session
 from fastgan.inference.torch_runtime import to_uint8
 from fastgan.nn.conditions import encode
+from fastgan.seeds import latents
 
 TOLERANCE = 1e-3
 """Largest difference allowed of float images about [-1, 1], relative to the largest value where that is above 1:

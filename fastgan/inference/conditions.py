@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from fastgan import arguments
 from fastgan.brief import brief
 from fastgan.errors import ConfigError
-from fastgan.inference.latents import uniforms
 from fastgan.naming import in_a_line, named
+from fastgan.seeds import uniforms
 
 ALL = "all"  # every class, unless one is called so
 _LARGEST = float(np.finfo(np.float32).max)

@@ -12,10 +12,10 @@ from fastgan.errors import ConfigError
 from fastgan.inference.conditions import Request
 from fastgan.inference.folder import OutputFolder, disk_errors
 from fastgan.inference.grid import check_sheet, contact_sheet
-from fastgan.inference.latents import latents
 from fastgan.inference.runtime import Runtime
 from fastgan.inference.video import MOVIES, open_movie
 from fastgan.inference.writers import write_png
+from fastgan.seeds import latents
 
 Advance = Callable[[int], None]
 STEPS = 8  # images a row of the strip, both ends included

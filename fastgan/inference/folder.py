@@ -210,7 +210,7 @@ def _union(known: str, seeds: Sequence[int]) -> str:
     """The seeds of a set to which others are added, in order."""
     import numpy as np
 
-    from fastgan.inference.latents import parse_seeds
+    from fastgan.seeds import parse_seeds
 
     earlier = np.asarray(parse_seeds(known), np.uint64) if known else np.empty(0, np.uint64)
     both = np.union1d(earlier, np.asarray(seeds, np.uint64))

@@ -15,12 +15,12 @@ from fastgan.inference.archives import ARCHIVES, Contents, check_contents, conta
 from fastgan.inference.conditions import Request
 from fastgan.inference.encoders import ENCODERS, check_encoder
 from fastgan.inference.folder import OutputFolder
-from fastgan.inference.latents import MAX_SEEDS
 from fastgan.inference.plan import Plan
 from fastgan.inference.runtime import Runtime
 from fastgan.inference.shards import Shard
 from fastgan.inference.writers import FORMATS, ArchiveFiles, ImageFiles, Writer
 from fastgan.naming import named
+from fastgan.seeds import MAX_SEEDS
 
 PER_FILE = 1000  # images: a restart makes at most so many again, and a copy of a set moves few files
 

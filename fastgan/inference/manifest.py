@@ -22,8 +22,8 @@ from typing import Any, NotRequired, TypedDict
 from fastgan.documents import parse_json
 from fastgan.errors import DocumentError
 from fastgan.files import open_append, open_new, open_regular, sync_folder
-from fastgan.inference.latents import MAX_SEED
 from fastgan.inference.shards import Shard
+from fastgan.seeds import MAX_SEED
 
 NAME = "manifest"
 _OURS = re.compile(rf"{NAME}(-\d{{5,}}-of-\d{{5,}})?\.jsonl", re.ASCII)

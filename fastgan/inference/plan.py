@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgan.brief import brief
-from fastgan.inference.latents import MAX_SEED
 from fastgan.inference.shards import Shard
+from fastgan.seeds import MAX_SEED
 
 
 @dataclass(frozen=True, eq=False)

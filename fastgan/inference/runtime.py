@@ -13,9 +13,9 @@ from fastgan.errors import CheckpointError, ConfigError
 from fastgan.inference.conditions import Conditions, JointSample, Request, find_attributes, find_classes
 from fastgan.inference.facts import Facts
 from fastgan.inference.inputs import Inputs, Noise
-from fastgan.inference.latents import MAX_SEED, MAX_SEEDS, latents, listed, normals
 from fastgan.inference.runs import Runs
 from fastgan.naming import named
+from fastgan.seeds import MAX_SEED, MAX_SEEDS, latents, listed, normals
 from fastgan.text import shown
 
 NOISE_MODES = ("const", "random", "none")

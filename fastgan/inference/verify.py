@@ -12,9 +12,9 @@ import numpy as np
 from fastgan.errors import DamageError, IncompleteError, OutputError
 from fastgan.files import sha256_file
 from fastgan.inference.folder import SETTINGS, disk_errors, is_ours, stored_settings
-from fastgan.inference.latents import parse_seeds
 from fastgan.inference.manifest import NAME, manifests, read_entries
 from fastgan.inference.plan import Places, seeds_text
+from fastgan.seeds import parse_seeds
 
 _SHOWN = 5
 _FIGURES = ("grid.", "style-mix.", "interpolation.")

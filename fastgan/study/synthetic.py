@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastgan.inference import open_generator
 from fastgan.inference.conditions import Conditions
-from fastgan.inference.latents import latents
+from fastgan.seeds import latents
 from fastgan.study.labelled import Labelled
 from fastgan.study.task import Task
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgan.errors import ConfigError
-from fastgan.inference.latents import latents
+from fastgan.seeds import latents
 from fastgan.training.stopping import bare
 from fastgan.training.trainer import Trainer
 

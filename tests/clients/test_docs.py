@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from fastgan.exporters import export_onnx
-from fastgan.inference import latents
+from fastgan.seeds import latents
 from tests.tiny import tiny_run
 
 DOCS = Path(__file__).parents[2] / "docs" / "inference.md"

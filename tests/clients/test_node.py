@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from fastgan.exporters import export_onnx
-from fastgan.inference import latents, open_generator
+from fastgan.inference import open_generator
+from fastgan.seeds import latents
 from tests.tiny import tiny_run
 
 CLIENT = Path(__file__).with_name("node")

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from fastgan.__main__ import run
-from fastgan.inference import open_generator, search
-from fastgan.inference.choice import Choice, Trial
+from fastgan.fastest import search
+from fastgan.fastest.choice import Choice, Trial
+from fastgan.inference import open_generator
 from fastgan.inference.verify import verify
 from tests.tiny import tiny_run
 

@@ -18,8 +18,8 @@ from fastgan import __version__
 from fastgan.errors import CheckpointError, ConfigError, OutputError
 from fastgan.exporters import export_onnx, verify
 from fastgan.exporters import onnx as exporting
-from fastgan.inference import latents
 from fastgan.nn import bake
+from fastgan.seeds import latents
 from fastgan.training.checkpoint import load_generator
 from tests.tiny import DATA_HASH, tiny_run
 
@@ -131,7 +131,7 @@ def test_metadata(stylegan: Path, runs: dict[str, Path]) -> None:
         "fastgan.img_channels": "3", "fastgan.z_dim": "16", "fastgan.has_truncation": "true",
         "fastgan.layers": "6", "fastgan.cur_nimg": "1500", "fastgan.data_hash": DATA_HASH, "fastgan.layout": "NCHW",
         "fastgan.pixels": "float32 -1..1 (clamp)",
-        "fastgan.latents": "standard normal; from a seed as in fastgan/inference/latents.py",
+        "fastgan.latents": "standard normal; from a seed as in fastgan/seeds.py",
         "fastgan.part": "whole", "fastgan.precision": "fp32",
     }  # fmt: skip
     assert model.producer_name == "fastgan"

@@ -18,8 +18,8 @@ from fastgan.exporters import export_onnx, external, subpixel
 from fastgan.exporters.equalise import equalise
 from fastgan.inference import open_generator
 from fastgan.inference.conditions import Request
-from fastgan.inference.latents import latents
 from fastgan.nn import bake
+from fastgan.seeds import latents
 from fastgan.training.checkpoint import load_generator
 from tests.tiny import tiny_run
 

@@ -12,7 +12,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 
 from fastgan.errors import CheckpointError, OutputError
 from fastgan.exporters import export_onnx, triton
-from fastgan.inference import latents, open_generator
+from fastgan.inference import open_generator
+from fastgan.seeds import latents
 from tests.tiny import tiny_run, unsealed
 
 # The messages of Triton's model_config.proto that we write, [type] for repeated ones. A map is written like a repeated

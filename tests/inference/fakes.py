@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from fastgan.inference import Facts, Inputs, Runtime, latents, pipeline
+from fastgan.inference import Facts, Inputs, Runtime, pipeline
 from fastgan.inference.conditions import Conditions, Request
 from fastgan.inference.folder import OutputFolder
 from fastgan.inference.image_sets import Layout, open_set
 from fastgan.inference.manifest import manifests
 from fastgan.inference.runs import Fetch
 from fastgan.inference.shards import Shard
+from fastgan.seeds import latents
 
 SETTINGS = {"model": "fake", "truncation": 1.0}
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from fastgan.exporters import export_onnx
-from fastgan.inference import latents, open_generator
+from fastgan.inference import open_generator
 from fastgan.inference.conditions import Request
 from fastgan.inference.figures import Walk
+from fastgan.seeds import latents
 from fastgan.training import checkpoint
 from tests.inference.conftest import MODELS
 from tests.tiny import tiny_run

@@ -22,10 +22,10 @@ from fastgan.inference.conditions import (
     find_classes,
     parse_attributes,
 )
-from fastgan.inference.latents import uniforms
 from fastgan.nn.conditions import encode
-from tests.inference.test_latents import philox_block
+from fastgan.seeds import uniforms
 from tests.labelled import ATTRIBUTES, CLASSES, LABELS, TABLE, known, labelled_run, read_condition
+from tests.test_seeds import philox_block
 from tests.tiny import unsealed
 
 KINDS = {

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from fastgan.errors import ConfigError
-from fastgan.inference import figures, latents, open_generator, pipeline, video
+from fastgan.inference import figures, open_generator, pipeline, video
 from fastgan.inference.conditions import Request
 from fastgan.inference.figures import Walk, bands, slerp
 from fastgan.inference.folder import OutputFolder
 from fastgan.inference.video import FRAME_RATE, check_movie, open_movie
+from fastgan.seeds import latents
 from tests.labelled import known, labelled_run, read_condition
 
 HAS_AV = importlib.util.find_spec("av") is not None

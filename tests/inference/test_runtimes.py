@@ -16,11 +16,12 @@ from scipy import stats
 
 import fastgan
 from fastgan.errors import CheckpointError, ConfigError
-from fastgan.inference import Inputs, latents, open_generator, torch_runtime
+from fastgan.inference import Inputs, open_generator, torch_runtime
 from fastgan.inference.conditions import Request
 from fastgan.inference.onnx_session import Session, open_session
 from fastgan.inference.runtime import default_batch, to_uint8
 from fastgan.inference.torch_runtime import to_uint8 as torch_to_uint8
+from fastgan.seeds import latents
 from fastgan.training import checkpoint
 from tests.inference.conftest import MODELS
 from tests.tiny import DATA_HASH, tiny_run, unsealed

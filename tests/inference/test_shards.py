@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastgan.errors import ConfigError
-from fastgan.inference.latents import parse_seeds
 from fastgan.inference.plan import Places, Plan, seeds_text
 from fastgan.inference.shards import Shard, find_shard, local_rank
+from fastgan.seeds import parse_seeds
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "16"}
 ARRAY = {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_COUNT": "4"}

@@ -10,7 +10,7 @@ import fastgan
 from fastgan.config import build
 from fastgan.errors import CheckpointError, ConfigError, MetricError
 from fastgan.inference import open_generator
-from fastgan.inference.latents import latents
+from fastgan.seeds import latents
 from fastgan.training import checkpoint, run, stopping
 from fastgan.training.evaluation import better, decisive, sampler
 from fastgan.training.settings import TrainConfig

@@ -1,4 +1,4 @@
-// Seeds to latent vectors, as fastgan/inference/latents.py states it: Philox4x64-10 and Box-Muller.
+// Seeds to latent vectors, as fastgan/seeds.py states it: Philox4x64-10 and Box-Muller.
 
 const WORD = (1n << 64n) - 1n;
 const TO_UNIT = 2 ** -53;

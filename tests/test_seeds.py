@@ -1,12 +1,15 @@
 """Latents: the documented stream, written again from its description, and seeds as text."""
 
+import importlib.util
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from fastgan.errors import ConfigError
-from fastgan.inference import latents, parse_seeds
+from fastgan.seeds import latents, parse_seeds
 
 MASK = 2**64 - 1
 
@@ -98,3 +101,20 @@ def test_parse_seeds(spec: str, seeds: list[int]) -> None:
 def test_parse_seeds_refuses(spec: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         parse_seeds(spec)
+
+
+def test_the_public_name_is_the_function_whatever_was_imported_before() -> None:
+    """A module of the name `fastgan.latents` would take its place once it is imported."""
+    modules = [
+        "fastgan.seeds",
+        "fastgan.inference.runtime",
+        "fastgan.exporters",
+        "fastgan.training.evaluation",
+    ]
+    code = "import importlib, sys, fastgan; importlib.import_module(sys.argv[1]); print(fastgan.latents([7], 3).shape)"
+    for module in modules:
+        done = subprocess.run(
+            [sys.executable, "-c", code, module], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "(1, 3)\n"
+    assert importlib.util.find_spec("fastgan.latents") is None

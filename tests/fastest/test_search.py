@@ -10,9 +10,10 @@ import pytest
 
 from fastgan import machine
 from fastgan.errors import CheckpointError, ConfigError
-from fastgan.inference import Runtime, open_generator, search
-from fastgan.inference import exported as exported_module
-from fastgan.inference.choice import Choice, Trial, remembered
+from fastgan.fastest import exported as exported_module
+from fastgan.fastest import search
+from fastgan.fastest.choice import Choice, Trial, remembered
+from fastgan.inference import Runtime, open_generator
 from fastgan.inference.conditions import Request
 
 pytest.importorskip("onnxruntime")

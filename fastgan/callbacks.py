@@ -4,7 +4,7 @@ A logger for Weights & Biases, MLflow or TensorBoard is a subclass of `Callback`
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,15 +57,26 @@ class Callback:
         reached (training: cur_nimg, seconds, stopped) or made."""
 
 
+NOBODY = Callback()
+"""Is told of everything and does nothing."""
+
+
 class Callbacks(Callback):
-    """Several as one, told in their order."""
+    """Several as one, told in their order.
+
+    Where one fails to begin, those that have begun are told of the end; at the end all are told, whichever fails.
+    """
 
     def __init__(self, callbacks: Iterable[Callback]) -> None:
         self.callbacks = tuple(callbacks)
 
     def begin(self, job: Job) -> None:  # noqa: D102
-        for callback in self.callbacks:
-            callback.begin(job)
+        for k, callback in enumerate(self.callbacks):
+            try:
+                callback.begin(job)
+            except BaseException as error:
+                Callbacks(self.callbacks[:k]).end({"error": str(error), "status": _status(error)})
+                raise
 
     def log(self, step: int, values: Mapping[str, float]) -> None:  # noqa: D102
         for callback in self.callbacks:
@@ -84,26 +95,36 @@ class Callbacks(Callback):
             callback.checkpoint(step, path)
 
     def end(self, results: Mapping[str, Any]) -> None:  # noqa: D102
-        for callback in self.callbacks:
-            callback.end(results)
+        with ExitStack() as ends:
+            for callback in reversed(self.callbacks):
+                ends.callback(callback.end, results)
 
 
 def as_one(callback: Callback | Iterable[Callback] | None) -> Callback:
     """The `callback` argument of the API, which takes one, several or none."""
     if callback is None:
-        return Callback()
+        return NOBODY
     return callback if isinstance(callback, Callback) else Callbacks(callback)
 
 
 @contextmanager
 def told(callback: Callback, job: Job) -> Iterator[dict[str, Any]]:
-    """Call `begin`, then `end` with the results that the block puts into the mapping it is given."""
+    """Call `begin`, then `end` with the results that the block puts into the mapping it is given.
+
+    What the block raises is raised, with a note where `end` fails too.
+    """
     results: dict[str, Any] = {}
     callback.begin(job)
     try:
         yield results
     except BaseException as error:
-        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        callback.end({"error": str(error), **results, "status": status})
+        try:
+            callback.end({"error": str(error), **results, "status": _status(error)})
+        except Exception as second:
+            error.add_note(f"The end of a callback failed as well: {second}")
         raise
     callback.end({"status": "finished", **results})
+
+
+def _status(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

@@ -1,81 +1,82 @@
-"""The record of a run: log.jsonl, events.jsonl, TensorBoard events, sample grids."""
+"""The record of a run: log.jsonl, events.jsonl and sample grids, and who is told as they are written."""
 
 import json
-import os
 from collections.abc import Callable
-from contextlib import ExitStack
 from itertools import repeat
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import ParamSpec, TypedDict
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from fastgan import ownership
+from fastgan.callbacks import NOBODY, Callback
 from fastgan.documents import json_lines
-from fastgan.files import atomic_write, open_append, plain_folder
+from fastgan.files import atomic_write, open_append
 from fastgan.machine import at_most, require_memory
 from fastgan.text import shown
 from fastgan.training import conditions
 from fastgan.training.settings import RunConfig
 from fastgan.training.trainer import Trainer
 
+P = ParamSpec("P")
+
+
+class CallbackError(Exception):
+    """A callback has raised `error`, which ends training after a save."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
 
 class Log:
-    """Appends to RUN/log.jsonl, events.jsonl and tensorboard.
+    """Appends to RUN/log.jsonl and events.jsonl, and tells `callback` of what it has written.
 
-    What lies beyond `cur_nimg` (of a run that was resumed, or went back) is dropped first, grids included.
+    What lies beyond `cur_nimg` (of a run that was resumed, or went back) is dropped first, grids included. What the
+    callback raises comes as a CallbackError.
     """
 
-    def __init__(self, run: Path, cur_nimg: int, note: Callable[[str], None]) -> None:
-        self.path, self.events = run / "log.jsonl", run / "events.jsonl"
+    def __init__(
+        self, run: Path, cur_nimg: int, note: Callable[[str], None], callback: Callback = NOBODY
+    ) -> None:
+        self.path, self.events, self.callback = run / "log.jsonl", run / "events.jsonl", callback
         for path in (self.path, self.events):
             if path.exists():
                 _trim(path, cur_nimg, note)
         for grid in ownership.grids(run):
             if ownership.step(grid) > cur_nimg:
                 grid.unlink()
-        self._writer: Any = None
-        self._open = ExitStack()
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            note("tensorboard is not installed: log.jsonl has the curves (pip install tensorboard)")
-        else:
-            # purge_step hides, in TensorBoard, what an earlier process wrote beyond this point.
-            purge = cur_nimg + 1 if cur_nimg else None
-            # TensorBoard opens names in UTF-8 alone, and opens its file again for each part that it writes.
-            run_ = self._open.enter_context(plain_folder(run))
-            self._writer = SummaryWriter(os.path.join(run_, "tensorboard"), purge_step=purge)
 
     def write(self, line: dict[str, float]) -> None:
         """Append one line; `cur_nimg` is the curves' abscissa."""
         with open_append(self.path) as file:
             file.write(json.dumps(line) + "\n")
-        if self._writer is not None:
-            for name, value in line.items():
-                if name != "cur_nimg":
-                    self._writer.add_scalar(name, value, int(line["cur_nimg"]))
+        values = {name: value for name, value in line.items() if name != "cur_nimg"}
+        _tell(self.callback.log, int(line["cur_nimg"]), values)
 
     def event(self, kind: str, text: str, cur_nimg: int, seconds: float) -> None:
         """Append a sentence about the run: a warning and its end, a rollback, the reason to stop."""
         line = {"cur_nimg": cur_nimg, "seconds": round(seconds, 3), "kind": kind, "text": text}
         with open_append(self.events) as file:
             file.write(json.dumps(line) + "\n")
-        if self._writer is not None:
-            self._writer.add_text(kind, shown(text), cur_nimg)
+        _tell(self.callback.event, cur_nimg, kind, text)
 
-    def image(self, grid: Tensor, cur_nimg: int) -> None:
-        """Show a uint8 grid [H, W, C] in TensorBoard."""
-        if self._writer is not None:
-            self._writer.add_image("samples", grid[..., :3], cur_nimg, dataformats="HWC")
+    def grid(self, grid: Tensor, cur_nimg: int) -> None:
+        """Tell of a grid, uint8 [H, W, C] on the CPU."""
+        _tell(self.callback.grid, cur_nimg, grid.numpy())
 
-    def close(self) -> None:
-        """Write out what TensorBoard still holds."""
-        if self._writer is not None:
-            self._writer.close()
-        self._open.close()
+    def checkpoint(self, path: Path, cur_nimg: int) -> None:
+        """Tell of the checkpoint that lies at `path`."""
+        _tell(self.callback.checkpoint, cur_nimg, path)
+
+
+def _tell(method: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    try:
+        method(*args, **kwargs)
+    except Exception as error:
+        raise CallbackError(error) from error
 
 
 class _Line(TypedDict):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from fastgan.callbacks import Callback
+from fastgan.callbacks import NOBODY, Callback, Callbacks
 from fastgan.config import require
 from fastgan.data import Dataset, Feed, open_dataset, pack
 from fastgan.errors import ConfigError, DataError
@@ -28,9 +28,10 @@ from fastgan.training import (
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.evaluation import Evaluate
 from fastgan.training.log import check_grid
-from fastgan.training.session import NOBODY, Note, Session
+from fastgan.training.session import Note, Session
 from fastgan.training.settings import DataConfig, RunConfig, TrainConfig
 from fastgan.training.state import machine
+from fastgan.training.tensorboard import TensorBoard
 from fastgan.training.trainer import Trainer
 
 DataProgress = Callable[[str, int, int], None]
@@ -76,7 +77,7 @@ def new(
             session = _prepare(
                 run, ready.config, where, None, ready, note, progress, processes, evaluator, again
             )
-            session.callback = callback
+            session.callback = Callbacks((TensorBoard(note), callback))
         except BaseException:
             if processes.rank == 0:
                 folder.clear(run, before)
@@ -106,7 +107,7 @@ def resumed(
         started = (run / "latest").exists() or Path(path) != run
         loaded = processes.in_turn(lambda: checkpoint.load_resumable(path)) if started else None
         session = _prepare(run, config, where, loaded, None, note, progress, processes, evaluator, again)
-        session.callback = callback
+        session.callback = Callbacks((TensorBoard(note), callback))
         session.saved = loaded.path if loaded is not None else None  # nothing new to save yet
         with closing(session.trainer.feed):
             yield session

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,23 +10,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgan.callbacks import Callback
+from fastgan.callbacks import NOBODY, Callback, Job, told
+from fastgan.config import to_mapping
 from fastgan.data import Dataset
-from fastgan.errors import ConfigError, DataError, FastganError, MetricError
+from fastgan.errors import ConfigError, DataError, MetricError
 from fastgan.text import quoted
-from fastgan.training import checkpoint, conditions, outlook, overfit, schedule, signals, stopping
-from fastgan.training.diversity import Diversity
-from fastgan.training.evaluation import Evaluate, better, decisive, sampler
-from fastgan.training.log import Grid, Log
+from fastgan.training import checkpoint, conditions, rollback, schedule, signals, stopping
+from fastgan.training.evaluation import Evaluate, better, decisive
+from fastgan.training.inspection import Inspection
+from fastgan.training.log import CallbackError, Log
+from fastgan.training.pace import Pace
 from fastgan.training.settings import RunConfig
 from fastgan.training.source import Source
 from fastgan.training.state import describe
 from fastgan.training.trainer import Trainer
 from fastgan.training.watch import Watch
 
-_PATIENCE = 5.0  # seconds after a signal for which a grid or an evaluation that is nearly done may go on
-NOBODY = Callback()
-"""Is told everything and does nothing"""
 Note = Callable[[str], None]
 """Called with a sentence that the user should read once."""
 
@@ -68,10 +67,6 @@ class Outcome:
         return 0 if self.signum is None else 128 + self.signum
 
 
-class _StoppedError(Exception):
-    """A signal ends what is being drawn or measured."""
-
-
 class _BrokenError(Exception):
     """No step is finite any more, or a parameter is not."""
 
@@ -102,19 +97,14 @@ class Session:
     """The condition of train.stop_when that has been met."""
     watched: Mapping[str, Any] = field(default_factory=dict)
     """What the watch remembers from before this session."""
-    _logged: tuple[int, float] = field(default=(0, 0.0), init=False)
-    _speed: float = field(default=0.0, init=False)
-    _foresaw: bool = field(default=False, init=False)
-    _began_at: int = field(default=0, init=False)
-    _asked_at: float | None = field(default=None, init=False)
-    """When a signal that asks to stop was first seen while something was drawn or measured."""
     _in_step: bool = field(default=False, init=False)
 
     def fit(self, report: Callable[[Report], None]) -> Outcome:
         """Train until the budget is used up, a condition is met or a signal asks to stop; save, and say which.
 
         Raises FastganError when losses or parameters stay beyond all numbers after every rollback (nothing broken is
-        ever saved), and OutputError when the disk is full. In all processes but the first: do as that one says.
+        ever saved), OutputError when the disk is full, and what the callback raises, after a save. In all processes
+        but the first: do as that one says.
         """
         processes = self.trainer.processes
         if processes.rank:
@@ -123,30 +113,53 @@ class Session:
         self.trainer.spread()
         if self.config.train.eval_every is not None and self.evaluate is None:
             raise ConfigError("train.eval_every is set, and this session was given nothing that evaluates")
-        self._start, self._began_at = time.monotonic() - self.seconds, self.trainer.cur_nimg
+        self._start = time.monotonic() - self.seconds
         self._stop_when = stopping.parse(self.config.train.stop_when, evaluates=True)
-        self._grid = Grid(self.run, self.trainer)
-        self._yardstick = Diversity(self.dataset, self.config.train.grid_images)
         self._source = Source(self._file(), self.dataset)
-        went_back: str | None = None
-        with signals.graceful(size=processes.size) as stop:
-            self._stop = stop
-            while True:
-                with closing(Log(self.run, self.trainer.cur_nimg, self.note)) as self._log:
-                    if went_back:
-                        self._say("rollback", went_back)
-                    try:
-                        self._train(report, stop)
-                    except DataError as error:
-                        raise self._lost_data(error) from error
-                    except _BrokenError as broken:
-                        went_back = self._go_back(str(broken))
-                    else:
-                        break
+        self._pace = Pace(self.config.train, self.trainer.cur_nimg, self.note)
+        settings = to_mapping(self.config)
+        job = Job(work="train", folder=self.run, settings=settings, step=self.trainer.cur_nimg)
+        with signals.graceful(size=processes.size) as stop, told(self.callback, job) as results:
+            self._inspection = Inspection(self.run, self.trainer, self.dataset, self.evaluate, stop)
+            try:
+                self._train_and_save(report, stop)
+            finally:
+                results |= {"run": self.run, "cur_nimg": self.trainer.cur_nimg, "seconds": self.seconds}
+                results["stopped"] = self.stopped
+            if stop.signum is not None:
+                results["status"] = "interrupted"
         processes.dismiss(stop.signum)
         return Outcome(
             cur_nimg=self.trainer.cur_nimg, seconds=self.seconds, signum=stop.signum, stopped=self.stopped
         )
+
+    def _train_and_save(self, report: Callable[[Report], None], stop: signals.Stop) -> None:
+        """Train; what a callback raises is raised once all is saved."""
+        try:
+            self._train_and_go_back(report, stop)
+        except CallbackError as error:
+            refused = error.error
+        else:
+            return
+        self._log.callback = NOBODY
+        self._save_if_whole()
+        raise refused
+
+    def _train_and_go_back(self, report: Callable[[Report], None], stop: signals.Stop) -> None:
+        """The loop, begun again after each rollback."""
+        went_back: str | None = None
+        while True:
+            self._log = Log(self.run, self.trainer.cur_nimg, self.note, self.callback)
+            try:
+                if went_back and self.saved:
+                    self._say("rollback", went_back)
+                    self._log.checkpoint(self.saved, self.trainer.cur_nimg)
+                return self._train(report, stop)
+            except DataError as error:
+                self._save_if_whole()
+                raise self._lost_data(error) from error
+            except _BrokenError as broken:
+                went_back = self._go_back(str(broken))
 
     def _train(self, report: Callable[[Report], None], stop: signals.Stop) -> None:
         """The loop, to its end."""
@@ -154,7 +167,7 @@ class Session:
         lengths = (train.log_every, train.grid_every, train.checkpoint_every)
         log_due, grid_due, save_due = (schedule.Every(length, *now) for length in lengths)
         eval_due = schedule.Every(train.eval_every, *now) if train.eval_every else None
-        self._logged = now
+        self._pace.restart(*now)
         self._watch = Watch(
             images=len(self.dataset) - len(trainer.feed.held),
             adaptive=trainer.objective.augmentation.controller is not None,
@@ -177,7 +190,7 @@ class Session:
             improved = self.best is not None and self.best["cur_nimg"] == trainer.cur_nimg
             if save_due.due(*now) or improved:
                 self._save()
-        if self.saved is None or self.saved.name != f"{trainer.cur_nimg:09d}":
+        if not self._is_saved():
             self._save()
         if stop.signum is None:
             self._draw()
@@ -191,18 +204,13 @@ class Session:
         return own if own.exists() else Path(self.config.data.source)
 
     def _report(self, losses: dict[str, float]) -> Report:
-        budget, nimg = self.config.train.budget, self.trainer.cur_nimg
-        if budget.images is not None:
-            left = max(budget.images - nimg, 0) / self._speed if self._speed else None
-        else:
-            left = max((budget.seconds or 0.0) - self.seconds, 0.0)
-        done = min(schedule.progress(budget, nimg, self.seconds), 1.0)
+        now = self._now()
         return Report(
-            cur_nimg=nimg,
-            seconds=self.seconds,
-            left=left,
-            done=done,
-            img_per_s=self._speed,
+            cur_nimg=now[0],
+            seconds=now[1],
+            left=self._pace.left(*now),
+            done=self._pace.done(*now),
+            img_per_s=self._pace.img_per_s,
             losses=losses,
             alarms=self._watch.active,
             growing=self.trainer.growing,
@@ -213,22 +221,19 @@ class Session:
 
         _BrokenError when steps are skipped without an end.
         """
-        nimg, (before, since) = self.trainer.cur_nimg, self._logged
-        losses = self.trainer.take_losses()
-        if nimg > before:
-            self._speed = (nimg - before) / max(self.seconds - since, 1e-9)
-            self._foresee(before, nimg)
-            self._logged = (nimg, self.seconds)
+        nimg, losses = self.trainer.cur_nimg, self.trainer.take_losses()
+        if self._pace.measure(*self._now(), self.trainer.phase.batch):
             values = {
                 "seconds": round(self.seconds, 3),
-                "img_per_s": round(self._speed, 3),
+                "img_per_s": round(self._pace.img_per_s, 3),
                 **self.trainer.scheduled(),
                 **losses,
                 **(readings or {}),
             }
+            said = self._watch.read(values, nimg)
             with checkpoint.saving(self._log.path, self.run):
                 self._log.write({"cur_nimg": nimg, **values})
-            for kind, text in self._watch.read(values, nimg):
+            for kind, text in said:
                 self._say(kind, text)
             self._check_stop({"cur_nimg": nimg, **values})
         if "skipped" in losses and not self.trainer.finite():
@@ -237,34 +242,20 @@ class Session:
             raise _BrokenError("step after step has a loss or gradient that is not finite")
         return losses
 
-    def _foresee(self, before: int, nimg: int) -> None:
-        """Say, once, what the budget comes to: as soon as the speed is that of steps after the first."""
-        if self._foresaw or before == self._began_at:
-            return
-        self._foresaw = True
-        train, phase = self.config.train, self.trainer.phase
-        self.note(
-            outlook.foreseen(
-                train.budget,
-                train.usual_kimg,
-                cur_nimg=nimg,
-                left=max((train.budget.seconds or 0.0) - self.seconds, 0.0),
-                img_per_s=self._speed,
-                batch=phase.batch,
-            )
-        )
-
     def _look_at_source(self) -> None:
         gone = self._source.check()
         if gone:
             self._say("data", gone)
 
-    def _lost_data(self, error: DataError) -> DataError:
-        """What to say where the images cannot be read any more; what was trained on them is saved before."""
+    def _save_if_whole(self) -> None:
+        """Save where training ends with an error that is not the networks' own."""
         # Within an iteration one network may be a step ahead: then the newest checkpoint is the one to go on from.
-        if not self._in_step and (self.saved is None or self.saved.name != f"{self.trainer.cur_nimg:09d}"):
+        if not self._in_step and not self._is_saved():
             with suppress(_BrokenError):
                 self._save()
+
+    def _lost_data(self, error: DataError) -> DataError:
+        """What to say where the images cannot be read any more; what was trained on them is saved before."""
         return DataError(
             f"{error}; {checkpoint.remaining(self.run)}: go on from there with fastgan train --resume "
             f"{quoted(self.run)}"
@@ -281,44 +272,30 @@ class Session:
         with checkpoint.saving(self._log.events, self.run):
             self._log.event(kind, text, *self._now())
 
-    def _between(self) -> None:
-        """Raise _StoppedError where a signal came a while ago: a grid or an evaluation may take hours, stopping not."""
-        if self._stop.signum is not None:
-            self._asked_at = self._asked_at or time.monotonic()
-            if time.monotonic() - self._asked_at > _PATIENCE:
-                raise _StoppedError
-
     def _draw(self) -> Tensor | None:
         """Draw the grid; its images [N, C, R, R], or None where a signal ended it."""
-        try:
-            images = self._grid.draw(self._between)
-        except _StoppedError:
-            return None
-        with checkpoint.saving(self._grid.folder, self.run):
-            self._log.image(self._grid.save(images, self.trainer.cur_nimg), self.trainer.cur_nimg)
+        images, grid = self._inspection.draw(), self._inspection.grid
+        if images is not None:
+            with checkpoint.saving(grid.folder, self.run):
+                self._log.grid(grid.save(images, self.trainer.cur_nimg), self.trainer.cur_nimg)
         return images
 
     def _look(self) -> dict[str, float]:
         """Draw the grid, and what the watch reads off it."""
         images = self._draw()
-        if images is None:
-            return {}
-        readings = overfit.gap(self.trainer)
-        return readings | self._yardstick.measure(images) if len(images) > 1 else readings
+        return {} if images is None else self._inspection.readings(images)
 
-    def _measure(self) -> dict[str, float]:
+    def _measure(self) -> Mapping[str, float]:
         """The metrics, as they are now; and whether this is the best so far.
 
         Samples that cannot be measured, such as one image over and over, are news and no reason to end.
         """
-        assert self.evaluate is not None
         try:
-            made = self.evaluate(sampler(self.trainer, self._between))
-            metrics = {name: float(value) for name, value in made.items()}
-        except _StoppedError:
-            return {}
+            metrics = self._inspection.metrics()
         except MetricError as error:
             self._say("metric", str(error))
+            return {}
+        if metrics is None:
             return {}
         name = decisive(self.config.train.best_metric, metrics)
         if better(self.best, name, metrics[name]):
@@ -326,49 +303,39 @@ class Session:
         return metrics
 
     def _go_back(self, what: str) -> str:
-        """To an earlier checkpoint, one further each time, with other random numbers and half the learning rates.
-
-        The same steps from the same weights would break down again. The checkpoint is written anew with the rollback
-        in its state, so a resumption knows of it. Gives the sentence to say; FastganError when there is no checkpoint,
-        or when going back did not help train.max_rollbacks times.
-        """
-        target = checkpoint.earlier(self.run, len(self.rollbacks))
-        if target is None or len(self.rollbacks) >= self.config.train.max_rollbacks:
-            raise self._broken(what)
-        loaded, broke_at = checkpoint.load(target), self.trainer.cur_nimg
-        self.trainer.load_state_dict(loaded)
-        self.rollbacks.append({"from": broke_at, "to": self.trainer.cur_nimg, "why": what})
-        self.trainer.go_back(len(self.rollbacks))
-        self.trainer.spread()
+        """To an earlier checkpoint, written anew with the rollback in its state; the sentence to say."""
+        went = rollback.go_back(self.run, self.trainer, len(self.rollbacks), what)
+        self.rollbacks.append(went.entry)
         self.stopped = None
-        self.best, self.watched = loaded.state.get("best"), loaded.state.get("watch", {})
+        self.best, self.watched = went.state.get("best"), went.state.get("watch", {})
         self._store()
-        return (
-            f"training broke down at {broke_at} images ({what}): it goes on from {self.trainer.cur_nimg} images, with "
-            f"other random numbers and learning rates times {0.5 ** len(self.rollbacks):g}"
-        )
+        return went.sentence
 
-    def _broken(self, what: str) -> FastganError:
-        after = f" after {len(self.rollbacks)} rollbacks" if self.rollbacks else ""
-        return FastganError(
-            f"training broke down at {self.trainer.cur_nimg} images{after} ({what}); {checkpoint.remaining(self.run)}: "
-            f"go on with smaller steps, as in fastgan train --resume {quoted(self.run)} --set train.lr_g=1e-4 "
-            "--set train.lr_d=1e-4"
-        )
+    def _is_saved(self) -> bool:
+        return self.saved is not None and self.saved.name == f"{self.trainer.cur_nimg:09d}"
 
     def _save(self) -> None:
         self._write()
         if not self.trainer.finite():
             raise _BrokenError("a parameter is not finite")
         self.watched = self._watch.state()
-        self._store()
+        self._log.checkpoint(self._store(), self.trainer.cur_nimg)
 
-    def _store(self) -> None:
+    def _store(self) -> Path:
         model, optimizer = self.trainer.state_dict()
         self.saved = checkpoint.save(
             self.run,
             model=model | conditions.sample(self.config, self.dataset),
             optimizer=optimizer,
-            state=describe(self),
+            state=describe(
+                self.trainer,
+                self.dataset,
+                seconds=self.seconds,
+                rollbacks=self.rollbacks,
+                best=self.best,
+                stopped=self.stopped,
+                watch=self.watched,
+            ),
             keep=self.config.train.keep_checkpoints,
         )
+        return self.saved

@@ -1,41 +1,52 @@
 """What state.json says of a run at a checkpoint, apart from the tensors."""
 
 import platform
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
 from fastgan.config import to_mapping
+from fastgan.data import Dataset
 from fastgan.training import pretrained
+from fastgan.training.trainer import Trainer
 from fastgan.version import __version__
 
-if TYPE_CHECKING:
-    from fastgan.training.session import Session
 
+def describe(
+    trainer: Trainer,
+    data: Dataset,
+    *,
+    seconds: float,
+    rollbacks: Sequence[Mapping[str, Any]],
+    best: Mapping[str, Any] | None,
+    stopped: str | None,
+    watch: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The state of a run as it stands: where it is, what led there, and what bitwise equality depends on.
 
-def describe(session: "Session") -> dict[str, Any]:
-    """The state of `session` as it stands: where it is, what led there, and what bitwise equality depends on."""
-    data = session.dataset
+    seconds: time trained. rollbacks, best, stopped, watch: as in `state_file.State`.
+    """
     return {
-        "cur_nimg": session.trainer.cur_nimg,
-        "resolution": session.trainer.phase.shown(session.trainer.cur_nimg),
-        "seconds": session.seconds,
-        "precision": session.trainer.precision,
-        "config": to_mapping(session.config),
+        "cur_nimg": trainer.cur_nimg,
+        "resolution": trainer.phase.shown(trainer.cur_nimg),
+        "seconds": seconds,
+        "precision": trainer.precision,
+        "config": to_mapping(trainer.config),
         "data": {
             "content_hash": data.content_hash,
             "images": len(data),
             "class_names": list(data.class_names),
             "attribute_names": list(data.attribute_names),
         },
-        "features": pretrained.identity(session.trainer.discriminator),
+        "features": pretrained.identity(trainer.discriminator),
         "rng": "reseeded before every iteration from train.seed, cur_nimg and the number of rollbacks",
-        "rollbacks": session.rollbacks,
-        "best": session.best,
-        "stopped": session.stopped,
-        "watch": dict(session.watched),
+        "rollbacks": list(rollbacks),
+        "best": best,
+        "stopped": stopped,
+        "watch": dict(watch),
         "versions": _versions(),
-        "machine": machine(session.device),
+        "machine": machine(trainer.device),
     }
 
 

@@ -12,7 +12,7 @@ from fastgan.errors import ConfigError, MemoryLimitError, MetricError
 from fastgan.metrics.summary import check_count, kept_rows
 from fastgan.study import cnn
 from fastgan.study.settings import Settings
-from fastgan.training import run, session
+from fastgan.training import inspection, run
 from fastgan.training.evaluation import sampler
 from fastgan.training.log import Grid, check_grid
 from tests.training.conftest import small
@@ -111,7 +111,7 @@ def test_drawing_and_evaluating_end_when_asked_to_between_batches(make, tmp_path
 
 def test_a_signal_ends_a_long_evaluation_and_the_run_is_saved(packed, tmp_path, monkeypatch) -> None:
     """The evaluator asks for images without an end, as train.eval_images=1000000000 would."""
-    monkeypatch.setattr(session, "_PATIENCE", 0.0)
+    monkeypatch.setattr(inspection, "_PATIENCE", 0.0)
 
     def evaluator(*_: object):
         def evaluate(sample) -> dict[str, float]:

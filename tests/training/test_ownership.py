@@ -52,7 +52,7 @@ def test_a_copy_of_a_grid_is_neither_deleted_nor_shown_nor_in_the_way(tmp_path: 
     for name in ("000000200.png", "000000400.png", "000000200 (copy).png", "000000300 alt.png", "9.png"):
         (tmp_path / "grids" / name).touch()
     (tmp_path / "config.toml").touch()
-    Log(tmp_path, 200, lambda text: None).close()
+    Log(tmp_path, 200, lambda text: None)
     assert [path.name for path in report.read(tmp_path).grids] == ["000000200.png"]
     assert len(list((tmp_path / "grids").iterdir())) == 4
 

@@ -14,8 +14,10 @@ from fastgan.version import __version__
 
 if TYPE_CHECKING:
     from fastgan.allocator import keep_memory
+    from fastgan.api.generate import generate
     from fastgan.api.info import info
     from fastgan.api.models import create_model, list_models, list_presets
+    from fastgan.api.verify import verify
     from fastgan.data import open_dataset
     from fastgan.errors import FastganError
     from fastgan.inference.opening import open_generator as load
@@ -25,6 +27,7 @@ __all__ = [
     "FastganError",
     "__version__",
     "create_model",
+    "generate",
     "info",
     "keep_memory",
     "latents",
@@ -32,6 +35,7 @@ __all__ = [
     "list_presets",
     "load",
     "open_dataset",
+    "verify",
 ]
 
 _HOMES = {
@@ -40,10 +44,12 @@ _HOMES = {
     "list_presets": ("fastgan.api.models", "list_presets"),
     "FastganError": ("fastgan.errors", "FastganError"),
     "info": ("fastgan.api.info", "info"),
+    "generate": ("fastgan.api.generate", "generate"),
     "keep_memory": ("fastgan.allocator", "keep_memory"),
     "latents": ("fastgan.seeds", "latents"),
     "load": ("fastgan.inference", "open_generator"),
     "open_dataset": ("fastgan.data", "open_dataset"),
+    "verify": ("fastgan.api.verify", "verify"),
 }
 
 

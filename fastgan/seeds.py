@@ -125,3 +125,43 @@ def _is_number(text: str) -> bool:
 def _check_seed(seed: int) -> None:
     if type(seed) is not int or not 0 <= seed <= MAX_SEED:  # quick for the usual: there may be millions
         arguments.whole_number(seed, "seed", 0, MAX_SEED)
+
+
+def as_seeds(seeds: str | Iterable[int], parameter: str = "seeds") -> Sequence[int]:
+    """Seeds that are listed, or that a text names (`parse_seeds`), in that order, each once. ConfigError for others."""
+    if isinstance(seeds, str):
+        return parse_seeds(seeds, parameter)
+    found = listed(seeds)
+    if not 1 <= len(found) <= MAX_SEEDS:
+        raise ConfigError(f"{named(parameter)} names {len(found):,} seeds: give from 1 to {MAX_SEEDS:,}.")
+    if isinstance(found, range):
+        _check_seed(min(found[0], found[-1]))
+        _check_seed(max(found[0], found[-1]))
+        return found
+    return list(dict.fromkeys(arguments.whole_number(seed, "seed", 0, MAX_SEED) for seed in found))
+
+
+def choose_seeds(
+    n: int | None, seed: int | None, seeds: str | Iterable[int] | None, default: int = 64
+) -> Sequence[int]:
+    """The seeds that a number and a first one, or a list, ask for; ConfigError if they contradict each other."""
+    if seeds is not None:
+        if n is not None or seed is not None:
+            raise ConfigError(
+                f"{named('seeds')} names every seed: give either {named('seeds')}, or {named('n')} and "
+                f"{named('seed')}."
+            )
+        return as_seeds(seeds)
+    count, first = default if n is None else n, 0 if seed is None else seed
+    if not _within(count, 1, MAX_SEEDS):
+        raise ConfigError(f"{named('n', count)} is impossible: give a number from 1 to {MAX_SEEDS:,}.")
+    if not _within(first, 0, MAX_SEED - count + 1):
+        raise ConfigError(
+            f"{named('seed', first)} is out of range: give a number from 0 to {MAX_SEED - count + 1}."
+        )
+    return range(int(first), int(first) + int(count))
+
+
+def _within(value: object, low: int, high: int) -> bool:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return whole and bool(low <= value <= high)  # type: ignore[operator]

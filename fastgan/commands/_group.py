@@ -13,8 +13,9 @@ def options(command: click.Command) -> dict[str, str]:
     names = {}
     for parameter in command.params:
         if parameter.name:
-            longest = max(parameter.opts, key=len)
-            names[parameter.name] = longest if longest.startswith("-") else parameter.human_readable_name
+            short = f"-{parameter.name}"
+            option = short if short in parameter.opts else max(parameter.opts, key=len)
+            names[parameter.name] = option if option.startswith("-") else parameter.human_readable_name
     return names
 
 

@@ -237,7 +237,7 @@ def check_contents(name: str, attribute_names: Sequence[str]) -> None:
     taken = sorted({"image", "seed", "label"} & set(attribute_names))
     if taken:
         raise ConfigError(
-            f"{named('image_format', name)} has a column {taken[0]} of its own, and the model an attribute: "
+            f"{named('format', name)} has a column {taken[0]} of its own, and the model an attribute: "
             "choose webdataset."
         )
 
@@ -249,7 +249,7 @@ def pyarrow() -> tuple[ModuleType, ModuleType]:
         import pyarrow.parquet
     except ImportError as error:
         raise ConfigError(
-            f"{named('image_format', 'parquet')} needs the package pyarrow: {extras.install_line('parquet')}."
+            f"{named('format', 'parquet')} needs the package pyarrow: {extras.install_line('parquet')}."
         ) from error
     return pyarrow, pyarrow.parquet
 

@@ -111,7 +111,7 @@ ENCODERS = {
 """By the name that `Layout` takes for its format and encoding."""
 
 
-def check_encoder(name: str, img_channels: int, parameter: str = "image_format") -> None:
+def check_encoder(name: str, img_channels: int, parameter: str = "format") -> None:
     """Raise ConfigError, which names the `parameter`, if images of so many channels cannot be encoded as `name`."""
     if name == "jpg" and img_channels in (2, 4):
         raise ConfigError(

@@ -39,13 +39,11 @@ class Layout:
     def __post_init__(self) -> None:
         name = self.image_format
         if name not in FORMATS:
-            raise ConfigError(
-                f"{named('image_format', name)} is unknown: choose one of {', '.join(FORMATS)}."
-            )
+            raise ConfigError(f"{named('format', name)} is unknown: choose one of {', '.join(FORMATS)}.")
         if self.encoding is not None and name not in ("webdataset", "parquet"):
             raise ConfigError(
                 f"{named('encoding')} says what is inside of webdataset and parquet files, and "
-                f"{named('image_format')} is {name}: "
+                f"{named('format')} is {name}: "
                 "leave it away."
             )
         if self.encoding is not None and self.encoding not in ENCODERS:
@@ -80,13 +78,13 @@ class Layout:
     def check(self, runtime: Runtime, count: int, shard: Shard) -> None:
         """Raise ConfigError if the images of this model cannot be stored so, or not by several processes."""
         if self.encoder is not None:
-            parameter = "encoding" if self.in_archives else "image_format"
+            parameter = "encoding" if self.in_archives else "format"
             check_encoder(self.encoder, runtime.img_channels, parameter)
         if self.in_archives:
             check_contents(self.image_format, runtime.facts.attribute_names)
         if self.image_format == "npz" and self.per_file is None and shard.count > 1:
             raise ConfigError(
-                f"{named('image_format', 'npz')} is one file and there are {shard.count} shards: give "
+                f"{named('format', 'npz')} is one file and there are {shard.count} shards: give "
                 f"{named('per_file')}, or choose webdataset."
             )
 

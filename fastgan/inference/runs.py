@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,25 @@ class Runs(ABC):
 
     def _enter_lane(self) -> None:  # noqa: B027  what was opened for one core needs nothing
         """Keep all runs of the thread that calls this to one core."""
+
+    def _leave_lanes(self) -> None:  # noqa: B027  as above
+        """Undo for later threads what `_enter_lane` did."""
+
+    def _most_lanes(self, wanted: int) -> int:
+        """As many of these as this model can be run in, as it was opened."""
+        return self.lanes
+
+    @contextmanager
+    def side_by_side(self, wanted: int) -> Iterator[None]:
+        """While the block works, as many lanes as can be of those wanted; afterwards as many as there were."""
+        before, self.lanes = self.lanes, self._most_lanes(wanted)
+        try:
+            yield
+        finally:
+            pool, self._pool, self.lanes = self._pool, None, before
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self._leave_lanes()
 
     def launch(self, inputs: Inputs) -> Fetch:
         """Begin the run of up to `batch` images; what is returned waits for it and gives uint8 [n, H, W, C].

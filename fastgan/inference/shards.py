@@ -126,3 +126,13 @@ def local_rank(environment: Mapping[str, str] = os.environ) -> int:
         if number is not None:
             return number
     return 0
+
+
+def own_device(device: str, shard: Shard) -> str:
+    """`device`; for "auto", one of the GPUs that the processes of torchrun or Slurm on this machine share out."""
+    if device != "auto" or shard.count == 1:
+        return device
+    import torch
+
+    gpus = torch.cuda.device_count()
+    return f"cuda:{local_rank() % gpus}" if gpus > 1 else device

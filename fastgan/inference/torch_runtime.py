@@ -137,6 +137,12 @@ class TorchRuntime(Runtime):
     def _enter_lane(self) -> None:
         torch.set_num_threads(1)  # of this thread, and of those that begin later
 
+    def _leave_lanes(self) -> None:
+        torch.set_num_threads(torch.get_num_threads())  # this thread's, for those that begin later
+
+    def _most_lanes(self, wanted: int) -> int:
+        return default_lanes(wanted, self.resolution, gpu=self._device.type == "cuda")
+
     @torch.inference_mode()
     def _begin(self, inputs: Inputs) -> Fetch:
         options: dict[str, Any] = {}

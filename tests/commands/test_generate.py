@@ -101,10 +101,10 @@ def test_npz(run: Path, fastgan: Fastgan, tmp_path: Path) -> None:
 def test_bad_seeds(arguments: list[object], said: str, run: Path) -> None:
     from click.testing import CliRunner
 
-    from fastgan.commands.generate import command
+    from fastgan.cli import cli
 
     with pytest.raises(ConfigError, match=said):
-        CliRunner().invoke(command, [str(run), *map(str, arguments)], catch_exceptions=False)
+        CliRunner().invoke(cli, ["generate", str(run), *map(str, arguments)], catch_exceptions=False)
 
 
 def test_one_sentence_for_a_mistake(run: Path, fastgan: Fastgan, tmp_path: Path) -> None:

@@ -21,18 +21,32 @@ def _tracked() -> set[str]:
     return {name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()}
 
 
+def _set_up(tree: Path, tracked: set[str], *command: str) -> None:
+    """Run a command of setup.py in a copy of the checkout."""
+    for name in tracked:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, tree / name)
+    no_compiler = os.environ | {"CXX": "none"}  # torch, which only a build needs, is then not imported
+    called = [sys.executable, "setup.py", "-q", *command]
+    subprocess.run(called, cwd=tree, check=True, capture_output=True, env=no_compiler)
+
+
 def test_the_source_distribution_holds_every_file_of_the_checkout(tmp_path: Path) -> None:
     tracked = _tracked()
-    for name in tracked:
-        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, tmp_path / "tree" / name)
-    command = [sys.executable, "setup.py", "-q", "sdist", "--dist-dir", str(tmp_path / "dist")]
-    no_compiler = os.environ | {"CXX": "none"}  # torch, which only a build needs, is then not imported
-    subprocess.run(command, cwd=tmp_path / "tree", check=True, capture_output=True, env=no_compiler)
+    _set_up(tmp_path / "tree", tracked, "sdist", "--dist-dir", str(tmp_path / "dist"))
     (archive,) = (tmp_path / "dist").iterdir()
     with tarfile.open(archive) as file:
         packed = {name.partition("/")[2] for name in file.getnames()}
     assert tracked - packed <= {".gitignore"}
+
+
+def test_what_is_installed_has_every_file_of_the_package(tmp_path: Path) -> None:
+    """Presets, templates and styles of pages, and py.typed, beside the code."""
+    tracked = _tracked()
+    _set_up(tmp_path / "tree", tracked, "build_py", "--build-lib", str(tmp_path / "lib"))
+    mine = {name for name in tracked if name.startswith("fastgan/")}
+    assert any(name.endswith(".html.j2") for name in mine)
+    assert not [name for name in mine if not (tmp_path / "lib" / name).is_file()]
 
 
 def test_the_image_is_built_from_all_that_a_wheel_needs() -> None:

@@ -1,1 +1,1 @@
-"""What every HTML page is made with: the document that frames it, its style, and curves as SVG."""
+"""What every HTML page is made with: an environment of Jinja2 that escapes, the base of all pages, curves as SVG."""

@@ -1,36 +1,65 @@
-"""The frame of every page: one HTML file with its style inside, that opens without a network."""
+"""HTML documents by Jinja2, in the one environment that all pages share: whatever a template is given is escaped.
 
-from html import escape
-from pathlib import Path
+A template (NAME.html.j2) lies beside the code that uses it. A page extends `pages/base.html.j2`: one file with its
+style, scripts and images inside, that opens without a network. Beside Jinja2's own filters there are
 
+- `number(spec)`: a number as Python's `format` writes it, `1,234` unless `spec` says otherwise;
+- `percent(spec)`: a share in percent, one digit after the point unless `spec` says otherwise;
+- `label`: a number as short as it can be, as at the axes of curves; `clock`: seconds as `4:05`;
+- `svg`: a drawing of fastgan's own as markup.
+"""
+
+from functools import cache
+from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup
+
+from fastgan.pages.curves import label
+from fastgan.progress import clock
 from fastgan.text import printable
 
 MARK = b'<meta name="generator" content="fastgan">'
 """Stands at the beginning of each page that fastgan writes, so that the next may replace it"""
 
 
-def document(title: str, body: str, script: str = "") -> str:
-    """A whole page of the HTML `body`, with a `script` of JavaScript at its end; `title` is plain text."""
-    ending = f"<script>\n{script}</script>\n" if script else ""
-    page = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-{MARK.decode()}
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>
-{asset("page.css")}</style>
-</head>
-<body>
-<main>
-{body}</main>
-{ending}</body>
-</html>
-"""
-    return printable(page)  # names that would reorder what stands beside them, or that no encoding knows
+def render(template: str, **values: object) -> str:
+    """The HTML that a template of the package makes of `values`, as in `render("report/page.html.j2", run=run)`.
+
+    Control and bidirectional characters become visible escapes. Raises jinja2.UndefinedError where a value that the
+    template names is not there.
+    """
+    return printable(_environment().get_template(template).render(values))
 
 
-def asset(name: str) -> str:
-    """The text of a file beside this one."""
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fastgan", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": _number,
+        "percent": _percent,
+        "label": label,
+        "clock": clock,
+        "svg": Markup,
+    }
+    environment.globals |= {"asset": _asset, "mark": Markup(MARK.decode())}
+    return environment
+
+
+def _number(value: float, spec: str = ",") -> str:
+    return format(value, spec)
+
+
+def _percent(share: float, spec: str = ".1f") -> str:
+    return format(100 * share, spec)
+
+
+def _asset(name: str) -> Markup:
+    """A file of the package as it stands: style and scripts, in which nothing of others is."""
+    return Markup(files("fastgan").joinpath(name).read_text(encoding="utf-8"))

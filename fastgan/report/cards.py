@@ -1,7 +1,6 @@
-"""The numbers that `fastgan eval` left in a run: read from its cards, and shown as a table beside their protocol."""
+"""The numbers that `fastgan eval` left in a run: read from its cards, and what they depend on."""
 
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -29,34 +28,14 @@ def read_cards(run: Path) -> dict[str, dict[str, Any]]:
     return cards
 
 
-def table(cards: Mapping[str, Mapping[str, Any]]) -> str:
-    """A section of HTML with a table a card; nothing where there are none."""
-    if not cards:
-        return ""
-    body = "".join(
-        f"<div><h3>{escape(name)}</h3><table>{_rows(card['scores'])}</table>"
-        f'<p class="note">{escape(_protocol(card))}</p></div>'
-        for name, card in cards.items()
-    )
-    return f'<section><h2>Evaluations</h2><div class="tables">{body}</div></section>\n'
-
-
-def _rows(scores: Mapping[str, Any]) -> str:
-    return "".join(
-        f"<tr><th>{escape(str(name))}</th><td>{value:.5g}</td></tr>"
-        for name, value in scores.items()
-        if isinstance(value, (int, float))
-    )
-
-
-def _protocol(card: Mapping[str, Any]) -> str:
+def protocol(card: Mapping[str, Any]) -> str:
     """What the numbers depend on most, in a line: the card has the rest."""
-    protocol, generated = card["protocol"], card["generated"]
+    kept, generated = card["protocol"], card["generated"]
     parts = [
-        f"generated: {protocol.get('generated_n', '?')}, at {generated.get('cur_nimg', '?')} images of training",
+        f"generated: {kept.get('generated_n', '?')}, at {generated.get('cur_nimg', '?')} images of training",
         f"seeds {generated['seeds']}" if generated.get("seeds") else "",
-        f"truncation {protocol.get('truncation', 1)}",
-        f"real: {protocol.get('reference_n', '?')}, {str(protocol.get('reference_sha256', ''))[:8]}",
+        f"truncation {kept.get('truncation', 1)}",
+        f"real: {kept.get('reference_n', '?')}, {str(kept.get('reference_sha256', ''))[:8]}",
         *card.get("warnings", []),
     ]
     return "; ".join(map(str, filter(None, parts)))

@@ -1,7 +1,5 @@
 """What a run folder has to tell, read without touching it: safe while the run goes on."""
 
-import base64
-import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from fastgan.config import read_toml
 from fastgan.documents import checked, read_json, read_json_lines
 from fastgan.errors import CheckpointError
 from fastgan.files import IMAGE_BYTES, open_regular, read_text
+from fastgan.pages.images import data_address
 from fastgan.report.cards import read_cards
 
 try:
@@ -21,7 +20,6 @@ except ImportError:  # Windows: whether the run goes on stays unknown there
     fcntl = None  # type: ignore[assignment]
 
 T = TypeVar("T")
-_SIDE = 1024  # pixels: larger grids are made smaller
 _MOST_PIXELS = 2**28  # of a grid: 64 images of 2048 px
 _POINTER_BYTES = 4096
 
@@ -153,19 +151,15 @@ def embed(path: Path) -> str | None:
 
     None, too, for more than _MOST_PIXELS, which no run draws and which would take gigabytes.
     """
-    from PIL import Image, features
+    from PIL import Image
 
-    kind = "webp" if features.check("webp") else "png"
     try:
         with open_regular(path, IMAGE_BYTES) as file, _any_size(), Image.open(file) as image:
             if image.width * image.height > _MOST_PIXELS:
                 return None
-            image.thumbnail((_SIDE, _SIDE))
-            buffer = io.BytesIO()
-            image.save(buffer, kind, **({"quality": 90, "method": 4} if kind == "webp" else {}))
+            return data_address(image)
     except (OSError, ValueError, SyntaxError, MemoryError):  # cut short, damaged, or gone since it was listed
         return None
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 @contextmanager

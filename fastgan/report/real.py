@@ -1,13 +1,11 @@
 """Images that a run was trained on, as a sheet to hold its samples against."""
 
-import io
 import math
-from base64 import b64encode
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
-_SIDE = 1024  # pixels of a sheet at most
+from fastgan.pages.images import data_address
+
 MOST = 64  # images
 
 
@@ -20,33 +18,18 @@ class Real:
     images: Any = None
     """uint8 numpy [N, H, W, C], at most MOST."""
 
+    def sheet(self) -> str | None:
+        """The images in reading order, about as many rows as columns, as a data: address; None where there are none."""
+        if self.images is None:
+            return None
+        import numpy as np
+        from PIL import Image
 
-def figure(real: Real) -> str:
-    """A part of the page: the sheet with its caption, or the caption alone."""
-    title = f'<h3>Training images</h3><p class="note">{escape(real.words)}</p>'
-    if real.images is None:
-        return f'<div class="real">{title}</div>'
-    return (
-        f'<div class="film real"><div class="frames"><img src="{_sheet(real.images)}" alt="training images"></div>'
-        f"{title}</div>"
-    )
-
-
-def _sheet(images: Any) -> str:
-    """The images in reading order, about as many rows as columns, as a data: address."""
-    import numpy as np
-    from PIL import Image, features
-
-    n, height, width, channels = images.shape
-    columns = max(math.isqrt(n), 1)
-    rows = -(-n // columns)
-    cells = np.zeros((rows * columns, height, width, channels), np.uint8)
-    cells[:n] = images
-    tiled = cells.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
-    pixels = tiled.reshape(rows * height, columns * width, channels)
-    sheet = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
-    sheet.thumbnail((_SIDE, _SIDE))
-    kind = "webp" if features.check("webp") else "png"
-    buffer = io.BytesIO()
-    sheet.save(buffer, kind, **({"quality": 90, "method": 4} if kind == "webp" else {}))
-    return f"data:image/{kind};base64,{b64encode(buffer.getvalue()).decode()}"
+        n, height, width, channels = self.images.shape
+        columns = max(math.isqrt(n), 1)
+        rows = -(-n // columns)
+        cells = np.zeros((rows * columns, height, width, channels), np.uint8)
+        cells[:n] = self.images
+        tiled = cells.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+        pixels = tiled.reshape(rows * height, columns * width, channels)
+        return data_address(Image.fromarray(pixels[..., 0] if channels == 1 else pixels))

@@ -4,7 +4,12 @@ import json
 from pathlib import Path
 
 from fastgan.metrics import card
-from fastgan.report.cards import read_cards, table
+from fastgan.pages.document import render
+from fastgan.report.cards import protocol, read_cards
+
+
+def table(cards: dict) -> str:
+    return render("report/cards.html.j2", cards=cards, protocol=protocol)
 
 
 def made(value: float) -> dict:
@@ -38,4 +43,4 @@ def test_cards_become_a_table(tmp_path: Path) -> None:
 
 
 def test_a_run_without_cards_has_no_section(tmp_path: Path) -> None:
-    assert table(read_cards(tmp_path)) == ""
+    assert table(read_cards(tmp_path)).strip() == ""

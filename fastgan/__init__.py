@@ -14,8 +14,10 @@ from fastgan.version import __version__
 
 if TYPE_CHECKING:
     from fastgan.allocator import keep_memory
+    from fastgan.api.card import Card
+    from fastgan.api.evaluate import evaluate
     from fastgan.api.generate import generate
-    from fastgan.api.info import info
+    from fastgan.api.info import Info, info
     from fastgan.api.models import create_model, list_models, list_presets
     from fastgan.api.verify import verify
     from fastgan.data import open_dataset
@@ -24,9 +26,12 @@ if TYPE_CHECKING:
     from fastgan.seeds import latents
 
 __all__ = [
+    "Card",
     "FastganError",
+    "Info",
     "__version__",
     "create_model",
+    "evaluate",
     "generate",
     "info",
     "keep_memory",
@@ -39,6 +44,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Info": ("fastgan.api.info", "Info"),
+    "evaluate": ("fastgan.api.evaluate", "evaluate"),
+    "Card": ("fastgan.api.card", "Card"),
     "create_model": ("fastgan.api.models", "create_model"),
     "list_models": ("fastgan.api.models", "list_models"),
     "list_presets": ("fastgan.api.models", "list_presets"),

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 
-def html_table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), caption: str = "") -> str:
-    """A table of texts, which are escaped; the first column holds titles."""
+def html_table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), below: Sequence[str] = ()) -> str:
+    """A table of texts with sentences below, all escaped; the first column holds titles."""
     head = "".join(f"<th>{escape(title)}</th>" for title in header)
     body = "".join(
         f"<tr><th style='text-align:left'>{escape(title)}</th>"
@@ -13,5 +13,5 @@ def html_table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), captio
         + "</tr>"
         for title, *cells in rows
     )
-    below = f"<p>{escape(caption)}</p>" if caption else ""
-    return f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>{below}"
+    under = "".join(f"<p>{escape(sentence)}</p>" for sentence in below)
+    return f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>{under}"

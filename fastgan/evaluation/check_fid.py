@@ -138,8 +138,8 @@ def _network(shown: Progress) -> Extractor:
 def _real(data: Path, model: Runtime, network: Extractor, shown: Progress) -> Summary:
     """The real images at the model's size, as the extractor sees them."""
     from fastgan.errors import MetricError
-    from fastgan.evaluation.findings import open_real
     from fastgan.evaluation.samples import ModelSamples
+    from fastgan.evaluation.sources import open_real
     from fastgan.metrics import reference
 
     real, shared = open_real(data, ModelSamples(model, 1.0), split=None, labels=False, images=False)

@@ -1,11 +1,12 @@
-"""The scores of `fastgan eval` that need more than features: classes, pairs of images, latents."""
+"""The scores that need more than features: classes, pairs of images, latents."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fastgan.naming import named
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,9 +26,12 @@ _SEED = 2020
 
 
 def check(
-    names: Iterable[str], data: Path, real: Dataset | None, model: ModelSamples | None, network: Extractor
+    names: Iterable[str], data: str, real: Dataset | None, model: ModelSamples | None, network: Extractor
 ) -> None:
-    """Raise DataError, ConfigError or MetricError where a score cannot be had, before anything is computed."""
+    """Raise DataError, ConfigError or MetricError where a score cannot be had, before anything is computed.
+
+    data: what the real images are called.
+    """
     from fastgan.errors import ConfigError, DataError
     from fastgan.metrics import perceptual
 
@@ -41,18 +45,18 @@ def check(
         if name == "ppl" and not (model is not None and model.model.has_styles):
             raise ConfigError(
                 "ppl is a path through a latent space with styles: give a run, a checkpoint or a release of a "
-                "stylegan, or leave ppl out of --metrics."
+                f"stylegan, or leave ppl out of {named('metrics')}."
             )
 
 
-def split(metrics: str) -> tuple[list[str], list[str]]:
-    """What --metrics names, each once: scores of an `Evaluator`, and those of this file.
+def split(metrics: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Names of scores, each once: those of an `Evaluator`, and those of this file.
 
     Raises MetricError for a name that is neither.
     """
     from fastgan.metrics.evaluate import check_metrics
 
-    asked = list(dict.fromkeys(name.strip() for name in metrics.split(",")))
+    asked = list(dict.fromkeys(metrics))
     check_metrics(asked, METRICS)
     return [name for name in asked if name not in METRICS], [name for name in asked if name in METRICS]
 

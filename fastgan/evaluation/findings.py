@@ -1,4 +1,4 @@
-"""What `fastgan eval` can find out beside the scores, each as JSON for the card."""
+"""What an evaluation can find out beside the scores, each as JSON for the card."""
 
 from __future__ import annotations
 
@@ -10,59 +10,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fastgan.data import Dataset
-    from fastgan.evaluation.samples import ModelSamples
     from fastgan.metrics.evaluate import Evaluator, Sample
     from fastgan.metrics.extractors import Extractor
-    from fastgan.metrics.reference import Reference
     from fastgan.metrics.summary import Summary
 
     Bar = Callable[[str, int], Callable[[int], None]]
 
 AUDITED = 5000  # generated images at most that are looked at one by one
-
-
-def open_real(
-    data: Path, model: ModelSamples | None, *, split: str | None, labels: bool, images: bool
-) -> tuple[Dataset | None, Reference | None]:
-    """The real images at the model's resolution and with its channels, or their statistics from a .safetensors file.
-
-    Raises what `open_dataset` does, and DataError where classes (`labels`) or single images (`images`) are wanted and
-    there are none.
-    """
-    from fastgan.data import open_dataset
-    from fastgan.errors import DataError
-    from fastgan.metrics import reference
-
-    if data.suffix.lower() == ".safetensors":
-        if images:
-            raise DataError(
-                f"{data} holds statistics alone: --audit, --baselines, --threshold, ifid and cas "
-                "need the images themselves."
-            )
-        return None, reference.read(data)
-    size = None if model is None else model.model.resolution
-    real = open_dataset(
-        data, resolution=size, channels=None if model is None else model.model.img_channels, split=split
-    )
-    if labels and real.labels is None:
-        raise DataError(
-            f"{data} has no classes for --threshold to give: sort its images into a folder for each."
-        )
-    return real, None
-
-
-def open_held_out(path: Path | None, real: Dataset | None, *, asked: bool) -> Dataset | None:
-    """The held-out images at the real ones' size; ConfigError where nothing would look at them."""
-    from fastgan.data import open_dataset
-    from fastgan.errors import ConfigError
-
-    if path is None:
-        return None
-    if not asked or real is None:
-        raise ConfigError(
-            "--holdout is for --audit and for --metrics cas: give one of them too, or leave it away."
-        )
-    return open_dataset(path, resolution=real.resolution, channels=real.channels)
 
 
 def confidence(scorer: Evaluator, generated: Summary) -> dict[str, dict[str, float]]:
@@ -143,7 +97,7 @@ def trained_in(source: Path, extractor: str) -> list[str]:
         return []
     return [
         f"the discriminator of {source.name} was trained on {extractor}, whose numbers flatter it: compare it with "
-        "other models by another --extractor."
+        "other models by another extractor."
     ]
 
 
@@ -165,9 +119,9 @@ def missing(*datasets: Dataset | None) -> list[str]:
 
 
 def audit(
-    own: Features, held_out: Dataset | None, card: Path, called: Callable[[int], str]
+    own: Features, held_out: Dataset | None, card: Path | None, called: Callable[[int], str]
 ) -> dict[str, Any]:
-    """The verdict, the copies by number, and a picture of the closest pairs beside `card`.
+    """The verdict, the copies by number, and a picture of the closest pairs beside `card`, where there is to be one.
 
     called: the name of each generated image, by its number among those.
     """
@@ -177,14 +131,16 @@ def audit(
 
     others = None if held_out is None else (own.of(held_out.images, "held out"), held_out.images)
     found = compare((own.train, own.train_images), (own.generated, own.images), others)
-    drawn = picture(card)
     names = Names(generated=called, train=own.called)
-    write_pairs(drawn, found, own.images, own.train_images, names)
+    drawn = None if card is None else picture(card)
+    if drawn is not None:
+        write_pairs(drawn, found, own.images, own.train_images, names)
+    where = "" if drawn is None else f"; {drawn}"
     judged = (
         f"{found.held_out:,} held-out images" if found.held_out else "each training image against the others"
     )
     return {
-        "sentence": f"audit[{own.space}]: {found.verdict} (p = {found.p_value:.2g}); judged by {judged}; {drawn}",
+        "sentence": f"audit[{own.space}]: {found.verdict} (p = {found.p_value:.2g}); judged by {judged}{where}",
         "p_value": found.p_value,
         "copies": found.copies.tolist(),
         "closest": closest(found, names),

@@ -1,4 +1,4 @@
-"""The images that `fastgan eval` scores: a model's, or those that lie in a folder."""
+"""The images that are scored: a model's, or those that lie in a folder."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastgan.naming import named
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from fastgan.data import Dataset
     from fastgan.inference.runtime import Runtime
-
-_RUN_FILES = ("latest", "config.toml", "state.json", "model.safetensors")
 
 
 class Samples(ABC):
@@ -156,7 +156,9 @@ class FolderSamples(Samples):
         from fastgan.errors import MetricError
 
         if asked and wanted > len(self.dataset):
-            raise MetricError(f"{self.path} holds {len(self.dataset):,} images, and -n asks for {wanted:,}.")
+            raise MetricError(
+                f"{self.path} holds {len(self.dataset):,} images, and {named('n')} asks for {wanted:,}."
+            )
         return min(wanted, len(self.dataset)) if asked else len(self.dataset)
 
     def sample(self, start: int, n: int) -> Tensor:
@@ -193,58 +195,3 @@ class FolderSamples(Samples):
     def about(self, seed: int, n: int) -> dict[str, Any]:
         """Where they lie, and their hash."""
         return {"source": self.path.name, "content_sha256": self.dataset.content_hash, "seeds": None}
-
-
-def open_model(source: Path, *, device: str, batch: int | None, truncation: float) -> ModelSamples | None:
-    """The generator in `source`; None where it holds images. Raises what `open_generator` does."""
-    from fastgan.errors import CheckpointError, MetricError
-    from fastgan.inference import open_generator
-    from fastgan.training.checkpoint import is_pointer
-
-    if not source.exists():
-        raise CheckpointError(
-            f"{source} does not exist: give a run, a checkpoint, an .onnx or a folder of images."
-        )
-    named = source.suffix.lower() in (".onnx", ".safetensors") or is_pointer(source)
-    if named or any((source / f).exists() for f in _RUN_FILES):
-        return ModelSamples(open_generator(source, device=device, batch=batch), truncation)
-    if truncation != 1.0:
-        raise MetricError(f"{source} holds images that are made already: leave --truncation away.")
-    return None
-
-
-def open_folder(source: Path, resolution: int, channels: int) -> FolderSamples:
-    """The images in `source`, which must have the real ones' size: to resize them silently would change the numbers.
-
-    Raises what `open_dataset` does, and MetricError for other sizes.
-    """
-    from fastgan.data import open_dataset
-    from fastgan.errors import MetricError
-
-    if source.suffix.lower() != ".fgd":
-        _check_sizes(source, resolution)
-    made = open_dataset(source, channels=channels)
-    if made.resolution != resolution:
-        raise MetricError(
-            f"{source} holds images of {made.resolution} px, and the real images have {resolution}: "
-            "pack one of them at the other's size, with fastgan data pack --size."
-        )
-    return FolderSamples(source, made)
-
-
-def _check_sizes(source: Path, resolution: int) -> None:
-    """MetricError unless every image in `source` is `resolution` pixels a side."""
-    from fastgan.data import BadImage, ingest, sources
-    from fastgan.errors import MetricError
-    from fastgan.text import quoted
-
-    _, module = sources.find(source, None)
-    images = module.read(source)
-    for name, header in zip(images.names, ingest.headers(images), strict=True):
-        if isinstance(header, BadImage):
-            continue  # open_dataset says what it thinks of these
-        if (header.short_side, header.long_side) != (resolution, resolution):
-            raise MetricError(
-                f"{source / name} has sides of {header.short_side} and {header.long_side} px, and the real images "
-                f"have {resolution}: resize on purpose, with fastgan data pack {quoted(source)} --size {resolution}."
-            )

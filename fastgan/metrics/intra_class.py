@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fastgan.errors import MetricError
 from fastgan.metrics.frechet import frechet_distance
+from fastgan.naming import named
 
 LEAST = 20  # images of a class on either side
 
@@ -37,5 +38,9 @@ def check_classes(labels: Tensor, class_names: Sequence[str], what: str) -> None
         if count < LEAST:
             raise MetricError(
                 f"class {name!r} has {count} {what} images, and scores by class need at least {LEAST}: "
-                f"{'raise -n' if what == 'generated' else 'add some, or pack the data without it'}."
+                + (
+                    f"raise {named('n')}."
+                    if what == "generated"
+                    else "add some, or pack the data without it."
+                )
             )

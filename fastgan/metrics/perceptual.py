@@ -58,7 +58,7 @@ def diversity(extractor: Extractor, images: Tensor, labels: Tensor | None = None
         else:
             waiting = row
     if not pairs:
-        raise MetricError("lpips-diversity needs two images of a class at least: raise -n.")
+        raise MetricError(f"lpips-diversity needs two images of a class at least: raise {named('n')}.")
     total = 0.0
     for start in range(0, len(pairs), _BATCH):
         a, b = (images[[pair[side] for pair in pairs[start : start + _BATCH]]] for side in (0, 1))

@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from fastgan.commands.eval import command
+from fastgan.cli import cli
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError, MetricError
 from fastgan.training import checkpoint
@@ -20,7 +20,7 @@ from tests.tiny import tiny_run
 def evaluate(*arguments: object) -> Result:
     """The command in this process; errors that cli.py turns into a sentence come out as they are."""
     line = [*map(str, arguments), "--extractor", "random-conv"]
-    return CliRunner().invoke(command, line, catch_exceptions=False)
+    return CliRunner().invoke(cli, ["eval", *line], catch_exceptions=False)
 
 
 @pytest.fixture(autouse=True)
@@ -174,7 +174,7 @@ def test_what_needs_something_else_says_so(run: Path, data: Path) -> None:
     [
         (("nowhere",), CheckpointError, "nowhere does not exist"),
         (("{run}", "--metrics", "fid,kidd"), MetricError, "no metric 'kidd'"),
-        (("{run}", "--device", "tpu"), ConfigError, "device='tpu' is unknown"),
+        (("{run}", "--device", "tpu"), ConfigError, "--device tpu is unknown"),
         (("{run}", "-n", 3), MetricError, "3 generated images, and this metric needs at least"),
     ],
 )

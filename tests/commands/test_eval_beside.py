@@ -7,7 +7,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from fastgan.commands.eval import command
+from fastgan.cli import cli
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.errors import ConfigError, DataError, MetricError
 from tests.metrics.sets import dataset, shapes
@@ -18,7 +18,7 @@ CLASSES = ["class0", "class1"]
 
 def evaluate(*arguments: object) -> Result:
     return CliRunner().invoke(
-        command, [*map(str, arguments), "--extractor", "random-conv"], catch_exceptions=False
+        cli, ["eval", *map(str, arguments), "--extractor", "random-conv"], catch_exceptions=False
     )
 
 

@@ -44,17 +44,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Info": ("fastgan.api.info", "Info"),
-    "evaluate": ("fastgan.api.evaluate", "evaluate"),
     "Card": ("fastgan.api.card", "Card"),
     "create_model": ("fastgan.api.models", "create_model"),
-    "list_models": ("fastgan.api.models", "list_models"),
-    "list_presets": ("fastgan.api.models", "list_presets"),
+    "evaluate": ("fastgan.api.evaluate", "evaluate"),
     "FastganError": ("fastgan.errors", "FastganError"),
-    "info": ("fastgan.api.info", "info"),
     "generate": ("fastgan.api.generate", "generate"),
+    "Info": ("fastgan.api.info", "Info"),
+    "info": ("fastgan.api.info", "info"),
     "keep_memory": ("fastgan.allocator", "keep_memory"),
     "latents": ("fastgan.seeds", "latents"),
+    "list_models": ("fastgan.api.models", "list_models"),
+    "list_presets": ("fastgan.api.models", "list_presets"),
     "load": ("fastgan.inference", "open_generator"),
     "open_dataset": ("fastgan.data", "open_dataset"),
     "verify": ("fastgan.api.verify", "verify"),

@@ -76,7 +76,7 @@ def make_reference(
     path = cached_path(dataset, extractor, wanted)
     if path.is_file():
         with suppress(MetricError):  # damaged: it is made again
-            found = read(path)
+            found = Reference(read(path).summary, about)  # fields in one order, kept or not
             if advance is not None:
                 advance(n)
             return found

@@ -70,7 +70,16 @@ def test_card_and_table_are_those_of_the_command(
     run: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = ["eval", str(run), "--data", str(data), "--extractor", "random-conv", "-n", "30"]
-    everything = ["--metrics", "fid,kid,ppl", "--seed", "5", "--truncation", "0.7", "--confidence", "--baselines"]
+    everything = [
+        "--metrics",
+        "fid,kid,ppl",
+        "--seed",
+        "5",
+        "--truncation",
+        "0.7",
+        "--confidence",
+        "--baselines",
+    ]
     assert command([*line, *everything, "--audit", "-o", "a.json"]) == 0
     said = capsys.readouterr()
     card = evaluate(

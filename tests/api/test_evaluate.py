@@ -206,5 +206,7 @@ def test_wrong_arguments_are_one_sentence(
 def test_an_opened_generator_and_an_open_set_have_their_sizes(run: Path, data: Path) -> None:
     with pytest.raises(ConfigError, match="is opened in batches of 16: leave `batch` away"):
         evaluate(fastgan.load(run), data, batch=4)
-    with pytest.raises(DataError, match="has images of 32 px with 3 channels, and those .* have 16 px and 3"):
+    with pytest.raises(
+        DataError, match=r"has images of 32 px with 3 channels, and those .* have 16 px and 3"
+    ):
         evaluate(run, dataset(10, size=32))

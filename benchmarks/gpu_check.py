@@ -21,7 +21,7 @@ from benchmarks.ops import Chunk
 from benchmarks.publish import RESULTS, publish, slug
 from benchmarks.table import tables
 from fastgan import ops
-from fastgan.benchmark import suite
+from fastgan.benchmark.request import Request
 
 ROOT = Path(__file__).resolve().parents[1]
 TEST_SECONDS = 300
@@ -79,7 +79,7 @@ def benchmarks(folder: Path) -> list[tuple[str, Callable[[], Path]]]:
     """
 
     def ask_ops(name: str, seconds: float, **settings: object) -> tuple[str, Callable[[], Path]]:
-        request = suite.Request(sections=["ops"], device="cuda", **settings)  # type: ignore[arg-type]
+        request = Request(sections=["ops"], device="cuda", **settings)  # type: ignore[arg-type]
 
         def measure() -> Path:
             chunk = Chunk(folder, missing=True, seconds=seconds)
@@ -89,7 +89,7 @@ def benchmarks(folder: Path) -> list[tuple[str, Callable[[], Path]]]:
         return name, measure
 
     def ask(name: str, **settings: object) -> tuple[str, Callable[[], Path]]:
-        request = suite.Request(device="cuda", **settings)  # type: ignore[arg-type]
+        request = Request(device="cuda", **settings)  # type: ignore[arg-type]
         return name, lambda: publish(request, name, folder)
 
     epilogue, resampling = ["style_epilogue"], ["upsample2x"]

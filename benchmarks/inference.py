@@ -14,6 +14,7 @@ import click
 from benchmarks.merge import merged_inference
 from benchmarks.publish import RESULTS, slug
 from fastgan.benchmark import inference, report, suite
+from fastgan.benchmark.request import Request
 from fastgan.files import write_json
 
 
@@ -29,7 +30,7 @@ from fastgan.files import write_json
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=RESULTS)
 def main(out: Path, **narrowed: object) -> None:
     """Measure and merge into results/inference-<device>.json."""
-    request = suite.Request(sections=["inference"], **narrowed)  # type: ignore[arg-type]
+    request = Request(sections=["inference"], **narrowed)  # type: ignore[arg-type]
     document = suite.run(request, progress=lambda what: print(f"\r\033[K{what}", end="", file=sys.stderr))
     print("\r\033[K", end="", file=sys.stderr)
     for title, table in report.tables("inference", document["sections"]["inference"]["rows"]):

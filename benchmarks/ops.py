@@ -22,6 +22,7 @@ from benchmarks.merge import Key, Row, key, merged, rows_of
 from benchmarks.publish import RESULTS, slug
 from fastgan.benchmark import report, suite
 from fastgan.benchmark.questions import Question, questions
+from fastgan.benchmark.request import Request
 from fastgan.device import choose
 from fastgan.files import write_json
 
@@ -33,16 +34,16 @@ class Chunk:
         self._folder, self._missing = folder, missing
         self._until = time.monotonic() + seconds if seconds else float("inf")
 
-    def path(self, request: suite.Request) -> Path:
+    def path(self, request: Request) -> Path:
         """The file of the request's device."""
         device = report.device_name(str(choose(request.device)))
         return self._folder / f"ops-{slug(device)}.json"
 
-    def _before(self, request: suite.Request) -> dict[str, Any] | None:
+    def _before(self, request: Request) -> dict[str, Any] | None:
         path = self.path(request)
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
-    def run(self, request: suite.Request) -> int:
+    def run(self, request: Request) -> int:
         """Measure and write row by row; returns how many rows are still missing from the file."""
         before = self._before(request)
         there = _there(before, request)
@@ -63,13 +64,13 @@ class Chunk:
         return sum(_about(question, request) not in there for question in questions(plan))
 
 
-def _about(question: Question, request: suite.Request) -> Key:
+def _about(question: Question, request: Request) -> Key:
     """The key of the row that answers `question`."""
     of = question
     return (of.op.name, of.shape, of.dtype, of.layout, of.pass_, request.threads)
 
 
-def _there(document: Row | None, request: suite.Request) -> set[Key]:
+def _there(document: Row | None, request: Request) -> set[Key]:
     """The rows that need not be measured: of these very kernels, with torch.compile if the request wants it."""
     build = report.kernels()
     rows = (row for row in rows_of(document) if row.get("kernels") == build)
@@ -93,7 +94,7 @@ def _there(document: Row | None, request: suite.Request) -> set[Key]:
 def main(threads: tuple[int, ...], missing: bool, seconds: float | None, out: Path, **narrowed: Any) -> None:
     """Measure and merge into results/ops-<device>.json."""
     chunk = Chunk(out, missing=missing, seconds=seconds)
-    request = suite.Request(sections=["ops"], **narrowed)
+    request = Request(sections=["ops"], **narrowed)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     on_cpu = str(choose(request.device)) == "cpu"
     left = 0

@@ -19,6 +19,7 @@ from torch import Tensor
 from benchmarks.publish import RESULTS, slug
 from fastgan import allocator, ops
 from fastgan.benchmark import eager, report, suite, train
+from fastgan.benchmark.request import Request
 from fastgan.benchmark.timing import Contender, Settings, measure
 from fastgan.data.feed import Feed
 from fastgan.device import choose
@@ -80,7 +81,7 @@ def publish(device: str, threads: int, budget_s: float, folder: Path = RESULTS) 
     """Measure and write results/penalty-<device>.json."""
     kept = "tuned" if allocator.keep_memory() else "default"  # as `fastgan train` does
     device = str(choose(device))
-    request = suite.Request(sections=["train"], device=device, threads=threads, budget_s=budget_s)
+    request = Request(sections=["train"], device=device, threads=threads, budget_s=budget_s)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     case = train.Case(name="dcgan-64 width 32, wgan-gp", preset="wgan-gp", batch=32, model={"width": 32})

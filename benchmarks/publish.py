@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from fastgan.benchmark import report, suite
+from fastgan.benchmark.request import Request
 from fastgan.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -15,7 +16,7 @@ def slug(device: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 
-def publish(request: suite.Request, name: str, folder: Path = RESULTS) -> Path:
+def publish(request: Request, name: str, folder: Path = RESULTS) -> Path:
     """Measure `request` (one section) and write it; threads other than one become part of the name."""
     document = suite.run(request, progress=lambda what: print(f"\r\033[K{what}", end="", file=sys.stderr))
     print("\r\033[K", end="", file=sys.stderr)

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.publish import RESULTS
-from fastgan.benchmark import report, suite
+from fastgan.benchmark import report
+from fastgan.benchmark.request import SECTIONS
 
 
 def tables(paths: list[Path]) -> str:
@@ -17,7 +18,7 @@ def tables(paths: list[Path]) -> str:
     for path in paths:
         document = json.loads(path.read_text(encoding="utf-8"))
         for section, content in document["sections"].items():
-            if section not in suite.SECTIONS:  # what a script asked for itself has a form of its own
+            if section not in SECTIONS:  # what a script asked for itself has a form of its own
                 continue
             quick = " (quick)" if content["quick"] else ""
             parts.append(f"## {section}: {document['device']}{quick}\n\n{report.describe(document)}")

@@ -8,7 +8,7 @@
 import click
 
 from benchmarks.publish import publish
-from fastgan.benchmark import suite
+from fastgan.benchmark.request import Request
 
 
 @click.command()
@@ -16,7 +16,7 @@ from fastgan.benchmark import suite
 @click.option("--threads", default=1, show_default=True)
 def main(device: str, threads: int) -> None:
     """Measure and write results/train-<device>.json."""
-    publish(suite.Request(sections=["train"], device=device, threads=threads, budget_s=60), "train")
+    publish(Request(sections=["train"], device=device, threads=threads, budget_s=60), "train")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import torch
 
 from fastgan import device
 from fastgan.benchmark import suite
+from fastgan.benchmark.request import Request
 from fastgan.errors import ConfigError
 from fastgan.inference import open_generator
 from fastgan.metrics import open_extractor
@@ -61,7 +62,7 @@ def test_whoever_takes_a_device_asks_here(tmp_path) -> None:
         pick_device,
         lambda name: open_generator(run, device=name),
         lambda name: open_extractor("random-conv", name),
-        lambda name: suite.run(suite.Request(sections=("ops",), device=name), progress=lambda text: None),
+        lambda name: suite.run(Request(sections=("ops",), device=name), progress=lambda text: None),
     ]
     for ask in asks:
         with pytest.raises(ConfigError, match="'meta' is unknown: choose auto, cpu"):

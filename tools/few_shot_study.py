@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 import torch
 
 from fastgan.config import Duration
-from fastgan.data import Dataset, open_dataset
+from fastgan.data import Dataset, open_dataset, packed
 from fastgan.data.dataset import content_hash
 from fastgan.files import write_json
 
@@ -139,7 +139,9 @@ class Study:
     def _part(self, dataset: Dataset, rows: torch.Tensor, name: str) -> None:
         images = dataset.images[rows.sort().values].clone()
         (self.out / "sets").mkdir(parents=True, exist_ok=True)
-        Dataset(images=images, content_hash=content_hash(images)).save(self.out / "sets" / f"{name}.fgd")
+        packed.write(
+            self.out / "sets" / f"{name}.fgd", Dataset(images=images, content_hash=content_hash(images))
+        )
 
     def run(self, cell: Cell) -> None:
         """Train and score `cell`, unless it has been."""

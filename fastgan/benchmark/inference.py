@@ -13,17 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastgan.benchmark import disk, start
 from fastgan.benchmark.contenders import EAGER, Contenders
+from fastgan.benchmark.request import Request
 from fastgan.benchmark.sources import Source, sources
 from fastgan.benchmark.timing import Contender, Settings, measure, throughput_row
-
-if TYPE_CHECKING:
-    from fastgan.benchmark.suite import Request
 
 QUESTIONS = ("nowhere", "latency", "disk", "start")
 _DISK_BATCH = 16
@@ -73,7 +71,7 @@ def latency(model: Contenders, seconds: float) -> dict[str, Any]:
 
 
 def ask(
-    source: Source, device: str, timing: Settings, request: "Request", progress: Callable[[str], None]
+    source: Source, device: str, timing: Settings, request: Request, progress: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Every question about one model."""
     progress(f"inference, {source.name}: opening it in every way")
@@ -83,7 +81,7 @@ def ask(
 
 
 def _rows(
-    model: Contenders, name: str, timing: Settings, request: "Request", progress: Callable[[str], None]
+    model: Contenders, name: str, timing: Settings, request: Request, progress: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     wanted = request.questions or QUESTIONS
     sizes = request.batches or batches(str(model.device), quick=request.quick)
@@ -108,7 +106,7 @@ def _rows(
 
 
 def run(
-    request: "Request", device: str, timing: Settings, progress: Callable[[str], None] = lambda _: None
+    request: Request, device: str, timing: Settings, progress: Callable[[str], None] = lambda _: None
 ) -> list[dict[str, Any]]:
     """Ask everything about every model."""
     rows: list[dict[str, Any]] = []

@@ -17,22 +17,20 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastgan import allocator, config, losses, machine
 from fastgan.benchmark import eager
+from fastgan.benchmark.request import Request
 from fastgan.benchmark.timing import Contender, Measured, Settings, measure, throughput_row
 from fastgan.config import require
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.data.feed import Feed
 from fastgan.training import assemble, precision
 from fastgan.training.settings import RunConfig
-
-if TYPE_CHECKING:
-    from fastgan.benchmark.suite import Request
 
 RESOLUTION = 64
 
@@ -240,7 +238,7 @@ def ask(case: Case, device: str, timing: Settings, baseline: str = "plain") -> d
 
 
 def run(
-    request: "Request", device: str, timing: Settings, progress: Callable[[str], None] = lambda _: None
+    request: Request, device: str, timing: Settings, progress: Callable[[str], None] = lambda _: None
 ) -> list[dict[str, Any]]:
     """Measure every case for the device."""
     rows = []

@@ -13,7 +13,7 @@ from fastgan.text import shown
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from fastgan.study.study import Step
+    from fastgan.study.pace import Step
 
 _QUIET = 10.0  # seconds between plain lines
 

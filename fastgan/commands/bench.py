@@ -158,6 +158,7 @@ def command(
     from rich.text import Text
 
     from fastgan.benchmark import page, report, suite
+    from fastgan.benchmark.request import Request
     from fastgan.console import console
     from fastgan.files import atomic_write, check_output, write_json
     from fastgan.pages.document import MARK
@@ -165,7 +166,7 @@ def command(
     if what == "all":
         html_path = html_path or "bench.html"
 
-    request = suite.Request(
+    request = Request(
         sections=SECTIONS if what == "all" else (what,),
         device=device,
         threads=threads,

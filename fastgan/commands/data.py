@@ -173,7 +173,7 @@ def avatars(
     packed.check_target(out, overwrite=overwrite)
     with _progress() as progress:
         dataset = render(count, size=size, seed=seed, workers=workers or cores(), progress=progress)
-    dataset.save(out)
+    packed.write(out, dataset)
     _print_summary(out, dataset, as_json=as_json)
 
 

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from os import PathLike
 from typing import Any
 
 import torch
@@ -90,14 +89,6 @@ class Dataset:
         if self.name_bytes is None:
             return ()
         return tuple(self.name_bytes.numpy().tobytes().decode("utf-8").split("\n"))
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the set to `path` as .fgd, whole or not at all."""
-        from fastgan.data import packed
-
-        with argument_errors():
-            target = arguments.path(path, "path")
-        packed.write(target, self)
 
 
 def encode_names(names: Sequence[str]) -> torch.Tensor | None:

@@ -16,8 +16,9 @@ from typing import Any, NotRequired, TypedDict
 import torch
 from safetensors import SafetensorError
 
+from fastgan import arguments
 from fastgan.data import verified
-from fastgan.data.dataset import BadImage, Dataset, Progress, content_hash, pieces, raw_bytes
+from fastgan.data.dataset import BadImage, Dataset, Progress, argument_errors, content_hash, pieces, raw_bytes
 from fastgan.data.row_file import FileImages, RowFile
 from fastgan.documents import checked, parse_json
 from fastgan.errors import DataError, OutputError
@@ -51,8 +52,10 @@ def check_target(
 def write(path: str | PathLike[str], dataset: Dataset) -> None:
     """Write `dataset` to `path`, whole or not at all, without holding more than a piece of it in memory.
 
-    Raises OutputError when it cannot be written there.
+    Raises DataError for what is no path, OutputError when it cannot be written there.
     """
+    with argument_errors():
+        target = arguments.path(path, "path")
     tensors = {  # widest type first, so that each starts at a multiple of its own size
         "labels": dataset.labels,
         "attributes": dataset.attributes,
@@ -82,13 +85,13 @@ def write(path: str | PathLike[str], dataset: Dataset) -> None:
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     try:
-        with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        with atomic_write(target) as temporary, open(temporary, "wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
             for tensor in present.values():
                 for piece in pieces(tensor):
                     file.write(raw_bytes(piece))
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def read(path: str | PathLike[str]) -> Dataset:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fastgan.inference.runtime import Runtime
-    from fastgan.metrics.extractors import Extractor
+    from fastgan.metrics.extractor import Extractor
     from fastgan.metrics.summary import Summary
 
 LIMIT = 0.25

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from fastgan.data import Dataset
     from fastgan.evaluation.samples import ModelSamples, Samples
-    from fastgan.metrics.extractors import Extractor
+    from fastgan.metrics.extractor import Extractor
 
     Bar = Callable[[str, int], Callable[[int], None]]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from fastgan.data import Dataset
     from fastgan.metrics.evaluate import Evaluator, Sample
-    from fastgan.metrics.extractors import Extractor
+    from fastgan.metrics.extractor import Extractor
     from fastgan.metrics.summary import Summary
 
     Bar = Callable[[str, int], Callable[[int], None]]

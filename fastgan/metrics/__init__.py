@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastgan.metrics.evaluate import Evaluator, evaluator
-    from fastgan.metrics.extractors import Extractor, open_extractor
+    from fastgan.metrics.extractor import Extractor
+    from fastgan.metrics.extractors import open_extractor
     from fastgan.metrics.frechet import frechet_distance
     from fastgan.metrics.isc import inception_score
     from fastgan.metrics.kernel import kernel_distance

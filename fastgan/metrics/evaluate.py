@@ -9,7 +9,8 @@ from torch import Tensor
 from fastgan.errors import MetricError
 from fastgan.metrics import isc, kernel, manifold
 from fastgan.metrics.confidence import frechet_distance_at_infinity, half_widths
-from fastgan.metrics.extractors import Extractor, open_extractor
+from fastgan.metrics.extractor import Extractor
+from fastgan.metrics.extractors import open_extractor
 from fastgan.metrics.frechet import frechet_distance
 from fastgan.metrics.moments import Moments
 from fastgan.metrics.reference import ImageSet, Reference, make_reference

@@ -19,7 +19,7 @@ from torch import Tensor
 from fastgan.documents import read_json
 from fastgan.errors import DocumentError, MetricError
 from fastgan.files import plain_path, sha256_file
-from fastgan.metrics.extractors import Extractor
+from fastgan.metrics.extractor import Extractor
 from fastgan.metrics.resize import RESIZERS, to_rgb
 from fastgan.text import reason
 

@@ -8,7 +8,7 @@ people's judgements, ship in no package: this is LPIPS in form, not in its numbe
 from torch import Tensor
 
 from fastgan.errors import MetricError
-from fastgan.metrics.extractors import Extractor
+from fastgan.metrics.extractor import Extractor
 from fastgan.naming import named
 
 

@@ -21,7 +21,7 @@ from fastgan.brief import brief
 from fastgan.documents import parse_json
 from fastgan.errors import DocumentError, MetricError, OutputError
 from fastgan.files import atomic_write, cache_folder
-from fastgan.metrics.extractors import Extractor
+from fastgan.metrics.extractor import Extractor
 from fastgan.metrics.moments import Moments
 from fastgan.metrics.resumable import resumable
 from fastgan.metrics.summary import KEPT, Advance, ImageSet, Summary

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 
 from fastgan.errors import OutputError
 from fastgan.files import atomic_write
-from fastgan.metrics.extractors import Extractor
+from fastgan.metrics.extractor import Extractor
 from fastgan.metrics.summary import BATCH, Advance, Gathering, ImageSet, Summary, in_batches
 from fastgan.tensors import open_tensors, save_tensors
 

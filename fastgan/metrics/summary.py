@@ -11,7 +11,7 @@ from fastgan.brief import brief
 from fastgan.errors import MetricError
 from fastgan.machine import at_most, require_memory
 from fastgan.metrics.checks import check_finite
-from fastgan.metrics.extractors import Extractor
+from fastgan.metrics.extractor import Extractor
 from fastgan.metrics.moments import Moments, Streaming
 
 BATCH = 64

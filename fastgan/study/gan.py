@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fastgan.config import Duration, build, merge, preset
-from fastgan.data import Dataset
+from fastgan.data import Dataset, packed
 from fastgan.data.dataset import content_hash
 from fastgan.data.feed import Conditions
 from fastgan.interrupts import Interrupted
@@ -140,7 +140,7 @@ def train(
     run = place / "run"
     source = place / "train.fgd"
     if not source.exists():
-        data_set(task, images).save(source)
+        packed.write(source, data_set(task, images))
     config = recipe.config(task, images, source, seed)
     started = (run / "latest").exists()
     if not started and run.exists():

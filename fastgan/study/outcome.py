@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fastgan.errors import OutputError
 from fastgan.files import atomic_write, write_json
 from fastgan.study import page, plan, report
-from fastgan.study.study import OutOfTimeError
+from fastgan.study.pace import OutOfTimeError
 
 if TYPE_CHECKING:
     from fastgan.study.plan import Plan

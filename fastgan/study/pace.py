@@ -3,15 +3,47 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Protocol
 
 from fastgan.config import Duration
-
-if TYPE_CHECKING:
-    from fastgan.study.study import Study
+from fastgan.study.settings import Settings
 
 USUAL = {"choices": 60.0, "cnn": 6.0, "head": 2.0, "tuned": 9.0, "image of a gan": 0.01, "pools": 20.0}
 """Seconds, on two slow cores, until they are measured. pools: to draw and filter the synthetic images of a seed."""
+
+
+class OutOfTimeError(Exception):
+    """What is next would end after the budget."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What is being done, for the one who waits."""
+
+    what: str
+    done: float
+    """Share of the whole, 0 to 1, by expected time"""
+    left: float | None
+    """Expected seconds to the end; None: not known yet"""
+
+
+Progress = Callable[[Step], None]
+
+
+class Work(Protocol):
+    """What a pace asks of a study."""
+
+    settings: Settings
+    deadline: float | None
+    """time.monotonic() after which nothing is begun"""
+
+    @property
+    def progress(self) -> Progress:
+        """What is told of each step."""
+
+    def left(self) -> list[str]:
+        """The kinds of all work that is not on disk yet."""
 
 
 def expected(usual: dict[str, float], kind: str, gan_budget: Duration) -> float:
@@ -26,11 +58,11 @@ def expected(usual: dict[str, float], kind: str, gan_budget: Duration) -> float:
 class Pace:
     """The units of work of a study, those done and those to come."""
 
-    def __init__(self, study: "Study", usual: dict[str, float] | None = None) -> None:
+    def __init__(self, study: Work, usual: dict[str, float] | None = None) -> None:
         self._study = study
         self._usual = dict(usual or USUAL)
         self._seen: dict[str, list[float]] = {}
-        self.left = units(study)
+        self.left = study.left()
         self._total = self._seconds(self.left)
         self._begun = time.monotonic()
 
@@ -41,8 +73,6 @@ class Pace:
     @contextmanager
     def unit(self, kind: str, what: str) -> Iterator[Callable[[float], None]]:
         """One unit; what is yielded says how far it is. OutOfTimeError where it would end after the deadline."""
-        from fastgan.study.study import OutOfTimeError, Step
-
         study = self._study
         need = self.cost(kind)
         if study.deadline is not None and time.monotonic() + 0.8 * need > study.deadline:
@@ -69,22 +99,3 @@ class Pace:
 
     def _seconds(self, kinds: list[str]) -> float:
         return sum(self.cost(kind) for kind in kinds)
-
-
-def units(study: "Study") -> list[str]:
-    """The kinds of all work that is not on disk yet."""
-    found = []
-    for scenario in study.scenarios:
-        if study.cells.get(study.identity(scenario, None, 0)) is None:
-            found.append("choices")
-        for seed in range(study.settings.seeds):
-            missing = [
-                arm
-                for arm in study.arms(scenario)
-                if study.cells.get(study.identity(scenario, arm, seed)) is None
-            ]
-            made = study.stand_in is not None or study.gan_run(scenario, seed) is not None
-            if any(arm.mix for arm in missing) and not made:
-                found.append("gan")
-            found += [f"{arm.learner}, tuned" if seed == 0 else arm.learner for arm in missing]
-    return found

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from fastgan.config import overrides
+from fastgan.data.dataset import raw_bytes
 from fastgan.nn.precision import has_fast_bf16
 from fastgan.study import arms as all_arms
 from fastgan.study import families, filtering, gan, recipes, scenarios, synthetic
@@ -21,6 +21,7 @@ from fastgan.study.desk import TRIALS, Choices, Desk
 from fastgan.study.exam import Exam
 from fastgan.study.labelled import Labelled
 from fastgan.study.origin import Origin
+from fastgan.study.pace import Pace, Progress
 from fastgan.study.scenarios import Scenario
 from fastgan.study.settings import Settings
 from fastgan.study.split import Split
@@ -30,23 +31,6 @@ from fastgan.training import assemble
 from fastgan.training.settings import RunConfig
 from fastgan.training.transfer import check as check_start
 
-
-class OutOfTimeError(Exception):
-    """What is next would end after the budget."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """What is being done, for the one who waits."""
-
-    what: str
-    done: float
-    """Share of the whole, 0 to 1, by expected time"""
-    left: float | None
-    """Expected seconds to the end; None: not known yet"""
-
-
-Progress = Callable[[Step], None]
 Note = Callable[[str], None]
 OpenGan = Callable[[Labelled], tuple[synthetic.Make, Path | None]]
 
@@ -139,8 +123,6 @@ class Study:
 
     def run(self) -> None:
         """Every cell that is not there yet, scenario by scenario and seed by seed."""
-        from fastgan.study.pace import Pace
-
         self.pace = Pace(self, self.usual)
         for scenario in self.scenarios:
             first = self.desk(scenario, 0)
@@ -151,6 +133,24 @@ class Study:
                 for arm in self.arms(scenario):
                     self._cell(scenario, arm, desk)
                 self.results.extend(self._done(scenario, seed))
+
+    def left(self) -> list[str]:
+        """The kinds of all work that is not on disk yet."""
+        found = []
+        for scenario in self.scenarios:
+            if self.cells.get(self.identity(scenario, None, 0)) is None:
+                found.append("choices")
+            for seed in range(self.settings.seeds):
+                missing = [
+                    arm
+                    for arm in self.arms(scenario)
+                    if self.cells.get(self.identity(scenario, arm, seed)) is None
+                ]
+                made = self.stand_in is not None or self.gan_run(scenario, seed) is not None
+                if any(arm.mix for arm in missing) and not made:
+                    found.append("gan")
+                found += [f"{arm.learner}, tuned" if seed == 0 else arm.learner for arm in missing]
+        return found
 
     def _done(self, scenario: Scenario, seed: int) -> Iterator[dict[str, Any]]:
         for arm in self.arms(scenario):
@@ -307,9 +307,5 @@ def fingerprint(data: Labelled, split: Split) -> str:
     """SHA-256 (hex) of all images and targets, and of which side each is on."""
     digest = hashlib.sha256()
     for tensor in (data.images, data.targets, *split.parts().values()):
-        digest.update(_bytes(tensor))
+        digest.update(raw_bytes(tensor))
     return digest.hexdigest()
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes()

@@ -11,7 +11,7 @@ import pytest
 import fastgan
 from fastgan.__main__ import run as command
 from fastgan.callbacks import Callback, Job
-from fastgan.data import open_dataset
+from fastgan.data import open_dataset, packed
 from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError, MetricError, OutputError
 from tests.metrics.sets import dataset
 from tests.tiny import tiny_run
@@ -41,7 +41,7 @@ def run(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "real.fgd"
-    dataset(110).save(path)
+    packed.write(path, dataset(110))
     return path
 
 

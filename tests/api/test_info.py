@@ -7,6 +7,7 @@ import pytest
 
 import fastgan
 from fastgan.__main__ import run as command
+from fastgan.data import packed
 from fastgan.errors import CheckpointError, ConfigError
 from tests.metrics.sets import dataset
 from tests.tiny import tiny_run
@@ -20,7 +21,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_facts_and_table_are_those_of_the_command(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    dataset(5).save(tmp_path / "x.fgd")
+    packed.write(tmp_path / "x.fgd", dataset(5))
     found = [fastgan.info(run), fastgan.info(str(tmp_path / "x.fgd"))]
     assert command(["info", str(run), str(tmp_path / "x.fgd"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [json.loads(json.dumps(dict(each))) for each in found]

@@ -11,6 +11,7 @@ import torch
 from benchmarks.merge import merged_inference
 from fastgan.benchmark import disk, inference, page, report, sources, start, suite, summary, train
 from fastgan.benchmark.contenders import EAGER, Contenders
+from fastgan.benchmark.request import Request
 from fastgan.benchmark.timing import Settings
 from fastgan.errors import CheckpointError
 from tests.bench.test_suite import QUICK, TINY
@@ -100,7 +101,7 @@ def test_the_whole_section_can_be_drawn(
     )
     monkeypatch.setattr(start, "_wall", lambda command: 1.0 + ("torch" in str(command)))
     run = sources.write_random(TINY["dcgan"], tmp_path / "run")
-    request = suite.Request(
+    request = Request(
         sections=["inference"], device=str(device), sources=[run], batches=[2], formats=["png", "npz"]
     )
     document = suite.run(request)
@@ -142,7 +143,7 @@ def test_a_source_that_is_no_model_is_known_before_measuring(tmp_path: Path) -> 
     (tmp_path / "notes.txt").write_text("no model")
     for path in (tmp_path / "nowhere", tmp_path, tmp_path / "notes.txt"):
         with pytest.raises(CheckpointError, match=path.name):
-            suite.run(suite.Request(device="cpu", sources=[path]))
+            suite.run(Request(device="cpu", sources=[path]))
 
 
 def test_a_process_that_fails_says_so() -> None:

@@ -11,6 +11,7 @@ from benchmarks import ops as script
 from benchmarks.merge import merged, rows_of
 from benchmarks.table import tables
 from fastgan.benchmark import report
+from fastgan.benchmark.request import Request
 
 
 def spread(median: float) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def test_the_script_measures_what_is_missing_and_nothing_else(
 ) -> None:
     def ask(**narrowed: Any) -> int:
         chunk = script.Chunk(tmp_path, missing=True, seconds=narrowed.pop("seconds", None))
-        request = script.suite.Request(
+        request = Request(
             sections=["ops"], device="cpu", names=["bias_act"], shapes=[(1, 4, 5, 6)], dtypes=["fp32"],
             quick=True, budget_s=0.01, **narrowed,
         )  # fmt: skip

@@ -7,6 +7,7 @@ import torch
 
 from benchmarks import gpu_check
 from fastgan.benchmark import suite, train
+from fastgan.benchmark.request import SECTIONS, Request
 from fastgan.benchmark.timing import Measured, Settings
 from fastgan.errors import ConfigError
 
@@ -67,16 +68,16 @@ def test_a_lazy_penalty_counts_with_its_share() -> None:
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (suite.Request(sections=["ops"], device="tpu"), "tpu"),
-        (suite.Request(sections=["ops"], device="cuda:99"), "cuda:99"),
-        (suite.Request(sections=["ops"], names=["blur"]), "style_epilogue"),
-        (suite.Request(sections=["train"], models=["biggan"]), "stylegan"),
-        (suite.Request(models=["biggan"]), "stylegan"),  # before the ops are measured
-        (suite.Request(models=["dcgan"], sources=[Path("run")]), "give one of the two"),
+        (Request(sections=["ops"], device="tpu"), "tpu"),
+        (Request(sections=["ops"], device="cuda:99"), "cuda:99"),
+        (Request(sections=["ops"], names=["blur"]), "style_epilogue"),
+        (Request(sections=["train"], models=["biggan"]), "stylegan"),
+        (Request(models=["biggan"]), "stylegan"),  # before the ops are measured
+        (Request(models=["dcgan"], sources=[Path("run")]), "give one of the two"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_nonsense_requests_say_what_there_is(request_: suite.Request, words: str) -> None:
+def test_nonsense_requests_say_what_there_is(request_: Request, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         suite.run(request_)
 
@@ -84,7 +85,7 @@ def test_nonsense_requests_say_what_there_is(request_: suite.Request, words: str
 def test_threads_are_put_back() -> None:
     before = torch.get_num_threads()
     with pytest.raises(ConfigError):
-        suite.run(suite.Request(sections=["ops"], device="cpu", names=["blur"], threads=before + 1))
+        suite.run(Request(sections=["ops"], device="cpu", names=["blur"], threads=before + 1))
     assert torch.get_num_threads() == before
 
 
@@ -98,13 +99,13 @@ def test_gpu_check_asks_questions_that_the_suite_can_answer(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Without a GPU: only that every request is well formed, and what comes first."""
-    asked: list[suite.Request] = []
+    asked: list[Request] = []
     monkeypatch.setattr(gpu_check, "publish", lambda request, name, folder: asked.append(request) or tmp_path)
     monkeypatch.setattr(gpu_check.Chunk, "run", lambda self, request: asked.append(request))
     monkeypatch.setattr(gpu_check.Chunk, "path", lambda self, request: tmp_path / "ops.json")
     for _, measure in gpu_check.benchmarks(tmp_path):
         measure()
-    assert {section for request in asked for section in request.sections} == set(suite.SECTIONS)
+    assert {section for request in asked for section in request.sections} == set(SECTIONS)
     plans = [suite.ops_plan(request, "cuda") for request in asked if request.sections == ["ops"]]
     for plan in plans[:2]:
         assert {shape[2] for shape in plan.shapes} == {16, 32, 64, 128, 256, 512, 1024}
@@ -122,10 +123,10 @@ def test_gpu_check_ops_end_within_their_share() -> None:
         def __init__(self, folder: Path, *, missing: bool, seconds: float) -> None:
             shares.append(seconds)
 
-        def run(self, request: suite.Request) -> int:
+        def run(self, request: Request) -> int:
             return 0
 
-        def path(self, request: suite.Request) -> Path:
+        def path(self, request: Request) -> Path:
             return Path()
 
     with pytest.MonkeyPatch.context() as patch:

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from fastgan.commands.augment import command
+from fastgan.data import packed
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError, OutputError
 from fastgan.study import desk, recipes, write
@@ -72,12 +73,15 @@ def test_rgba_images_and_attributes() -> None:
     found = bars(25, channels=4)
     table = torch.stack([(found.targets == 0).float(), (found.targets != 2).float()], 1)
     table[3, 1] = float("nan")
-    Dataset(
-        images=found.images,
-        attributes=table,
-        attribute_names=("flat", "thin"),
-        content_hash=content_hash(found.images, None, table),
-    ).save("faces.fgd")
+    packed.write(
+        "faces.fgd",
+        Dataset(
+            images=found.images,
+            attributes=table,
+            attribute_names=("flat", "thin"),
+            content_hash=content_hash(found.images, None, table),
+        ),
+    )
     done = augment("faces.fgd", *TINY, "--attributes", "flat,thin", "--per-class", 6, "--write", "more")
     assert done.exit_code == 0
     report = json.loads(Path("faces-augment/report.json").read_text())
@@ -116,9 +120,12 @@ def test_a_budget_is_kept_and_one_too_short_says_what_fits() -> None:
 
 def alone(path: str) -> None:
     images, labels = bars(10).images, torch.zeros(30, dtype=torch.int64)
-    Dataset(
-        images=images, labels=labels, class_names=("bar",), content_hash=content_hash(images, labels)
-    ).save(path)
+    packed.write(
+        path,
+        Dataset(
+            images=images, labels=labels, class_names=("bar",), content_hash=content_hash(images, labels)
+        ),
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import torch
 
 from fastgan.__main__ import run
 from fastgan.benchmark import questions, suite
+from fastgan.benchmark.request import Request
 from fastgan.benchmark.timing import Settings
 
 
@@ -19,7 +20,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(questions, "ACTIVATIONS", ((2, 8, 6, 6), (1, 4, 5, 7)))
     timing = suite.timing
 
-    def short(request: suite.Request, device: str, *, section: str) -> Settings:
+    def short(request: Request, device: str, *, section: str) -> Settings:
         usual = timing(request, device, section=section)
         return Settings(clock=usual.clock, device=device, block_s=0.0, min_rounds=2, max_rounds=2)
 

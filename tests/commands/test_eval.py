@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from fastgan.cli import cli
+from fastgan.data import packed
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError, MetricError
 from fastgan.training import checkpoint
@@ -37,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "real.fgd"
-    dataset(60).save(path)
+    packed.write(path, dataset(60))
     return path
 
 
@@ -110,8 +111,8 @@ def test_comparing_shows_the_change_or_refuses(run: Path, data: Path, tmp_path: 
 def test_everything_at_once(run: Path, tmp_path: Path) -> None:
     real = dataset(120)
     labels = real.images.float().mean((1, 2, 3)).gt(80).long()
-    labelled(real, labels, "dark", "light").save("real.fgd")
-    dataset(110, seed=5).save("others.fgd")
+    packed.write("real.fgd", labelled(real, labels, "dark", "light"))
+    packed.write("others.fgd", dataset(110, seed=5))
     folder = folder_of(tmp_path / "samples", torch.cat([shapes(50, seed=9), real.images[:10]]))
     done = evaluate(
         folder, "--data", "real.fgd", "--metrics", "fid,kid", "--confidence", "--baselines", "--audit",
@@ -135,7 +136,7 @@ def test_resemblance_is_held_against_the_class_that_was_meant(data: Path, tmp_pa
     """Folders of images by class, whose images are the training images themselves: all agree."""
     real = dataset(40)
     labels = torch.arange(40) % 2
-    labelled(real, labels, "even", "odd").save("real.fgd")
+    packed.write("real.fgd", labelled(real, labels, "even", "odd"))
     for index, name in enumerate(("even", "odd")):
         (tmp_path / "samples").mkdir(exist_ok=True)
         folder_of(tmp_path / "samples" / name, real.images[labels == index][:10])

@@ -8,6 +8,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from fastgan.cli import cli
+from fastgan.data import packed
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.errors import ConfigError, DataError, MetricError
 from tests.metrics.sets import dataset, shapes
@@ -37,9 +38,8 @@ def labelled(path: Path, n: int, *, seed: int = 0, names: list[str] = CLASSES) -
     """Dark images of class 0 and bright ones of class 1."""
     labels = torch.arange(n) % 2
     images = shapes(n, seed=seed) // 2 + 120 * labels[:, None, None, None].to(torch.uint8)
-    Dataset(images=images, content_hash=content_hash(images, labels), labels=labels, class_names=names).save(
-        path
-    )
+    found = content_hash(images, labels)
+    packed.write(path, Dataset(images=images, content_hash=found, labels=labels, class_names=names))
     return path
 
 
@@ -74,7 +74,7 @@ def test_real_images_as_the_generated_ones_score_as_real_ones_do(tmp_path: Path)
 
 def test_what_cannot_be_had_is_said_in_a_sentence(run: Path, tmp_path: Path) -> None:
     real = labelled(tmp_path / "real.fgd", 80)
-    dataset(60).save(tmp_path / "plain.fgd")
+    packed.write(tmp_path / "plain.fgd", dataset(60))
     plain = tiny_run(tmp_path / "plain", "dcgan")
 
     def refused(source: Path, data: Path, metrics: str, n: int = 44) -> None:

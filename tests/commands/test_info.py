@@ -13,6 +13,7 @@ import torch
 
 from fastgan import __version__
 from fastgan.__main__ import run as fastgan
+from fastgan.data import packed
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.errors import CheckpointError
 from fastgan.exporters import export_onnx
@@ -132,14 +133,14 @@ def test_run_checkpoint_and_release(run: Path, tmp_path: Path, capsys: pytest.Ca
 
 def test_packed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images, labels = torch.zeros(5, 8, 8, 1, dtype=torch.uint8), torch.tensor([0, 1, 1, 1, 0])
-    packed = Dataset(
+    dataset = Dataset(
         images=images, labels=labels, class_names=("no", "yes"), content_hash=content_hash(images, labels)
     )
-    packed.save(tmp_path / "x.fgd")
+    packed.write(tmp_path / "x.fgd", dataset)
     table = rows(capsys, tmp_path / "x.fgd")
     assert (table["images"], table["classes"]) == ("5 of 8 x 8 grey", "2: no 2, yes 3")
     [facts] = described(capsys, tmp_path / "x.fgd")
-    assert facts["content_hash"] == packed.content_hash
+    assert facts["content_hash"] == dataset.content_hash
 
 
 def test_an_onnx_file_needs_no_torch(exported: Path) -> None:

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from fastgan.commands.train import command
 from fastgan.data.dataset import Dataset
+from fastgan.data.packed import write
 from fastgan.training import checkpoint, folder
 
 TINY = [
@@ -19,7 +20,7 @@ TINY = [
 @pytest.fixture
 def packed(tmp_path):
     images = torch.randint(0, 256, (8, 16, 16, 3), dtype=torch.uint8)
-    Dataset(images=images, content_hash="x").save(tmp_path / "set.fgd")
+    write(tmp_path / "set.fgd", Dataset(images=images, content_hash="x"))
     return tmp_path / "set.fgd"
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from fastgan.data import packed
 from fastgan.data.dataset import Dataset
 
 CODE = """
@@ -28,7 +29,7 @@ sys.exit(main.run(sys.argv[1:]))
 )
 def test_a_signal_while_a_run_is_prepared_leaves_nothing(module, function, tmp_path):
     images = torch.randint(0, 256, (8, 16, 16, 3), dtype=torch.uint8)
-    Dataset(images=images, content_hash="x").save(tmp_path / "set.fgd")
+    packed.write(tmp_path / "set.fgd", Dataset(images=images, content_hash="x"))
     code = CODE.format(module=module, function=function)
     sets = ["--set", "model.width=2", "--set", "train.batch=4", "--device", "cpu"]
     done = subprocess.run(

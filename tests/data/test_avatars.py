@@ -108,7 +108,7 @@ def test_faces_fill_the_frame():
 
 def test_a_packed_set_of_them_feeds_a_training(tmp_path, device):
     dataset = avatars.render(8, size=16)
-    dataset.save(tmp_path / "a.fgd")
+    packed.write(tmp_path / "a.fgd", dataset)
     opened = packed.verify(tmp_path / "a.fgd")
     assert opened.attribute_names == dataset.attribute_names
     assert opened.provenance["seed"] == 0

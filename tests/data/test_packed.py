@@ -46,7 +46,7 @@ def same(a: Dataset, b: Dataset) -> None:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_round_trip(tmp_path, channels):
     dataset = full(channels=channels)
-    dataset.save(tmp_path / "x.fgd")
+    packed.write(tmp_path / "x.fgd", dataset)
     same(packed.read(tmp_path / "x.fgd"), dataset)
     same(packed.verify(tmp_path / "x.fgd"), dataset)
     same(open_dataset(tmp_path / "x.fgd"), dataset)
@@ -60,7 +60,7 @@ def test_unknown_attributes_survive_and_are_hashed(tmp_path):
     dataset = replace(
         whole, attributes=attributes, content_hash=content_hash(whole.images, whole.labels, attributes)
     )
-    dataset.save(tmp_path / "x.fgd")
+    packed.write(tmp_path / "x.fgd", dataset)
     found = packed.verify(tmp_path / "x.fgd")
     torch.testing.assert_close(found.attributes, attributes, equal_nan=True, atol=0, rtol=0)
     assert found.content_hash != whole.content_hash
@@ -80,7 +80,7 @@ def test_a_file_of_the_first_version_is_still_read(tmp_path):
 
 def test_any_safetensors_reader_opens_it(tmp_path):
     dataset = full()
-    dataset.save(tmp_path / "x.fgd")
+    packed.write(tmp_path / "x.fgd", dataset)
     with safe_open(tmp_path / "x.fgd", "np") as file:
         np.testing.assert_array_equal(file.get_tensor("images"), dataset.images.numpy())
         np.testing.assert_array_equal(file.get_tensor("labels"), dataset.labels.numpy())
@@ -89,7 +89,7 @@ def test_any_safetensors_reader_opens_it(tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="only Linux lists its maps")
 def test_images_stay_in_the_file(tmp_path):
-    full().save(tmp_path / "x.fgd")
+    packed.write(tmp_path / "x.fgd", full())
     dataset = packed.read(tmp_path / "x.fgd")
     with open("/proc/self/maps") as maps:
         assert not any("x.fgd" in line for line in maps)  # a map of a file that is cut ends the process
@@ -106,14 +106,14 @@ def test_the_same_source_gives_the_same_bytes(tmp_path):
     assert content == (tmp_path / "there.fgd").read_bytes()
     assert str(tmp_path).encode() not in content
     in_memory = open_dataset(tmp_path / "here" / "set")
-    in_memory.save(tmp_path / "saved.fgd")
+    packed.write(tmp_path / "saved.fgd", in_memory)
     assert content == (tmp_path / "saved.fgd").read_bytes()
     assert in_memory.content_hash == content_hash(in_memory.images, in_memory.labels)
 
 
 def test_smaller_and_grey_from_a_packed_set(tmp_path):
     dataset = full(size=16)
-    dataset.save(tmp_path / "x.fgd")
+    packed.write(tmp_path / "x.fgd", dataset)
     small = open_dataset(tmp_path / "x.fgd", resolution=8, channels=1)
     assert small.images.shape == (6, 8, 8, 1)
     assert torch.equal(small.labels, dataset.labels)
@@ -125,7 +125,7 @@ def test_smaller_and_grey_from_a_packed_set(tmp_path):
 
 
 def test_a_set_is_not_packed_onto_itself(tmp_path):
-    full(size=16).save(tmp_path / "x.fgd")
+    packed.write(tmp_path / "x.fgd", full(size=16))
     with pytest.raises(OutputError, match="is being read"):
         pack(tmp_path / "x.fgd", tmp_path / "x.fgd", resolution=8, overwrite=True)
     assert packed.verify(tmp_path / "x.fgd").resolution == 16
@@ -134,7 +134,7 @@ def test_a_set_is_not_packed_onto_itself(tmp_path):
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 0.5, -1])
 def test_a_file_cut_short(tmp_path, keep):
-    full().save(tmp_path / "x.fgd")
+    packed.write(tmp_path / "x.fgd", full())
     whole = (tmp_path / "x.fgd").read_bytes()
     (tmp_path / "x.fgd").write_bytes(whole[: int(len(whole) * keep) if keep == 0.5 else keep])
     with pytest.raises(DataError, match=r"x\.fgd is cut short, damaged or no packed set"):
@@ -154,7 +154,7 @@ def test_files_that_are_something_else(tmp_path):
 
 def broken(tmp_path, **changes) -> None:
     """A packed file with some tensors or metadata replaced (None: left out)."""
-    full().save(tmp_path / "good.fgd")
+    packed.write(tmp_path / "good.fgd", full())
     with safe_open(tmp_path / "good.fgd", "pt") as file:
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
         metadata = {key: text for key, text in file.metadata().items() if key not in ("sha256", "shape")}
@@ -197,7 +197,7 @@ def test_parts_that_do_not_fit_together(tmp_path, changes):
 
 @pytest.mark.parametrize("part", ["images", "labels", "attributes"])
 def test_a_changed_value_is_noticed_by_all_but_who_reads_the_header_alone(tmp_path, part):
-    full().save(tmp_path / "good.fgd")
+    packed.write(tmp_path / "good.fgd", full())
     with safe_open(tmp_path / "good.fgd", "pt") as file:
         changed = file.get_tensor(part).clone()
     changed.view(-1)[0] = 1 - changed.view(-1)[0]
@@ -216,7 +216,7 @@ def flip(path, at):
 
 def test_a_flipped_bit_anywhere_is_seen(tmp_path):
     path = tmp_path / "x.fgd"
-    full().save(path)
+    packed.write(path, full())
     whole = path.read_bytes()
     for at in range(0, len(whole), len(whole) // 150):
         flip(path, at)
@@ -230,7 +230,7 @@ def test_a_large_set_is_verified_once_until_it_changes(tmp_path, monkeypatch):
     monkeypatch.setenv("FASTGAN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(verified, "SMALL", 100)
     path, told = tmp_path / "x.fgd", []
-    full().save(path)
+    packed.write(path, full())
     shared = {"progress": lambda *said: told.append(said)}
     open_dataset(path, **shared)
     assert told == [("check", 6, 6)]
@@ -252,7 +252,7 @@ def test_a_large_set_is_verified_once_until_it_changes(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_written_is_one_sentence_and_leaves_the_old_file(tmp_path, monkeypatch):
-    full().save(tmp_path / "x.fgd")
+    packed.write(tmp_path / "x.fgd", full())
     before = (tmp_path / "x.fgd").read_bytes()
 
     def full_disk(tensor: torch.Tensor) -> list[torch.Tensor]:
@@ -260,7 +260,7 @@ def test_what_cannot_be_written_is_one_sentence_and_leaves_the_old_file(tmp_path
 
     monkeypatch.setattr(packed, "pieces", full_disk)
     with pytest.raises(OutputError, match="No space left"):
-        full(size=16).save(tmp_path / "x.fgd")
+        packed.write(tmp_path / "x.fgd", full(size=16))
     assert (tmp_path / "x.fgd").read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["x.fgd"]
 

@@ -23,7 +23,7 @@ IMAGES = torch.randint(0, 256, (40, 8, 8, 3), dtype=torch.uint8, generator=torch
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    Dataset(images=IMAGES, content_hash=content_hash(IMAGES)).save(tmp_path / "x.fgd")
+    packed.write(tmp_path / "x.fgd", Dataset(images=IMAGES, content_hash=content_hash(IMAGES)))
     return tmp_path / "x.fgd"
 
 
@@ -122,7 +122,7 @@ import os
 from fastgan.data import open_dataset, packed
 dataset = open_dataset({str(path)!r})
 os.truncate({str(path)!r}, 3000)
-for use in (dataset.save, lambda to: dataset.images.float(), lambda to: list(dataset.images)):
+for use in (lambda to: packed.write(to, dataset), lambda to: dataset.images.float(), lambda to: list(dataset.images)):
     try:
         use({str(tmp_path / "y.fgd")!r})
     except Exception as error:

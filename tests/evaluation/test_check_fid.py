@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fastgan.__main__ import run as fastgan
+from fastgan.data import packed
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.evaluation import check_fid
 from fastgan.exporters import onnx as exporting
@@ -61,7 +62,7 @@ def test_against_data(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], noisy: Callable[[], None]
 ) -> None:
     images = torch.randint(256, (80, 16, 16, 3), dtype=torch.uint8)
-    Dataset(images=images, content_hash=content_hash(images)).save(tmp_path / "x.fgd")
+    packed.write(tmp_path / "x.fgd", Dataset(images=images, content_hash=content_hash(images)))
     line = ["export", str(run), "--onnx", str(tmp_path / "m.onnx"), "--check-fid", "-n", "60"]
     assert fastgan([*line, "--data", str(tmp_path / "x.fgd")]) == 0
     assert f"60 images against {tmp_path / 'x.fgd'}: torch " in capsys.readouterr().out

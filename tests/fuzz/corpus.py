@@ -219,11 +219,12 @@ def parquet(at: Path) -> None:
 def packed(at: Path) -> None:
     """A packed set with classes and attributes, by fastgan itself."""
     from fastgan.data import open_dataset
+    from fastgan.data.packed import write
 
     source = at / "source"
     made = pictures(24)
     _write(source, made | {"attributes.csv": table(list(made))})
-    open_dataset(source, resolution=SIDE).save(at / "set.fgd")
+    write(at / "set.fgd", open_dataset(source, resolution=SIDE))
     for path in sorted(source.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     source.rmdir()

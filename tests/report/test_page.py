@@ -15,6 +15,7 @@ from PIL import Image
 
 from fastgan.commands._real import real_images
 from fastgan.commands.report import command
+from fastgan.data import packed
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.errors import CheckpointError, ConfigError, FastganError, OutputError
 from fastgan.pages.curves import Series, bounds, label, plot, smooth, thin, ticks
@@ -267,7 +268,7 @@ def saved(path, seed=0, channels=3):
     """A packed set of 100 images; its hash."""
     images = torch.randint(0, 256, (100, 16, 16, channels), dtype=torch.uint8, generator=generator(seed))
     dataset = Dataset(images=images, content_hash=content_hash(images))
-    dataset.save(path)
+    packed.write(path, dataset)
     return dataset
 
 

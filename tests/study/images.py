@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from fastgan.data import packed
 from fastgan.data.dataset import Dataset, content_hash, encode_names
 from fastgan.study.labelled import Labelled
 
@@ -30,13 +31,16 @@ def bars_set(path: Path, per_class: int, **options: int) -> Path:
     """The same, packed."""
     found = bars(per_class, **options)
     names = [f"{CLASSES[k]}/{n:03d}.png" for n, k in enumerate(found.targets.tolist())]
-    Dataset(
-        images=found.images,
-        labels=found.targets,
-        class_names=CLASSES,
-        content_hash=content_hash(found.images, found.targets),
-        name_bytes=encode_names(names),
-    ).save(path)
+    packed.write(
+        path,
+        Dataset(
+            images=found.images,
+            labels=found.targets,
+            class_names=CLASSES,
+            content_hash=content_hash(found.images, found.targets),
+            name_bytes=encode_names(names),
+        ),
+    )
     return path
 
 

@@ -22,8 +22,9 @@ from fastgan.study.batches import Course
 from fastgan.study.desk import Desk
 from fastgan.study.exam import Exam
 from fastgan.study.labelled import Labelled
+from fastgan.study.pace import OutOfTimeError
 from fastgan.study.scenarios import Scenario
-from fastgan.study.study import OutOfTimeError, Study
+from fastgan.study.study import Study
 from tests.study.test_transfer import backbone
 
 Make = Callable[..., Study]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fastgan.data.dataset import Dataset, content_hash
+from fastgan.data.packed import write
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def packed(folder: Path, name: str, seed: int = 0) -> str:
         0, 256, (520, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
     )
     path = folder / f"{name}-{seed}.fgd"
-    Dataset(images=images, content_hash=content_hash(images)).save(path)
+    write(path, Dataset(images=images, content_hash=content_hash(images)))
     return f"{name}={path}"
 
 

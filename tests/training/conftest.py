@@ -9,6 +9,7 @@ import torch
 from fastgan.config import build, merge, preset
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.data.feed import Feed
+from fastgan.data.packed import write
 from fastgan.training import assemble
 from fastgan.training.settings import RunConfig
 from fastgan.training.trainer import Trainer
@@ -84,7 +85,7 @@ def dataset() -> Dataset:
 @pytest.fixture
 def packed(dataset: Dataset, tmp_path: Path) -> Path:
     """The data set as a file."""
-    dataset.save(tmp_path / "set.fgd")
+    write(tmp_path / "set.fgd", dataset)
     return tmp_path / "set.fgd"
 
 

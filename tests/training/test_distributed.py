@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fastgan.data.packed import write
 from fastgan.errors import ConfigError
 from fastgan.training import assemble, checkpoint, distributed, run
 from tests.training.conftest import small
@@ -69,7 +70,7 @@ def finish(process):
 
 @pytest.fixture
 def packed(dataset, tmp_path):
-    dataset.save(tmp_path / "set.fgd")
+    write(tmp_path / "set.fgd", dataset)
     return tmp_path / "set.fgd"
 
 

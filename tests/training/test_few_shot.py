@@ -11,6 +11,7 @@ from PIL import Image
 
 from fastgan.commands.train import command
 from fastgan.config import Duration, build, merge, preset
+from fastgan.data import packed
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.training import assemble, few_shot
 from fastgan.training.settings import RunConfig
@@ -124,9 +125,12 @@ def test_at_32_px_it_is_the_preset_small_but_for_the_augmentation_of_few(images,
 def test_a_run_on_classes_is_augmented_as_far_as_it_overfits(tmp_path: Path):
     labels = torch.arange(100) % 2
     images = torch.randint(0, 256, (100, 16, 16, 3), dtype=torch.uint8)
-    Dataset(
-        images=images, labels=labels, class_names=("a", "b"), content_hash=content_hash(images, labels)
-    ).save(tmp_path / "set.fgd")
+    packed.write(
+        tmp_path / "set.fgd",
+        Dataset(
+            images=images, labels=labels, class_names=("a", "b"), content_hash=content_hash(images, labels)
+        ),
+    )
     shown = [dry_run(tmp_path / "set.fgd", *more) for more in ((), ("--conditional", "labels"))]
     augments = [tomllib.loads(text)["train"]["augment"] for text in shown]
     assert augments == ["color,translation,cutout", "ada"]
@@ -153,7 +157,7 @@ def dry_run(path: Path, *options: str) -> str:
 @pytest.fixture
 def hundred(tmp_path: Path) -> Path:
     images = torch.randint(0, 256, (100, 16, 16, 3), dtype=torch.uint8)
-    Dataset(images=images, content_hash=content_hash(images)).save(tmp_path / "set.fgd")
+    packed.write(tmp_path / "set.fgd", Dataset(images=images, content_hash=content_hash(images)))
     return tmp_path / "set.fgd"
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from fastgan import machine
 from fastgan.benchmark import suite
+from fastgan.benchmark.request import Request
 from fastgan.data.avatars import render
 from fastgan.errors import ConfigError, MemoryLimitError, MetricError
 from fastgan.metrics.summary import check_count, kept_rows
@@ -59,7 +60,7 @@ def test_what_would_fit_fits(one_gib: None) -> None:
         MemoryLimitError, match=r"^10,000,000,000 avatars of 64 px .*: draw at most \d\d,\d\d\d$"
     ):
         render(10**10)
-    request = suite.Request(sections=("ops",), shapes=((99_999, 99_999, 999, 999),), quick=True)
+    request = Request(sections=("ops",), shapes=((99_999, 99_999, 999, 999),), quick=True)
     with pytest.raises(
         MemoryLimitError, match=r"the shape \(99999, .*: take one of at most 26,843,545 numbers"
     ):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from fastgan.config import Duration
 from fastgan.data.dataset import content_hash
+from fastgan.data.packed import write
 from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError, OutputError
 from fastgan.training import checkpoint, folder, run
 from fastgan.training.log import Grid, _trim
@@ -129,7 +130,7 @@ def test_a_used_up_budget_asks_for_a_larger_one(packed, tmp_path, device):
 def test_changed_images_are_noticed(packed, dataset, tmp_path, device):
     fit(settings(packed), tmp_path / "run", device)
     others = dataset.images.flip(0)
-    replace(dataset, images=others, content_hash=content_hash(others)).save(packed)
+    write(packed, replace(dataset, images=others, content_hash=content_hash(others)))
     with pytest.raises(DataError, match=r"the images have changed since .* began"):
         fit(settings(packed, budget="32img"), tmp_path / "run", device, resume=True)
 

@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fastgan.errors import MetricError
 from fastgan.files import sha256_file
-from fastgan.metrics.extractors import Extractor
+from fastgan.metrics.extractor import Extractor
 from fastgan.metrics.resize import bilinear, to_rgb
 from fastgan.naming import named
 

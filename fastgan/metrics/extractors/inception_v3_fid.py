@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fastgan.errors import MetricError
 from fastgan.files import atomic_write, cache_folder, sha256_file
-from fastgan.metrics.extractors import Extractor
+from fastgan.metrics.extractor import Extractor
 from fastgan.metrics.inception import Inception
 from fastgan.metrics.resize import tensorflow1, to_rgb
 from fastgan.naming import named

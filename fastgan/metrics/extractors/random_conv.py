@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fastgan.metrics.extractors import Extractor
+from fastgan.metrics.extractor import Extractor
 from fastgan.metrics.resize import bilinear, to_rgb
 
 NAME = "random-conv"

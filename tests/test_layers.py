@@ -3,10 +3,8 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "fastgan"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -194,40 +192,79 @@ def top_level(tree: ast.Module) -> ast.Module:
     return Strip().visit(tree)
 
 
+TREES = {module_of(path): ast.parse(path.read_text()) for path in FILES}
+NAMES = {module_of(path): {*imports(TREES[module_of(path)], path)} for path in FILES}
+"""Module -> all that it imports: at its top, inside functions, and for type checkers alone"""
+OURS = {module: {own(name) for name in names} - {None, "__init__", module} for module, names in NAMES.items()}
+
+
 def covered(module: str, allowed: set[str]) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in allowed)
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_imports_only_from_the_layers_below(path: Path) -> None:
-    module = module_of(path)
-    layer = layer_of(module)
-    assert layer in MAY_IMPORT, f"{module} is in no layer: give it one in tests/test_layers.py and DESIGN.md"
-    found = {own(name) for name in imports(ast.parse(path.read_text()), path)} - {None, "__init__"}
-    wrong = {m for m in found if layer_of(m) != layer and not covered(m, MAY_IMPORT[layer])}
-    assert not wrong, f"{module} may not import {sorted(wrong)}"
+def roots(names: Iterable[str]) -> set[str]:
+    return {name.split(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_imports_nothing_that_stands_beside_the_package(path: Path) -> None:
-    roots = {name.split(".")[0] for name in imports(ast.parse(path.read_text()), path)}
-    assert not roots & {"tools", "benchmarks", "tests", "setup"}
+def reached(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    """All that `start` imports, and what that imports, and so on."""
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = graph.get(waiting.pop(), set()) - seen
+        seen |= new
+        waiting += new
+    return seen
 
 
-@pytest.mark.parametrize("layer", STDLIB_ONLY)
-def test_the_lowest_layers_need_only_the_standard_library(layer: str) -> None:
-    path = PACKAGE / f"{layer}.py"
-    roots = {name.split(".")[0] for name in imports(ast.parse(path.read_text()), path)} - {"fastgan"}
-    assert roots <= sys.stdlib_module_names
+def circles(graph: Mapping[str, set[str]]) -> list[str]:
+    """The imports by which a module comes back to itself, as "one -> other"."""
+    ways = {module: reached(graph, module) for module in graph}
+    return [
+        f"{module} -> {other}"
+        for module in sorted(graph)
+        for other in sorted(graph[module])
+        if module in ways.get(other, ())
+    ]
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if layer_of(module_of(p)) in LIGHT], ids=module_of)
-def test_the_command_line_imports_only_click_and_light_modules_at_its_top(path: Path) -> None:
-    names = set(imports(top_level(ast.parse(path.read_text())), path))
-    foreign = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"fastgan", "click"}
-    assert not foreign
-    ours = {own(name) for name in names} - {None}
-    assert all(layer_of(module) in LIGHT for module in ours), f"{path.name} imports {sorted(ours)} at its top"
+def told(wrong: list[str]) -> str:
+    return "\n".join(["", *wrong])
+
+
+def test_each_module_imports_from_the_layers_below_alone() -> None:
+    wrong = []
+    for module, ours in OURS.items():
+        layer = layer_of(module)
+        if layer not in MAY_IMPORT:
+            wrong.append(f"{module} is in no layer: give it one in tests/test_layers.py and DESIGN.md")
+            continue
+        above = {m for m in ours if layer_of(m) != layer and not covered(m, MAY_IMPORT[layer])}
+        beside = roots(NAMES[module]) & {"tools", "benchmarks", "tests", "setup"}
+        foreign = roots(NAMES[module]) - {"fastgan"} - sys.stdlib_module_names
+        foreign = foreign if module in STDLIB_ONLY else set()
+        wrong += [f"{module} may not import {name}" for name in sorted(above | beside | foreign)]
+    assert not wrong, told(wrong)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Not inside functions and not for type checkers either: what two files need of each other is a third."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["b -> c", "c -> b"]
+    wrong = circles(OURS)
+    assert not wrong, told(wrong)
+
+
+def test_the_command_line_imports_only_click_and_light_modules_at_its_top() -> None:
+    wrong = []
+    for path in FILES:
+        module = module_of(path)
+        if layer_of(module) not in LIGHT:
+            continue
+        names = {*imports(top_level(ast.parse(path.read_text())), path)}
+        foreign = roots(names) - sys.stdlib_module_names - {"fastgan", "click"}
+        heavy = {found for name in names if (found := own(name)) and layer_of(found) not in LIGHT}
+        wrong += [f"{module} imports {name} at its top" for name in sorted(foreign | heavy)]
+    assert not wrong, told(wrong)
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -1,13 +1,14 @@
 """Penalties on a network's gradient with respect to its input: the discriminator's, and path length on the generator's.
 
-Each is differentiated twice: `needs_double_backward` tells the trainer. The gradient is taken in whatever precision
-the network runs in (autocast included); the inputs are float32, so the gradient arrives in float32, and norms and
-means are computed in float32. The discriminator's penalties need one whose output for one image does not depend on
-the other images of the batch, as batch norm's does.
+Each is differentiated twice. The gradient is taken in whatever precision the network runs in (autocast included);
+the inputs are float32, so the gradient arrives in float32, and norms and means are computed in float32. The
+discriminator's penalties need one whose output for one image does not depend on the other images of the batch, as
+batch norm's does.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -65,20 +66,28 @@ def wgan_gp(discriminator: Discriminator, real: Tensor, fake: Tensor, t: Tensor 
     return ops.gradient_penalty(_input_gradient(discriminator, x), center=1.0)
 
 
-wgan_gp.share = 1.0  # type: ignore[attr-defined]
-for _gradient_norm in (r1, r2, r1_r2):
-    _gradient_norm.share = 0.5  # type: ignore[attr-defined]
-for _penalty in (wgan_gp, r1, r2, r1_r2):
-    _penalty.needs_double_backward = True  # type: ignore[attr-defined]
+@dataclass(frozen=True)
+class GradientPenalty:
+    """One of the discriminator's penalties, and how papers weigh it."""
 
-PENALTIES: dict[str, Callable[..., Tensor] | None] = {
+    function: Callable[..., Tensor]
+    """(discriminator, real, fake) -> scalar."""
+    share: float
+    """The paper's term is weight * share * function: lambda * GP, but gamma / 2 * R1."""
+
+    def __call__(self, discriminator: Discriminator, real: Tensor, fake: Tensor, *drawn: Tensor) -> Tensor:
+        """Its value without any weight."""
+        return self.function(discriminator, real, fake, *drawn)
+
+
+PENALTIES = {
     "none": None,
-    "gp": wgan_gp,
-    "r1": r1,
-    "r2": r2,
-    "r1+r2": r1_r2,
+    "gp": GradientPenalty(wgan_gp, 1.0),
+    "r1": GradientPenalty(r1, 0.5),
+    "r2": GradientPenalty(r2, 0.5),
+    "r1+r2": GradientPenalty(r1_r2, 0.5),
 }
-"""What `[loss] penalty` may name. Each takes (discriminator, real, fake); the paper's term is weight * `share` * it."""
+"""What `[loss] penalty` may name."""
 
 
 class PathLength(nn.Module):
@@ -89,7 +98,6 @@ class PathLength(nn.Module):
     so that the penalty of a batch is the mean of those of its parts.
     """
 
-    needs_double_backward = True
     mean: Tensor
 
     def __init__(self, decay: float = 0.99) -> None:

@@ -86,11 +86,11 @@ def make_penalty(loss: LossConfig) -> Penalty | None:
     """
     if loss.penalty not in PENALTIES:
         raise ConfigError(f"loss.penalty = {loss.penalty!r} is unknown: choose one of {', '.join(PENALTIES)}")
-    function = PENALTIES[loss.penalty]
-    if function is None:
+    penalty = PENALTIES[loss.penalty]
+    if penalty is None:
         return None
-    weight = loss.penalty_weight * function.share  # type: ignore[attr-defined]
-    return lambda discriminator, real, fake: weight * function(discriminator, real, fake)
+    weight = loss.penalty_weight * penalty.share
+    return lambda discriminator, real, fake: weight * penalty(discriminator, real, fake)
 
 
 def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:

@@ -28,7 +28,7 @@ class Guard(nn.Module):
 
     def __init__(self, optimizer: torch.optim.Optimizer, modules: Iterable[nn.Module]) -> None:
         super().__init__()
-        self._optimizer = optimizer
+        self.optimizer = optimizer
         self._buffers_of = [buffer for module in modules for buffer in module.buffers()]
         self._kept = [buffer.clone() for buffer in self._buffers_of]
         device = optimizer.param_groups[0]["params"][0].device
@@ -39,6 +39,11 @@ class Guard(nn.Module):
         if optimizer.defaults["fused"]:  # the other implementations know no found_inf
             optimizer.found_inf = self.found  # type: ignore[attr-defined]
 
+    def gradients(self) -> list[Tensor]:
+        """Those of the optimiser's parameters, where there are any."""
+        parameters = (p for group in self.optimizer.param_groups for p in group["params"])
+        return [p.grad for p in parameters if p.grad is not None]
+
     @torch.no_grad()
     def hold(self) -> None:
         """Remember the buffers as they are: what a skipped step gives back."""
@@ -48,10 +53,9 @@ class Guard(nn.Module):
     @torch.no_grad()
     def judge(self, total: Tensor) -> Tensor:
         """Look at the loss `total` (a scalar) and all gradients: 1 where one is not finite, else 0 (a scalar)."""
-        gradients = [p.grad for group in self._optimizer.param_groups for p in group["params"]]
         self.found.zero_()
         torch._amp_foreach_non_finite_check_and_unscale_(
-            [total.detach().float().clone(), *(g for g in gradients if g is not None)], self.found, self._one
+            [total.detach().float().clone(), *self.gradients()], self.found, self._one
         )
         return self.found
 

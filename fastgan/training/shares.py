@@ -1,8 +1,8 @@
 """A step's batch, cut among processes and into micro-batches, with the result of the whole."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import Any, TypeVarTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from fastgan import draws
 from fastgan.errors import ConfigError
 from fastgan.training.distributed import Processes
 
-T = TypeVar("T")
+Tensors = TypeVarTuple("Tensors")
 
 
 class Shares:
@@ -44,27 +44,36 @@ class Shares:
         n //= self.processes.size
         return start + self.processes.rank * n, n
 
-    def each(self, function: Callable[..., T], *tensors: Tensor | None) -> list[T]:
-        """Call `function` with each micro-batch of `tensors` [n, ...], this process's part of the batch, in turn."""
+    def cut(self, *tensors: *Tensors) -> AbstractContextManager[Iterator[tuple[*Tensors]]]:
+        """This process's part of the batch, `tensors` [n, ...] or None, as micro-batches to go through in turn.
+
+        `with shares.cut(real, c) as shares: for real, c in shares: ...`
+        """
+        return closing(self._each(tensors))
+
+    def _each(self, tensors: tuple[*Tensors]) -> Generator[tuple[*Tensors], None, None]:
+        """Each micro-batch; what the body of the loop draws and how it moves buffers is the share's own."""
         first = self.processes.rank * self.accumulate
         if self.accumulate == 1:
             with draws.share(first, self.count):
-                return [function(*tensors)]
-        results: list[T] = []
-        cut = [[None] * self.accumulate if t is None else t.chunk(self.accumulate) for t in tensors]
+                yield tensors
+            return
+        parts = [self._chunks(tensor) for tensor in tensors]
         buffers, others = self._buffers(floating=True), self._buffers(floating=False)
         start, before = [b.clone() for b in buffers], [b.clone() for b in others]
         moved = [torch.zeros_like(b) for b in buffers]
         random = self._random()
-        for k, micro in enumerate(zip(*cut, strict=True)):
+        for k, micro in enumerate(zip(*parts, strict=True)):
             if k:
                 self._restore(random)
                 _move([*buffers, *others], [*start, *before])
             with draws.share(first + k, self.count):
-                results.append(function(*micro))
+                yield micro
             moved = [m + (b - s) for m, b, s in zip(moved, buffers, start, strict=True)]
         _move(buffers, start, moved, self.accumulate)
-        return results
+
+    def _chunks(self, tensor: Any) -> Sequence[Any]:  # Any: what a TypeVarTuple holds has no other type
+        return [None] * self.accumulate if tensor is None else tensor.chunk(self.accumulate)
 
     @contextmanager
     def merged(self, sums: Sequence[Tensor]) -> Iterator[None]:

@@ -104,7 +104,7 @@ def test_values_of_a_linear_critic(device):
     assert penalties.wgan_gp(critic, real, fake, torch.rand(4, device=device)).item() == pytest.approx(16.0)
 
 
-def test_penalties_leave_their_inputs_alone_and_say_what_they_need(device):
+def test_penalties_leave_their_inputs_alone_and_say_how_papers_weigh_them(device):
     real, fake, t = batch(device)
     fake.requires_grad_()
     d = discriminator("dcgan").to(device)
@@ -115,7 +115,6 @@ def test_penalties_leave_their_inputs_alone_and_say_what_they_need(device):
         assert penalties.r1(d, real).item() > 0
     assert penalties.PENALTIES["none"] is None
     for name, share in {"gp": 1.0, "r1": 0.5, "r2": 0.5, "r1+r2": 0.5}.items():
-        assert penalties.PENALTIES[name].needs_double_backward
         assert penalties.PENALTIES[name].share == share
 
 

@@ -26,9 +26,10 @@ from fastgan.benchmark import eager
 from fastgan.errors import FastganError
 from fastgan.inference import Runtime, open_generator
 from fastgan.inference.conditions import Request
-from fastgan.inference.torch_runtime import load_model, to_uint8
+from fastgan.inference.torch_runtime import load_model
 from fastgan.nn import bake
 from fastgan.nn.precision import has_fast_bf16
+from fastgan.pixels import to_uint8
 from fastgan.seeds import latents
 
 EAGER = "eager fp32"

@@ -13,6 +13,7 @@ from fastgan.data.dataset import Dataset, nearest_power, pieces
 from fastgan.data.memory import room_for_images
 from fastgan.data.row_file import FileImages
 from fastgan.errors import DataError
+from fastgan.pixels import to_float
 
 
 class Conditions(NamedTuple):
@@ -128,12 +129,12 @@ class Feed:
             raise ValueError(f"cur_nimg {cur_nimg} and n {n} must not be negative")
         index = self.indices(cur_nimg, n)
         pixels = self._shown(self._pixels(cur_nimg, n, index, stride or n), cur_nimg, n)
-        return Batch(_scaled(pixels), *self._conditions(index))
+        return Batch(to_float(pixels), *self._conditions(index))
 
     def look(self, rows: torch.Tensor) -> Batch:
         """The images `rows` (int64 [n]) of the data set as they are, held out or not, and what is known of them."""
         pixels = self._images[rows.to(self._images.device)].to(self.device)
-        return Batch(_scaled(pixels), *self._conditions(rows))
+        return Batch(to_float(pixels), *self._conditions(rows))
 
     def conditions(self, cur_nimg: int, n: int) -> Conditions:
         """Labels and attributes to generate with: rows drawn from the set, so that they go together as they do there.
@@ -229,10 +230,3 @@ def _moved(images: torch.Tensor, device: torch.device) -> torch.Tensor:
         moved[done : done + len(part)].copy_(part)
         done += len(part)
     return moved
-
-
-def _scaled(pixels: torch.Tensor) -> torch.Tensor:
-    """[n, H, W, C] from 0 to 255 -> float32 [n, C, H, W] in [-1, 1], channels_last; exact at both ends."""
-    # NHWC memory seen as NCHW is channels_last already.
-    images = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
-    return images.div_(127.5).sub_(1.0)

@@ -19,8 +19,8 @@ from onnxscript.optimizer import fold_constants
 from torch import Tensor, nn
 
 from fastgan.exporters.lowering import lowered
-from fastgan.inference.torch_runtime import to_uint8
 from fastgan.nn.conditions import encode
+from fastgan.pixels import to_uint8
 
 _NO_LIMIT = 1 << 40  # bytes: every constant is folded, however large
 _SMALL = 4096  # bytes of a tensor that shapes may depend on

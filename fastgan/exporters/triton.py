@@ -165,7 +165,7 @@ def _give_each_its_psi(model: ModelProto) -> None:
 
 
 def _give_pixels(model: ModelProto) -> None:
-    """Append the rule of `fastgan.inference.runtime.to_uint8` to a graph that gives float [batch, C, H, W]."""
+    """Append the rule of `fastgan.pixels.to_uint8` to a graph that gives float [batch, C, H, W]."""
     graph = model.graph
     for node in graph.node:
         for k, name in enumerate(node.output):

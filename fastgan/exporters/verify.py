@@ -17,8 +17,8 @@ from fastgan.inference.conditions import Conditions
 from fastgan.inference.facts import Facts
 from fastgan.inference.onnx_runtime import GRAPH_INPUTS
 from fastgan.inference.onnx_session import open_session
-from fastgan.inference.torch_runtime import to_uint8
 from fastgan.nn.conditions import encode
+from fastgan.pixels import to_uint8
 from fastgan.seeds import latents
 
 TOLERANCE = 1e-3

@@ -21,8 +21,9 @@ from fastgan.inference.inputs import Inputs, Noise, parts, take_noise
 from fastgan.inference.onnx_metadata import check_signature, read_facts, read_sample
 from fastgan.inference.onnx_session import Session, open_session
 from fastgan.inference.runs import Fetch
-from fastgan.inference.runtime import Runtime, default_batch, default_lanes, to_uint8
+from fastgan.inference.runtime import Runtime, default_batch, default_lanes
 from fastgan.naming import named
+from fastgan.pixels import array_to_uint8
 
 GRAPH_INPUTS = {"labels": "label", "attributes": "attributes"}
 """What the arrays of `Conditions` are called in an exported graph."""
@@ -160,7 +161,7 @@ class OnnxRuntime(Runtime):
         fetch = self._session.begin(feed)
         if self._session.gives_pixels:
             return fetch  # [N, H, W, C] already
-        return lambda: to_uint8(fetch()).transpose(0, 2, 3, 1)
+        return lambda: array_to_uint8(fetch())
 
 
 class SplitOnnxRuntime(OnnxRuntime):

@@ -291,12 +291,3 @@ def default_batch(resolution: int, *, gpu: bool) -> int:
 def default_lanes(wanted: int, resolution: int, *, gpu: bool) -> int:
     """Runs side by side, of those wanted: as many up to 1024 px; above, an image has work for all cores by itself."""
     return 1 if gpu or resolution > 1024 else max(1, wanted)
-
-
-def to_uint8(images: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Float images about [-1, 1] to uint8: round(clamp(127.5 x + 127.5, 0, 255)), halves to even.
-
-    Torch, the exported graph and this function share the rule, in float32.
-    """
-    scaled = images * np.float32(127.5) + np.float32(127.5)
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)

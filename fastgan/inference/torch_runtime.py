@@ -21,6 +21,7 @@ from fastgan.inference.runtime import Runtime, default_batch, default_lanes
 from fastgan.machine import lacks_memory
 from fastgan.naming import named
 from fastgan.nn import StyleEpilogue, bake
+from fastgan.pixels import to_uint8
 from fastgan.text import quoted
 from fastgan.training import checkpoint
 
@@ -249,12 +250,6 @@ def _memory_errors() -> Iterator[None]:
         if not lacks_memory(error):
             raise
         raise MemoryError(str(error)) from error
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """[N, C, H, W] about [-1, 1] -> uint8 [N, H, W, C], by the rule of `fastgan.inference.runtime.to_uint8`."""
-    scaled = images.float() * 127.5 + 127.5
-    return scaled.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def fingerprint(generator: nn.Module) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.machine import at_most, require_memory
+from fastgan.pixels import to_float
 from fastgan.study.labelled import Labelled
 from fastgan.study.recipes import Recipe
 from fastgan.study.task import Task
@@ -91,13 +92,8 @@ def fit(
         torch.manual_seed(seed)
         network = SmallCNN(shape[1], shape[0], task.outputs)
     network.to(training.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimise(task, network, network.parameters(), batches, signed, hyper, training, seed, recipe)
-    return predictor(task, network, signed, training)
-
-
-def signed(images: Tensor) -> Tensor:
-    """uint8 [N, H, W, C] -> float32 [N, C, H, W] in [-1, 1], channels_last."""
-    return images.permute(0, 3, 1, 2).float() / 127.5 - 1
+    optimise(task, network, network.parameters(), batches, to_float, hyper, training, seed, recipe)
+    return predictor(task, network, to_float, training)
 
 
 def optimise(

@@ -20,6 +20,7 @@ from fastgan.data import Dataset, packed
 from fastgan.data.dataset import content_hash
 from fastgan.data.feed import Conditions
 from fastgan.interrupts import Interrupted
+from fastgan.pixels import to_float
 from fastgan.study.labelled import Labelled
 from fastgan.study.origin import Origin
 from fastgan.study.task import Task
@@ -181,7 +182,7 @@ def open_critic(run: Path, device: torch.device) -> Callable[[Labelled], Tensor]
             known = Conditions(*((None, part.targets) if encoder.attributes else (part.targets, None)))
             c = encoder(known)
             with torch.inference_mode():
-                x = part.images.permute(0, 3, 1, 2).to(device).float() / 127.5 - 1
+                x = to_float(part.images.to(device))
                 phi = network(x) if c is None else network(x, c.to(device))
                 parts.append(phi.float().cpu())
         return torch.cat(parts)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fastgan.errors import ConfigError
+from fastgan.pixels import to_uint8
 from fastgan.seeds import latents
 from fastgan.training.stopping import bare
 from fastgan.training.trainer import Trainer
@@ -19,11 +20,6 @@ Evaluate = Callable[[Sampler], Mapping[str, float]]
 
 _HIGHER = {"is", "precision", "recall", "density", "coverage", "prdc"}
 _BATCH = 64
-
-
-def pixels(images: Tensor) -> Tensor:
-    """Images [N, C, R, R] in [-1, 1] -> uint8 [N, R, R, C]."""
-    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def sampler(trainer: Trainer, between: Callable[[], None] = lambda: None) -> Sampler:
@@ -39,7 +35,7 @@ def sampler(trainer: Trainer, between: Callable[[], None] = lambda: None) -> Sam
             between()
             seeds = range(at, min(at + _BATCH, start + n))
             c = trainer.encode(trainer.feed.conditions(at, len(seeds)))
-            parts.append(pixels(trainer.sample(torch.from_numpy(latents(seeds, trainer.z_dim)), c).cpu()))
+            parts.append(to_uint8(trainer.sample(torch.from_numpy(latents(seeds, trainer.z_dim)), c).cpu()))
         return torch.cat(parts)
 
     return sample

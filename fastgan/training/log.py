@@ -15,6 +15,7 @@ from fastgan.callbacks import NOBODY, Callback
 from fastgan.documents import json_lines
 from fastgan.files import atomic_write, open_append
 from fastgan.machine import at_most, require_memory
+from fastgan.pixels import to_uint8
 from fastgan.text import shown
 from fastgan.training import conditions
 from fastgan.training.settings import RunConfig
@@ -148,11 +149,10 @@ class Grid:
     def tile(self, images: Tensor) -> Tensor:
         """Images [N, C, R, R] -> uint8 [rows * R, columns * R, C], in reading order."""
         missing = -len(images) % self.columns
-        images = torch.cat([images, images.new_full((missing, *images.shape[1:]), -1.0)])
-        n, channels, height, width = images.shape
-        tiles = images.view(n // self.columns, self.columns, channels, height, width)
-        grid = tiles.permute(0, 3, 1, 4, 2).reshape(-1, self.columns * width, channels)
-        return ((grid + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        pixels = to_uint8(torch.cat([images, images.new_full((missing, *images.shape[1:]), -1.0)]))
+        n, height, width, channels = pixels.shape
+        tiles = pixels.view(n // self.columns, self.columns, height, width, channels)
+        return tiles.transpose(1, 2).reshape(-1, self.columns * width, channels)
 
     def save(self, images: Tensor, cur_nimg: int) -> Tensor:
         """Write the images as grids/<cur_nimg>.png and return what it shows."""

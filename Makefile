@@ -40,7 +40,8 @@ demo: $(DEMO)/grid/grid.png $(DEMO)/avatars.onnx
 	@echo "      train on            $(BIN)/fastgan train --resume $(DEMO)/run --budget 158kimg"
 	@echo "      another demo        make demo DEMO=$(DEMO)-2"
 
-$(DEMO)/avatars.fgd: | $(VENV)/demo.installed
+# What the demo needs is a part of what dev installs: where that is there, nothing is compiled again.
+$(DEMO)/avatars.fgd: | $(VENV)/$(if $(wildcard $(VENV)/dev.installed),dev,demo).installed
 	$(BIN)/fastgan data avatars -o $@ -n 6000 --size 64
 
 $(DEMO)/run/generator.safetensors: | $(DEMO)/avatars.fgd
@@ -105,6 +106,7 @@ $(VENV)/bin/python:
 
 # torch-fidelity is an oracle of the tests: it asks for torchvision, which has no build for a CPU's torch, and does without.
 $(VENV)/%.installed: $(VENV)/bin/python $(NATIVE) constraints.txt
+	@echo "Downloading what fastgan needs and compiling its kernels: a few minutes, in which pip says nothing"
 	FASTGAN_REQUIRE_NATIVE=1 $(BIN)/python -m pip install -q -e '.[$*]'
 	[ $* != dev ] || $(BIN)/python -m pip install -q --no-deps torch-fidelity==0.4.0
 	touch $@

@@ -44,6 +44,20 @@ def progress(show: bool = True) -> Iterator[Progress]:
         yield _Plain()
 
 
+def stages(shown: Progress) -> Callable[[str, int, int], None]:
+    """A progress(stage, done, total) that draws a bar for each stage, for what counts by totals."""
+    bars: dict[str, Advance] = {}
+    seen: dict[str, int] = {}
+
+    def update(stage: str, done: int, total: int) -> None:
+        if stage not in bars:
+            bars[stage], seen[stage] = shown.bar(stage, total), 0
+        bars[stage](done - seen[stage])
+        seen[stage] = done
+
+    return update
+
+
 def clock(seconds: float | None) -> str:
     """`1:02:03`, `4:05`, or `?`."""
     if seconds is None:

@@ -78,6 +78,23 @@ def test_the_demo_never_takes_a_run_away(checkout):
     assert "train --resume demo/run --budget" in text
 
 
+def test_what_is_installed_for_tests_serves_the_demo_too(checkout):
+    (checkout / ".venv/demo.installed").unlink()
+    (checkout / ".venv/dev.installed").touch()
+    assert "compiling" not in make(checkout, "demo")
+    assert (checkout / "demo/avatars.onnx").exists()
+
+
+def test_what_takes_minutes_is_said_before(checkout):
+    (checkout / ".venv/demo.installed").unlink()
+    (checkout / ".venv/bin/python").write_text('#!/bin/sh\necho "$*" >> calls\n')
+    (checkout / ".venv/bin/python").chmod(0o755)
+    text = make(checkout, "demo")
+    assert text.index("compiling its kernels: a few minutes") < text.index("pip install")
+    assert calls(checkout)[0] == "-m pip install -q -e .[demo]"
+    assert (checkout / ".venv/demo.installed").exists()
+
+
 def test_an_interrupted_demo_goes_on(checkout):
     (checkout / "fail").touch()
     make(checkout, "demo", code=2)

@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 from fastgan.__main__ import run
-from fastgan.commands._bars import bars
 from fastgan.commands._console import styled
 from fastgan.interrupts import Interrupted, exit_code, raised
 from fastgan.pages.document import render
+from fastgan.progress import _bars
 from fastgan.streams import Stream, guarded
 from fastgan.text import printable
 from tests.tiny import tiny_run
@@ -57,8 +57,8 @@ def test_bars_and_notes_of_rich_are_escaped_and_keep_their_colours(monkeypatch: 
     monkeypatch.setattr(sys, "stderr", file)
     monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
     monkeypatch.setenv("COLUMNS", "200")
-    with guarded(), bars() as progress:
-        progress.add_task(f"{HOSTILE}[red]", total=1)
+    with guarded(), _bars() as progress:
+        progress.add_task(f"{HOSTILE}[red]", total=1, counts=True)
         progress.console.print(f"note: {HOSTILE} [red]:cat:", style="red")
     drawn = file.getvalue()
     left = SAFE.replace(r"\x07\r", "")  # rich drops these two itself

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ import click
 from fastgan.commands._console import say
 from fastgan.commands._document import json_option, show
 from fastgan.commands._group import Group
+from fastgan.progress import progress, stages
 
 if TYPE_CHECKING:
     from fastgan.data import Dataset
@@ -96,7 +95,7 @@ def pack(
     """
     from fastgan.data import pack as pack_images
 
-    with _progress() as progress:
+    with progress() as shown:
         dataset = pack_images(
             source,
             out,
@@ -107,7 +106,7 @@ def pack(
             kind=kind,
             max_bad=max_bad,
             max_pixels=max_pixels,
-            progress=progress,
+            progress=stages(shown),
             resumable=resumable,
             overwrite=overwrite,
         )
@@ -171,26 +170,10 @@ def avatars(
     from fastgan.data.memory import workers as cores
 
     packed.check_target(out, overwrite=overwrite)
-    with _progress() as progress:
-        dataset = render(count, size=size, seed=seed, workers=workers or cores(), progress=progress)
+    with progress() as shown:
+        dataset = render(count, size=size, seed=seed, workers=workers or cores(), progress=stages(shown))
     packed.write(out, dataset)
     _print_summary(out, dataset, as_json=as_json)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress(stage, done, total) that draws a bar for each stage."""
-    from fastgan.commands._bars import bars
-
-    tasks: dict[str, Any] = {}
-    with bars() as shown:
-
-        def update(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = shown.add_task(stage, total=total)
-            shown.update(tasks[stage], completed=done)
-
-        yield update
 
 
 def _warn(dataset: Dataset) -> None:

@@ -166,7 +166,7 @@ def command(source: Path | None, out: Path, verify: bool, as_json: bool, **optio
     ends with 3 where images are missing, with 4 where some are damaged.
     """
     if verify:
-        _verify(out, as_json=as_json)
+        _verify(source, out, as_json=as_json)
         return
     if source is None:
         raise click.UsageError("Missing argument 'SOURCE': a run, a checkpoint, a release or an .onnx file.")
@@ -192,11 +192,19 @@ class _Said(Callback):
             say(text, err=True)
 
 
-def _verify(out: Path, *, as_json: bool) -> None:
+def _verify(source: Path | None, out: Path, *, as_json: bool) -> None:
     """Print what is wrong with a set; exit code 3 where images are missing, 4 where some are damaged."""
     from fastgan.api.verify import verify
-    from fastgan.errors import FastganError
+    from fastgan.errors import FastganError, OutputError
+    from fastgan.text import quoted
 
+    if source is not None and source.is_dir() and not out.exists():
+        if not any(source.iterdir()):
+            raise OutputError(f"{source} is empty: there are no images to verify.")
+        if (source / "fastgan.json").exists():  # the set itself, where a model stands
+            raise OutputError(
+                f"{out} is not there: give the set with -o, as in fastgan generate --verify -o {quoted(source)}"
+            )
     found = verify(out)
     for line in found.lines():
         say(line, err=as_json)

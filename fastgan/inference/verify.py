@@ -91,7 +91,10 @@ def verify(folder: Path, advance: Advance = lambda done, total: None) -> Finding
     """
     stored = stored_settings(folder)
     if stored is None:
-        raise OutputError(f"{folder} has no {SETTINGS}: give the folder of a fastgan generate with -o.")
+        empty = "is empty and " if folder.is_dir() and not any(folder.iterdir()) else ""
+        raise OutputError(
+            f"{folder} {empty}has no {SETTINGS}: give the folder of a fastgan generate with -o."
+        )
     settings = stored.get("set")
     if not isinstance(settings, dict) or not isinstance(settings.get("seeds"), str):
         raise OutputError(f"{folder} holds no set of images, only figures or nothing.")

@@ -142,7 +142,8 @@ def locate(path: str | Path) -> Path:
             open_regular(path).close()  # a pipe or a device is called so
         except OSError as error:
             raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    raise CheckpointError(f"{path} is neither a training run nor a checkpoint")
+    why = ": the folder is empty" if path.is_dir() and not any(path.iterdir()) else ""
+    raise CheckpointError(f"{path} is neither a training run nor a checkpoint{why}")
 
 
 def pointed(pointer: Path) -> str:

@@ -136,6 +136,7 @@ def test_avatars(tmp_path):
     pytest.importorskip("resvg_py", reason="needs the extra fastgan[demo]")
     result = run("avatars", "-o", tmp_path / "a.fgd", "-n", 6, "--size", 16, "--workers", 1)
     assert "6 of 16 x 16 RGB" in result.stdout
+    assert result.stderr == "draw 6/6\n"
     assert "smiling" in result.stdout
     packed.verify(tmp_path / "a.fgd")
     with pytest.raises(OutputError, match=r"\.fgd"):

@@ -109,6 +109,10 @@ def test_bad_seeds(arguments: list[object], said: str, run: Path) -> None:
 
 def test_one_sentence_for_a_mistake(run: Path, fastgan: Fastgan, tmp_path: Path) -> None:
     assert "does not exist" in refused(fastgan("generate", "runs/0008"))
+    (tmp_path / "empty").mkdir()
+    assert "nor a checkpoint: the folder is empty" in refused(fastgan("generate", "empty"))
+    assert "empty is empty: there are no images" in refused(fastgan("generate", "--verify", "empty"))
+    assert "empty is empty and has no fastgan.json" in refused(fastgan("generate", "--verify", "-o", "empty"))
     (tmp_path / "broken.onnx").write_bytes(b"\x08\x07broken")
     assert "not a whole ONNX model" in refused(fastgan("generate", "broken.onnx"))
     assert "choose one of png" in refused(fastgan("generate", run, "--format", "gif"))
@@ -149,6 +153,7 @@ def test_shards_of_a_set_and_its_verification(run: Path, fastgan: Fastgan, tmp_p
     assert "6 images written (4 were there already)" in done.stdout, done.stderr
     told = fastgan("generate", "--verify", "-o", "out")
     assert (told.returncode, told.stdout) == (0, "out is whole: 10 images in 4 files.\n")
+    assert "fastgan generate --verify -o out" in refused(fastgan("generate", "--verify", "out"))
     assert "noise random, now not given" in refused(fastgan("generate", run, "-n", 3, "-o", "out"))
 
 

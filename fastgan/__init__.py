@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from fastgan.allocator import keep_memory
     from fastgan.api.card import Card
     from fastgan.api.evaluate import evaluate
+    from fastgan.api.export import export
+    from fastgan.api.exported import Exported
     from fastgan.api.generate import generate
     from fastgan.api.info import Info, info
     from fastgan.api.models import create_model, list_models, list_presets
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Card",
+    "Exported",
     "FastganError",
     "Info",
     "__version__",
     "create_model",
     "evaluate",
+    "export",
     "generate",
     "info",
     "keep_memory",
@@ -44,6 +48,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "export": ("fastgan.api.export", "export"),
+    "Exported": ("fastgan.api.exported", "Exported"),
     "Card": ("fastgan.api.card", "Card"),
     "create_model": ("fastgan.api.models", "create_model"),
     "evaluate": ("fastgan.api.evaluate", "evaluate"),

@@ -4,11 +4,12 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastgan import allocator, arguments
 from fastgan.api.card import Card
-from fastgan.api.sources import path_of
+from fastgan.api.heard import Heard
+from fastgan.api.sources import Model, source_of
 from fastgan.callbacks import Callback, Job, as_one, told
 from fastgan.errors import ConfigError
 from fastgan.naming import named
@@ -25,7 +26,7 @@ _MOST = 1 << 48
 
 
 def evaluate(
-    source: "StrPath | Runtime | Any",
+    source: Model,
     *,
     data: "StrPath | Dataset",
     metrics: str | Iterable[str] = METRICS,
@@ -65,7 +66,8 @@ def evaluate(
     whose scores are shown beside.
     out: where the card is written as JSON, and beside it the picture of an audit's closest pairs; by default eval.json
     in the run where `source` is one or its folder, and nowhere else. overwrite: replace what is there and is no card.
-    callback: is told the number of images (`log` of {"images": done}) and the scores. progress: show bars.
+    callback: is told how many images are done, as log(done, {"generated": done}) and alike for the reference and what
+    is beside the scores, and then the scores. progress: show bars.
 
     Raises CheckpointError, DataError, MetricError, ConfigError or OutputError, before the work where that is possible.
     When it is interrupted, no card is written.
@@ -74,7 +76,7 @@ def evaluate(
 
     from fastgan.evaluation.scoring import Scoring, Wanted
 
-    model = _model(source)
+    model = source_of(source, "source")
     target = _target(model, out)
     wanted = Wanted(
         data=_images(data, "data"),
@@ -101,16 +103,10 @@ def evaluate(
     job = Job(work="evaluate", folder=None if target is None else target.parent, settings=vars(wanted))
     with told(listener, job) as results:
         with bars(progress) as shown:
-            content = scoring.run(shown, lambda done: listener.log(done, {"images": done}))
+            content = scoring.run(Heard(shown, listener))
         listener.log(content["protocol"]["generated_n"], content["scores"])
         results.update(scores=content["scores"], path=target)
     return Card(content, target, None if scoring.earlier is None else scoring.earlier["scores"])
-
-
-def _model(source: Any) -> "Path | Runtime":
-    from fastgan.inference.runtime import Runtime
-
-    return source if isinstance(source, Runtime) else path_of(source)
 
 
 def _target(model: "Path | Runtime", out: StrPath | None) -> Path | None:

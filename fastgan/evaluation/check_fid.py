@@ -18,6 +18,7 @@ from fastgan.progress import Progress, progress
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from fastgan.data import Dataset
     from fastgan.inference.runtime import Runtime
     from fastgan.metrics.extractor import Extractor
     from fastgan.metrics.summary import Summary
@@ -48,10 +49,21 @@ class Verdict:
         fid = next(iter(self.torch))
         return self.file[fid] - self.torch[fid]
 
+    def lines(self) -> list[str]:
+        """A sentence a score."""
+        said = []
+        for name, value in self.torch.items():
+            limit = f"; at most {self.allowed:+.3g} is allowed" if name.startswith("fid") else ""
+            said.append(
+                f"{name} of {self.images:,} images against {self.against}: torch {value:.4g}, the file "
+                f"{self.file[name]:.4g} ({self.file[name] - value:+.3g}{limit})"
+            )
+        return said
+
 
 def checker(
     source: Path,
-    data: Path | None,
+    data: Path | Dataset | None,
     count: int,
     limit: float = LIMIT,
     *,
@@ -65,6 +77,7 @@ def checker(
     what `open_generator`, `open_dataset` and `open_extractor` do. The check raises OutputError.
     """
     from fastgan.errors import OutputError
+    from fastgan.evaluation.sources import called
     from fastgan.inference import open_generator
 
     with progress(show) as shown:
@@ -75,7 +88,7 @@ def checker(
         else:
             against = _real(data, model, network, shown)
         expected = _summary(model, 0, count, network, shown.bar("torch", count))
-    words = "torch's own of other seeds" if data is None else str(data)
+    words = "torch's own of other seeds" if data is None else called(data)
 
     def check(file: Path) -> None:
         with progress(show) as shown:
@@ -135,11 +148,11 @@ def _network(shown: Progress) -> Extractor:
         return open_extractor("random-conv", device)
 
 
-def _real(data: Path, model: Runtime, network: Extractor, shown: Progress) -> Summary:
+def _real(data: Path | Dataset, model: Runtime, network: Extractor, shown: Progress) -> Summary:
     """The real images at the model's size, as the extractor sees them."""
     from fastgan.errors import MetricError
     from fastgan.evaluation.samples import ModelSamples
-    from fastgan.evaluation.sources import open_real
+    from fastgan.evaluation.sources import called, open_real
     from fastgan.metrics import reference
 
     real, shared = open_real(data, ModelSamples(model, 1.0), split=None, labels=False, images=False)
@@ -150,7 +163,7 @@ def _real(data: Path, model: Runtime, network: Extractor, shown: Progress) -> Su
     shape = [model.resolution, model.resolution, model.img_channels]
     if shared.about["image_shape"] != shape:
         raise MetricError(
-            f"{data} is of images {shared.about['image_shape']}, and the model makes {shape}: give the images."
+            f"{called(data)} is of images {shared.about['image_shape']}, and the model makes {shape}: give the images."
         )
     return shared.summary
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from fastgan.inference.runtime import Runtime
     from fastgan.metrics.reference import Reference
     from fastgan.progress import Progress
-
-Done = Callable[[int], None]
-"""Told how many images have been generated and seen so far"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +80,7 @@ class Scoring:
         self._network = open_extractor(wanted.extractor, choose(wanted.device))
         extra_scores.check(self._others, called(wanted.data), self._real, self._model, self._network)
 
-    def run(self, shown: Progress, done: Done = lambda n: None) -> dict[str, Any]:
+    def run(self, shown: Progress) -> dict[str, Any]:
         """Score, and write what is to be written; returns the content of the card (`fastgan.metrics.card`)."""
         wanted = self.wanted
         shared = self._reference(shown)
@@ -96,7 +93,7 @@ class Scoring:
             self._check_alike(scorer)
         if wanted.save_reference is not None:
             reference.write(wanted.save_reference, shared)
-        scores, more = self._scores(images, scorer, shown, done)
+        scores, more = self._scores(images, scorer, shown)
         more |= self._findings(images, scorer, shown)
         made = card.card(
             scores,
@@ -134,14 +131,14 @@ class Scoring:
         return reference.make_reference(self._real, self._network, self._names, advance=advance)
 
     def _scores(
-        self, images: Samples, scorer: Evaluator, shown: Progress, done: Done
+        self, images: Samples, scorer: Evaluator, shown: Progress
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """The scores, and their confidence where it is asked for."""
         scores: dict[str, float] = {}
         more: dict[str, Any] = {}
         seed = self.wanted.seed
         if self._names:
-            advance = _counting(shown.bar("generated", scorer.n), done)
+            advance = shown.bar("generated", scorer.n)
             generated = scorer.summarise(lambda start, n: images.sample(seed + start, n), advance=advance)
             scores = scorer.score(generated)
             if scorer.confidence:
@@ -186,16 +183,3 @@ class Scoring:
             *findings.trained_in(self._path, self._network.name),
             *findings.missing(self._real, self._held_out, getattr(images, "dataset", None)),
         ]
-
-
-def _counting(advance: Callable[[int], None], done: Done) -> Callable[[int], None]:
-    """`advance`, that also tells `done` the sum so far."""
-    so_far = 0
-
-    def step(n: int) -> None:
-        nonlocal so_far
-        so_far += n
-        advance(n)
-        done(so_far)
-
-    return step

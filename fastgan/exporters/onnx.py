@@ -29,7 +29,7 @@ from typing import Any
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from fastgan.errors import ConfigError, OutputError
+from fastgan.errors import CheckpointError, ConfigError, OutputError
 from fastgan.exporters import external, fp16, int8
 from fastgan.exporters.equalise import equalise
 from fastgan.exporters.graph import build
@@ -79,6 +79,7 @@ def export_onnx(
     split: bool = False,
     min_snr_db: float | None = None,
     overwrite: bool = False,
+    fingerprint: str | None = None,
     report: Callable[[Check], None] = lambda check: None,
     accept: Callable[[Path], None] = lambda path: None,
 ) -> Exported:
@@ -86,11 +87,12 @@ def export_onnx(
 
     uint8: the graph gives pixels, uint8 [N, H, W, C], instead of float32 [N, C, H, W]. precision: "fp32", "fp16" or
     "int8", for weights and what is computed; inputs and outputs stay the same. split: two files, mapping and synthesis.
-    min_snr_db: by default that of `MIN_SNR_DB`. Files appear under their names only when they have passed onnx.checker
-    and agree with torch; each comparison is handed to `report` as it is made. accept: is given the file before it has
-    its name (of two that of the synthesis), and may refuse it by raising. Raises CheckpointError for a bad
-    source, ConfigError for an opset out of range or a model that cannot be split, OutputError where the file cannot be
-    written, is there already, or does not agree with torch.
+    min_snr_db: by default that of `MIN_SNR_DB`. fingerprint: that of the generator which is meant. Files appear under
+    their names only when they have passed onnx.checker and agree with torch; each comparison is handed to `report` as
+    it is made. accept: is given the file before it has its name (of two that of the synthesis), and may refuse it by
+    raising. Raises CheckpointError for a bad source, or one whose generator has another fingerprint, ConfigError for an
+    opset out of range or a model that cannot be split, OutputError where the file cannot be written, is there already,
+    or does not agree with torch.
     """
     path = Path(target)
     paths = [path.with_suffix(f".{part}.onnx") for part in PARTS] if split else [path]
@@ -101,6 +103,11 @@ def export_onnx(
             f"{named('opset', opset)} is out of range: choose one from {_OPSETS[0]} to {_OPSETS[1]}."
         )
     generator, facts, state = load_model(Path(source))
+    if fingerprint not in (None, facts.fingerprint):
+        raise CheckpointError(
+            f"{source} holds another generator than was opened from it, because training went on or another average "
+            "was asked for: open it again, or give its path."
+        )
     if split and not facts.layers:
         raise ConfigError(f"{facts.words} has no mapping network to split off: leave {named('split')} away.")
     sample = load_sample(Path(source)) if facts.condition_dim else None

@@ -147,7 +147,7 @@ def test_a_callback_hears_of_images_and_scores(run: Path, data: Path) -> None:
     card = evaluate(run, data, callback=heard)
     assert heard.job is not None
     assert (heard.job.work, heard.job.folder, heard.job.settings["n"]) == ("evaluate", run, 30)
-    assert heard.logged[-2:] == [(30, {"images": 30}), (30, card.scores)]
+    assert heard.logged[-2:] == [(30, {"generated": 30}), (30, card.scores)]
     assert heard.results == {"status": "finished", "scores": card.scores, "path": run / "eval.json"}
 
 
@@ -160,7 +160,7 @@ def test_an_interrupted_evaluation_leaves_nothing(run: Path, data: Path) -> None
     with pytest.raises(KeyboardInterrupt):
         evaluate(run, data, out="card.json", audit=True, callback=heard)
     assert heard.results["status"] == "interrupted"
-    assert sorted(path.name for path in Path().iterdir()) == ["0007", "cache"]
+    assert {path.name for path in Path().iterdir()} <= {"0007", "cache"}
 
 
 def test_errors_carry_the_sentence_of_the_command(

@@ -36,6 +36,10 @@ class CheckpointError(FastganError):
     """A run, checkpoint or exported model is missing, broken, or of another kind."""
 
 
+class HubError(CheckpointError):
+    """A model is not on the Hugging Face Hub, cannot be fetched from there, or not be put there."""
+
+
 class OutputError(FastganError):
     """A result cannot be written where it was asked for."""
 

@@ -33,7 +33,16 @@ BASE = {
     "callbacks",
 }
 CORE = BASE | {"draws", "seeds", "ops", "nn", "models", "losses", "diffaug", "data"}
-TRAINED = BASE | {"seeds", "ops", "nn", "models", "data", "training.checkpoint", "inference"}
+TRAINED = BASE | {
+    "seeds",
+    "ops",
+    "nn",
+    "models",
+    "data",
+    "training.checkpoint",
+    "training.release",
+    "inference",
+}
 EVERYTHING = (
     CORE
     | TRAINED

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fastgan import arguments
+from fastgan.inference import hub
 from fastgan.inference.runtime import Runtime
 
 
@@ -17,14 +18,15 @@ class HasPath(Protocol):
 
 
 Model = str | os.PathLike[str] | HasPath | Runtime
-"""A run, a checkpoint, a release or an .onnx file by its path; a `fastgan.Run`; what `fastgan.load` gave"""
+"""A run, a checkpoint, a release or an .onnx file by its path, or hf://user/name; a `fastgan.Run`; what `fastgan.load`
+gave"""
 
 
 def source_of(model: Model, parameter: str = "model") -> Path | Runtime:
     """The open model, or the path of one that is not. ConfigError for what is neither."""
     if isinstance(model, Runtime):
         return model
-    return arguments.path(getattr(model, "path", model), parameter)
+    return hub.fetched(arguments.path(getattr(model, "path", model), parameter))
 
 
 def path_of(source: Any, parameter: str = "source") -> Path:
@@ -36,4 +38,4 @@ def path_of(source: Any, parameter: str = "source") -> Path:
     opened: str | None = getattr(facts, "source", None)
     if opened is not None:  # a generator: where it was opened from
         return Path(opened)
-    return arguments.path(getattr(source, "path", source), parameter)
+    return hub.fetched(arguments.path(getattr(source, "path", source), parameter))

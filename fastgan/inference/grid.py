@@ -1,11 +1,13 @@
 """Contact sheets: many images in one."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgan.errors import ConfigError
+from fastgan.inference.conditions import Request
 
 MAX_SIDE = 16384  # pixels: beyond it, viewers give up
 
@@ -31,6 +33,24 @@ def check_sheet(rows: int, columns: int, resolution: int) -> None:
             f"{rows} rows and {columns} columns of {resolution} px would be over {MAX_SIDE} px long: "
             f"ask for at most {MAX_SIDE // resolution} of each."
         )
+
+
+def rows_of(request: Request) -> list[Request]:
+    """What each row of a sheet of several classes asks for; otherwise the one request of all its images."""
+    several = len(request.classes) > 1
+    return [replace(request, classes=(label,)) for label in request.classes] if several else [request]
+
+
+def sheet_columns(count: int, resolution: int, request: Request) -> int:
+    """Columns of the sheet of `count` seeds, those of a row where there is a row a class.
+
+    Raises ConfigError where it would be too large.
+    """
+    rows = len(request.classes)
+    if rows < 2:
+        return columns_for(count, resolution)
+    check_sheet(rows, count, resolution)
+    return count
 
 
 def contact_sheet(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ import os
 
 from fastgan import arguments
 from fastgan.errors import CheckpointError, ConfigError
+from fastgan.inference import hub
 from fastgan.inference.runtime import Runtime
 from fastgan.naming import named
 from fastgan.text import quoted
@@ -31,6 +32,8 @@ def open_generator(
 ) -> Runtime:
     """Open a run folder, a checkpoint folder, a release .safetensors, or an exported .onnx for generating.
 
+    path: also an address on the Hugging Face Hub, hf://user/name, hf://user/name@revision or hf://user/name/path/file
+    (needs `pip install huggingface_hub`): its .safetensors or .onnx is fetched, once, and checked as any file is.
     runtime: "auto" takes ONNX Runtime for an .onnx file and torch for the rest. device: "auto" (a GPU if there is
     one), "cpu", "cuda" or "cuda:N"; for an .onnx file also "tensorrt" or "tensorrt:N". batch: images a run; by default
     16 on a CPU and 64 on a GPU, fewer for large images. precision: "fp32", by default, or "bf16", which is faster on
@@ -38,9 +41,10 @@ def open_generator(
     batches to run side by side on a CPU, each on one core, which makes more images a second where many are wanted; 1:
     each batch on all cores, which makes a single one sooner. ema: the average of that half-life in kimg, of a run that
     keeps several; by default the first.
-    Raises CheckpointError for a path that is missing, broken or not ours, ConfigError for impossible settings.
+    Raises CheckpointError for a path that is missing, broken or not ours (HubError, one of them, where the Hub has or
+    gives no such model), ConfigError for impossible settings.
     """
-    source = arguments.path(path, "path")
+    source = hub.fetched(arguments.path(path, "path"))
     fitting = _BY_SUFFIX.get(source.suffix.lower(), "torch")
     arguments.one_of(runtime, "runtime", ("auto", *RUNTIMES))
     if runtime not in ("auto", fitting):

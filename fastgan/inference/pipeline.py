@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fastgan.inference.archives import Made
 from fastgan.inference.conditions import Request
 from fastgan.inference.folder import OutputFolder, disk_errors
-from fastgan.inference.grid import check_sheet, columns_for, contact_sheet
+from fastgan.inference.grid import contact_sheet, rows_of, sheet_columns
 from fastgan.inference.inputs import Inputs
 from fastgan.inference.plan import Batch, Plan
 from fastgan.inference.runs import Fetch
@@ -225,16 +225,14 @@ def write_grid(
 
     Where several classes are requested: a row a class, with the same z along each column.
     """
-    several = len(request.classes) > 1
-    rows = [replace(request, classes=(label,)) for label in request.classes] if several else [request]
     images = []
-    for row in rows:
+    for row in rows_of(request):
         at_once = runtime.batch * runtime.lanes
         for start in range(0, len(seeds), at_once):
             part = seeds[start : start + at_once]
             images.append(runtime.images(part, row))
             advance(len(part))
-    return write_sheet(folder, np.concatenate(images), grid_columns(runtime, len(seeds), request))
+    return write_sheet(folder, np.concatenate(images), sheet_columns(len(seeds), runtime.resolution, request))
 
 
 def write_sheet(folder: OutputFolder, images: NDArray[np.uint8], columns: int) -> Path:
@@ -243,12 +241,3 @@ def write_sheet(folder: OutputFolder, images: NDArray[np.uint8], columns: int) -
     with disk_errors(path):
         write_png(path, contact_sheet(images, columns))
     return path
-
-
-def grid_columns(runtime: Runtime, count: int, request: Request) -> int:
-    """Columns of the sheet that `write_grid` makes of `count` seeds; ConfigError where it would be too large."""
-    rows = len(request.classes)
-    if rows < 2:
-        return columns_for(count, runtime.resolution)
-    check_sheet(rows, count, runtime.resolution)
-    return count

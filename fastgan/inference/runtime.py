@@ -14,6 +14,7 @@ from fastgan.inference.conditions import Conditions, JointSample, Request, find_
 from fastgan.inference.facts import Facts
 from fastgan.inference.inputs import Inputs, Noise
 from fastgan.inference.runs import Runs
+from fastgan.inference.shareable import Shareable
 from fastgan.naming import named
 from fastgan.seeds import MAX_SEED, MAX_SEEDS, latents, listed, normals
 from fastgan.text import shown
@@ -21,7 +22,7 @@ from fastgan.text import shown
 NOISE_MODES = ("const", "random", "none")
 
 
-class Runtime(Runs):
+class Runtime(Shareable, Runs):
     """A model that is ready to generate.
 
     Every run uses the same batch size, the last one padded, so that an image does not depend on how many were

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fastgan.device import choose
 from fastgan.errors import CheckpointError, ConfigError
+from fastgan.files import atomic_write
 from fastgan.inference.conditions import Conditions, Request
 from fastgan.inference.facts import Facts
 from fastgan.inference.inputs import Inputs, Noise, parts, take_noise
@@ -23,7 +24,7 @@ from fastgan.naming import named
 from fastgan.nn import StyleEpilogue, bake
 from fastgan.pixels import to_uint8
 from fastgan.text import quoted
-from fastgan.training import checkpoint
+from fastgan.training import checkpoint, release
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -57,7 +58,7 @@ def open_model(
         precision=precision,
         sample=load_sample(path) if facts.condition_dim else None,
     )
-    opened.usual = usual
+    opened.usual, opened.ema = usual, ema
     return opened
 
 
@@ -109,6 +110,8 @@ class TorchRuntime(Runtime):
     """A generator in eval mode, its weight scales folded in, on channels_last tensors."""
 
     name = "torch"
+    ema: bool | float = True
+    """Which average it is; see `load_model`."""
 
     def __init__(
         self,
@@ -134,6 +137,16 @@ class TorchRuntime(Runtime):
     def device(self) -> str:
         """The torch device."""
         return str(self._device)
+
+    def _write_release(self, target: Path) -> None:
+        source = Path(self.facts.source)
+        with atomic_write(target) as temporary:
+            release.write(temporary, source, ema=self.ema)
+            if fingerprint(checkpoint.load_generator(temporary)[0]) != self.facts.fingerprint:
+                raise CheckpointError(
+                    f"{source} holds other weights than when it was opened, as a run that is trained on does: open it "
+                    "again, or one of its checkpoints."
+                )
 
     def _enter_lane(self) -> None:
         torch.set_num_threads(1)  # of this thread, and of those that begin later

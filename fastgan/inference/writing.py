@@ -14,6 +14,7 @@ from fastgan.extras import install_line
 from fastgan.inference import figures, image_sets, pipeline, video
 from fastgan.inference.conditions import Request
 from fastgan.inference.folder import OutputFolder
+from fastgan.inference.grid import sheet_columns
 from fastgan.inference.image_sets import Layout
 from fastgan.inference.pipeline import Report
 from fastgan.inference.plan import Plan
@@ -42,7 +43,7 @@ def images(
     if layout is not None:
         layout.check(model, len(seeds), shard)
     if grid:
-        columns = pipeline.grid_columns(model, len(seeds), request)
+        columns = sheet_columns(len(seeds), model.resolution, request)
         if shard.count > 1:
             raise ConfigError(
                 f"{named('grid')} is one sheet of all images, and this is {shard.words}: make it in a run alone."

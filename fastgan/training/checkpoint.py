@@ -279,8 +279,7 @@ def load_generator(path: str | Path, *, ema: bool | float = True) -> tuple[nn.Mo
     else:
         path = locate(path)
         file, state = path / "model.safetensors", read_state(path)
-        of = {True: "g_ema", False: "g"}[ema] if isinstance(ema, bool) else _average(ema, state, path)
-        prefix = f"{of}."
+        prefix = f"{average_name(ema, state, path)}."
     return weights.load_generator(state, file, prefix, path).eval(), state
 
 
@@ -291,14 +290,16 @@ def load_sample(path: str | Path) -> dict[str, Tensor]:
     return weights.read(file, CONDITIONS)
 
 
-def _average(kimg: float, state: dict[str, Any], where: Path) -> str:
-    """What `where` calls the average of a half-life of `kimg`; CheckpointError when it has none such."""
+def average_name(ema: bool | float, state: dict[str, Any], where: Path) -> str:
+    """What a checkpoint calls the generator that `load_generator` takes; CheckpointError when it has none such."""
+    if isinstance(ema, bool):
+        return "g_ema" if ema else "g"
     kept = state["config"].get("train", {}).get("ema_kimg", [])
     kept = kept if isinstance(kept, list) else [kept]  # numbers: `state_file.Train` says so
-    if kimg not in kept:
+    if ema not in kept:
         there = ", ".join(f"{k:g}" for k in kept)
-        raise CheckpointError(f"{where} holds no average of a half-life of {kimg:g} kimg: there are {there}")
-    return average_names(kept)[kept.index(kimg)]
+        raise CheckpointError(f"{where} holds no average of a half-life of {ema:g} kimg: there are {there}")
+    return average_names(kept)[kept.index(ema)]
 
 
 def _release_state(path: Path) -> dict[str, Any]:

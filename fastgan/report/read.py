@@ -11,7 +11,7 @@ from fastgan.config import read_toml
 from fastgan.documents import checked, read_json, read_json_lines
 from fastgan.errors import CheckpointError
 from fastgan.files import IMAGE_BYTES, open_regular, read_text
-from fastgan.pages.images import data_address
+from fastgan.pages.images import small_address
 from fastgan.report.cards import read_cards
 
 try:
@@ -157,7 +157,7 @@ def embed(path: Path) -> str | None:
         with open_regular(path, IMAGE_BYTES) as file, _any_size(), Image.open(file) as image:
             if image.width * image.height > _MOST_PIXELS:
                 return None
-            return data_address(image)
+            return small_address(image)
     except (OSError, ValueError, SyntaxError, MemoryError):  # cut short, damaged, or gone since it was listed
         return None
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from fastgan.pages.images import data_address
+from fastgan.pages.images import small_address
 
 MOST = 64  # images
 
@@ -32,4 +32,4 @@ class Real:
         cells[:n] = self.images
         tiled = cells.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
         pixels = tiled.reshape(rows * height, columns * width, channels)
-        return data_address(Image.fromarray(pixels[..., 0] if channels == 1 else pixels))
+        return small_address(Image.fromarray(pixels[..., 0] if channels == 1 else pixels))

@@ -1,6 +1,5 @@
 """Pictures of what a GAN made, as data: addresses: sheets by class, and the training images that are nearest."""
 
-import base64
 import io
 from collections.abc import Callable
 
@@ -9,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fastgan.pages.images import address
 from fastgan.study.labelled import Labelled
 from fastgan.study.task import Task
 
@@ -22,7 +22,7 @@ def sheet(task: Task, images: Labelled) -> str:
     for k in range(task.outputs):
         own = images.images[task.members(images.targets)[:, k]][:COLUMNS]
         rows.append(_filled(own, COLUMNS, images.images))
-    return _address(_tiled(rows))
+    return _png_address(_tiled(rows))
 
 
 def nearest(made: Labelled, real: Labelled, describe: Callable[[Tensor], Tensor]) -> tuple[str, float]:
@@ -31,7 +31,9 @@ def nearest(made: Labelled, real: Labelled, describe: Callable[[Tensor], Tensor]
     found = (ours @ theirs.T).max(1)
     closest = found.values.argsort(descending=True)[:PAIRS]
     rows = [made.images[closest], real.images[found.indices[closest]]]
-    return _address(_tiled([_filled(row, PAIRS, made.images) for row in rows])), float(found.values.mean())
+    return _png_address(_tiled([_filled(row, PAIRS, made.images) for row in rows])), float(
+        found.values.mean()
+    )
 
 
 def _directions(features: Tensor) -> Tensor:
@@ -61,5 +63,5 @@ def png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _address(image: np.ndarray) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png(image)).decode()}"
+def _png_address(image: np.ndarray) -> str:
+    return address(png(image), "png")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fastgan.errors import ConfigError
 from fastgan.naming import named
@@ -30,18 +30,40 @@ def parse(name: object, kinds: tuple[str, ...] = ("cuda",)) -> tuple[str, int | 
     )
 
 
-def choose(name: object = "auto") -> torch.device:
+class Group(Protocol):
+    """The processes of one job, as one of them sees itself."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+
+    @property
+    def local_rank(self) -> int:
+        """Which of those on its machine this is."""
+
+
+def choose(name: object = "auto", group: Group | None = None) -> torch.device:
     """The torch device that "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N" means here.
 
-    Raises ConfigError for any other, and for a GPU that is not there.
+    group: of several processes each takes the GPU of its number on its machine, and makes it torch's current one.
+    Raises ConfigError for any other name, for a GPU that is not there, and for one GPU for several processes.
     """
     import torch
 
     kind, index = parse(name)
+    shared = group if group is not None and group.size > 1 else None
+    if shared and index is not None:
+        raise ConfigError(
+            f"{named('device', str(name))} cannot serve {shared.size} processes: use cuda, which gives each its own"
+        )
     if kind == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if kind == "cuda":
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+    elif kind == "cuda":
         _check_gpu(index)
+    if shared and kind == "cuda":
+        index = shared.local_rank
+        _check_gpu(index)
+        torch.cuda.set_device(index)  # NCCL takes the current one
     return torch.device(kind) if index is None else torch.device(kind, index)
 
 

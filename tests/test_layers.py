@@ -144,6 +144,7 @@ LIGHT = (
     "cli",
     "commands",
     "version",
+    "device",
     "console",
     "progress",
     "callbacks",

@@ -9,6 +9,7 @@ from fastgan import allocator
 from fastgan.commands._console import say
 from fastgan.commands._document import document, json_option
 from fastgan.config import preset_names
+from fastgan.device import choose
 from fastgan.text import quoted
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
     from fastgan.config import to_mapping, to_toml
     from fastgan.data import passed_over
     from fastgan.text import shown
-    from fastgan.training import assemble, distributed, folder, plan
+    from fastgan.training import distributed, folder, plan
     from fastgan.training import run as training
 
     with distributed.joined() as processes:
@@ -139,7 +140,7 @@ def command(ctx: click.Context, resume: str | None, dry_run: bool, device: str, 
             return command_with(ctx, option)
 
         def planned() -> "tuple[RunConfig, list[str]]":
-            where = assemble.pick_device(device, processes)
+            where = choose(device, processes)
             if run is not None:
                 return training.planned(run, config), []
             ready = plan.make(config, where, processes=processes, again=again)
@@ -255,7 +256,6 @@ def _few_shot(config: "RunConfig", given: dict[str, Any], device: str) -> tuple[
     """The tables that the preset chooses for these images and this budget, and why."""
     from fastgan.data import survey
     from fastgan.training import few_shot
-    from fastgan.training.assemble import pick_device
 
     data = config.data
     found = survey(data.source, fit=data.fit, split=data.split, kind=data.kind, max_pixels=data.max_pixels)
@@ -263,7 +263,7 @@ def _few_shot(config: "RunConfig", given: dict[str, Any], device: str) -> tuple[
         found.count,
         found.resolution,
         config.train.budget,
-        gpu=pick_device(device).type == "cuda",
+        gpu=choose(device).type == "cuda",
         resolution=given.get("model", {}).get("resolution"),
         model=few_shot.settled(config.train.init_from, given.get("model", {})),
         projected=config.discriminator.name == "projected",

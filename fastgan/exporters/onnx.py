@@ -29,6 +29,7 @@ from typing import Any
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
+from fastgan import arguments
 from fastgan.errors import CheckpointError, ConfigError, OutputError
 from fastgan.exporters import external, fp16, int8
 from fastgan.exporters.equalise import equalise
@@ -47,7 +48,6 @@ from fastgan.seeds import latents
 from fastgan.version import __version__
 
 OPSET = 20
-PRECISIONS = ("fp32", "fp16", "int8")
 MIN_SNR_DB = {"fp32": -math.inf, "fp16": 40.0, "int8": 26.0}
 """The least signal to noise that a file of each precision must have against torch in float32, which fp32 must give."""
 _OPSETS = (18, 23)  # what torch's exporter can write and ONNX Runtime >= 1.20 can read
@@ -90,14 +90,15 @@ def export_onnx(
     min_snr_db: by default that of `MIN_SNR_DB`. fingerprint: that of the generator which is meant. Files appear under
     their names only when they have passed onnx.checker and agree with torch; each comparison is handed to `report` as
     it is made. accept: is given the file before it has its name (of two that of the synthesis), and may refuse it by
-    raising. Raises CheckpointError for a bad source, or one whose generator has another fingerprint, ConfigError for an
-    opset out of range or a model that cannot be split, OutputError where the file cannot be written, is there already,
-    or does not agree with torch.
+    raising. Raises CheckpointError for a bad source, or one whose generator has another fingerprint, ConfigError for
+    another precision, an opset out of range or a model that cannot be split, OutputError where the file cannot be
+    written, is there already, or does not agree with torch.
     """
     path = Path(target)
     paths = [path.with_suffix(f".{part}.onnx") for part in PARTS] if split else [path]
     for each in paths:
         _check_target(each, source, overwrite=overwrite)
+    arguments.one_of(precision, "precision", tuple(MIN_SNR_DB))
     if not _OPSETS[0] <= opset <= _OPSETS[1]:
         raise ConfigError(
             f"{named('opset', opset)} is out of range: choose one from {_OPSETS[0]} to {_OPSETS[1]}."

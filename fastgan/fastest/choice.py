@@ -14,12 +14,11 @@ from fastgan import machine
 from fastgan.documents import checked, read_json
 from fastgan.errors import OutputError
 from fastgan.files import cache_folder, write_json
+from fastgan.inference.precisions import Precision
 from fastgan.inference.runtime import Runtime
 from fastgan.seal import check_seal, sealed
 from fastgan.version import __version__
 
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
-"""From exact to coarse."""
 SCHEMA = 3
 
 
@@ -40,7 +39,7 @@ class Trial:
 
 class _StoredTrial(TypedDict):
     runtime: Literal["torch", "onnx"]
-    precision: Literal["fp32", "fp16", "bf16", "int8"]
+    precision: Precision
     batch: int
     images_per_second: float
 

@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 
 from fastgan import machine
 from fastgan.errors import ConfigError, FastganError
-from fastgan.fastest.choice import PRECISIONS, Choice, Trial, place, remember, remembered
+from fastgan.fastest.choice import Choice, Trial, place, remember, remembered
 from fastgan.fastest.exported import open_exported
 from fastgan.inference.conditions import Request
 from fastgan.inference.opening import open_generator
+from fastgan.inference.precisions import PRECISIONS
 from fastgan.inference.runtime import Runtime
 from fastgan.naming import named
 

@@ -10,12 +10,12 @@ import os
 from fastgan import arguments
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.inference import hub
+from fastgan.inference.precisions import PRECISIONS
 from fastgan.inference.runtime import Runtime
 from fastgan.naming import named
 from fastgan.text import quoted
 
 RUNTIMES = ("torch", "onnx")
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 _MOST = 10_000_000  # images at once; memory decides long before
 _BY_SUFFIX = {".onnx": "onnx"}  # everything else that fastgan writes is opened by torch
 

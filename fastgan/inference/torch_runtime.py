@@ -17,6 +17,7 @@ from fastgan.files import atomic_write
 from fastgan.inference.conditions import Conditions, Request
 from fastgan.inference.facts import Facts
 from fastgan.inference.inputs import Inputs, Noise, parts, take_noise
+from fastgan.inference.precisions import OF_TORCH
 from fastgan.inference.runs import Fetch
 from fastgan.inference.runtime import Runtime, default_batch, default_lanes
 from fastgan.machine import lacks_memory
@@ -25,8 +26,6 @@ from fastgan.nn import StyleEpilogue, bake
 from fastgan.pixels import to_uint8
 from fastgan.text import quoted
 from fastgan.training import checkpoint, release
-
-PRECISIONS = ("fp32", "bf16")
 
 
 def open_model(
@@ -40,10 +39,10 @@ def open_model(
 ) -> "TorchRuntime":
     """Load the averaged generator of `path` onto `device`; the arguments are those of `open_generator`."""
     precision = precision or "fp32"
-    if precision not in PRECISIONS:
+    if precision not in OF_TORCH:
         raise ConfigError(
             f"{named('precision', precision)} is an exported model's: export it first, "
-            f"fastgan export {quoted(path)} --onnx model.onnx --{precision}, or choose one of {', '.join(PRECISIONS)}."
+            f"fastgan export {quoted(path)} --onnx model.onnx --{precision}, or choose one of {', '.join(OF_TORCH)}."
         )
     where = choose(device)
     generator, facts, _ = load_model(path, ema)

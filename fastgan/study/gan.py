@@ -19,6 +19,7 @@ from fastgan.config import Duration, build, merge, preset
 from fastgan.data import Dataset, packed
 from fastgan.data.dataset import content_hash
 from fastgan.data.feed import Conditions
+from fastgan.device import choose
 from fastgan.interrupts import Interrupted
 from fastgan.pixels import to_float
 from fastgan.study.labelled import Labelled
@@ -27,7 +28,6 @@ from fastgan.study.task import Task
 from fastgan.training import assemble, checkpoint, conditions, few_shot, weights
 from fastgan.training import folder as folders
 from fastgan.training import run as training
-from fastgan.training.assemble import pick_device
 from fastgan.training.session import Report
 from fastgan.training.settings import RunConfig
 
@@ -81,7 +81,7 @@ class Recipe:
             len(train),
             side,
             self.budget,
-            gpu=pick_device(self.device).type == "cuda",
+            gpu=choose(self.device).type == "cuda",
             resolution=side,
             model=few_shot.settled(self._init_from, given.get("model", {})),
             projected=given.get("discriminator", {}).get("name") == "projected",

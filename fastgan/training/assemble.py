@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from fastgan import diffaug, losses, models
 from fastgan.config import build, require, to_mapping
 from fastgan.data import Feed
-from fastgan.device import choose, parse
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
 from fastgan.nn import ProjectedDiscriminator, projected, recompute_blocks, spectral_norm
@@ -63,19 +62,6 @@ def resolve(config: RunConfig, dataset: conditions.Known | None = None) -> RunCo
         features = str(Path(features).absolute())
     discriminator = replace(config.discriminator, features=features)
     return replace(config, model={"name": name, **to_mapping(model)}, discriminator=discriminator)
-
-
-def pick_device(name: str, processes: Processes = ALONE) -> torch.device:
-    """What `fastgan.device.choose` gives; with several processes each takes the GPU of its number on its machine."""
-    if processes.size > 1 and parse(name)[1] is not None:
-        raise ConfigError(
-            f"--device {name} cannot serve {processes.size} processes: use cuda, which gives each its own"
-        )
-    chosen = choose(name)
-    if processes.size > 1 and chosen.type == "cuda":
-        chosen = choose(f"cuda:{processes.local_rank}")
-        torch.cuda.set_device(chosen)  # NCCL takes the current one
-    return chosen
 
 
 def make_penalty(loss: LossConfig) -> Penalty | None:

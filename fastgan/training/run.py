@@ -10,6 +10,7 @@ import torch
 from fastgan.callbacks import NOBODY, Callback, Callbacks
 from fastgan.config import require
 from fastgan.data import Dataset, Feed, open_dataset, pack
+from fastgan.device import choose
 from fastgan.errors import ConfigError, DataError
 from fastgan.text import quoted
 from fastgan.training import (
@@ -59,7 +60,7 @@ def new(
     again: the user's command with one more option, for messages. callback: what `Session.fit` tells.
     """
 
-    where = processes.in_turn(lambda: assemble.pick_device(device, processes))
+    where = processes.in_turn(lambda: choose(device, processes))
     # Refused before any image is packed: impossible names and settings, other data, a step that does not fit.
     note("looking at the images, and at what a training step takes")
     ready = processes.first(
@@ -102,7 +103,7 @@ def resumed(
     callback: Callback = NOBODY,
 ) -> Iterator[Session]:
     """Go on with the run `path` (or from one of its checkpoints) under `config`, which may extend its budget."""
-    run, where = processes.in_turn(lambda: (folder.existing(path), assemble.pick_device(device, processes)))
+    run, where = processes.in_turn(lambda: (folder.existing(path), choose(device, processes)))
     with _owned(run, processes):
         started = (run / "latest").exists() or Path(path) != run
         loaded = processes.in_turn(lambda: checkpoint.load_resumable(path)) if started else None

@@ -10,6 +10,7 @@ from fastgan.__main__ import run
 from fastgan.fastest import search
 from fastgan.fastest.choice import Choice, Trial
 from fastgan.inference import open_generator
+from fastgan.inference.precisions import PRECISIONS
 from fastgan.inference.verify import verify
 from tests.tiny import tiny_run
 
@@ -60,7 +61,7 @@ def test_a_folder_goes_on_as_it_was_begun(
 
 @pytest.mark.parametrize(
     ("precision", "allowed"),
-    [((), ("fp32",)), (("--precision", "bf16"), ("bf16",)), (("--precision", "any"), search.PRECISIONS)],
+    [((), ("fp32",)), (("--precision", "bf16"), ("bf16",)), (("--precision", "any"), PRECISIONS)],
 )
 def test_what_may_be_chosen_from(
     precision: tuple[str, ...], allowed: tuple[str, ...], model: Path, tmp_path: Path, measured: list[Any]

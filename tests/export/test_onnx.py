@@ -314,6 +314,11 @@ def test_bad_targets(target: str, said: str, tmp_path: Path) -> None:
         export_onnx(tmp_path / "no run is opened", tmp_path / target)
 
 
+def test_a_precision_of_no_export(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="precision='bf16' is unknown: choose one of fp32, fp16, int8"):
+        export_onnx(tmp_path, tmp_path / "m.onnx", precision="bf16")
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_read_only_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)

@@ -15,6 +15,7 @@ from fastgan.fastest import search
 from fastgan.fastest.choice import Choice, Trial, remembered
 from fastgan.inference import Runtime, open_generator
 from fastgan.inference.conditions import Request
+from fastgan.inference.precisions import PRECISIONS
 
 pytest.importorskip("onnxruntime")
 
@@ -106,7 +107,7 @@ def test_of_equals_the_exact_and_the_small_one_is_taken(
             "onnx fp32": lambda batch: 20.0,
         }
     )
-    _, choice = search.open_fastest(runs["dcgan"], device="cpu", precisions=search.PRECISIONS[:3])
+    _, choice = search.open_fastest(runs["dcgan"], device="cpu", precisions=PRECISIONS[:3])
     assert (choice.chosen.runtime, choice.chosen.precision, choice.chosen.batch) == ("torch", "fp32", 4)
 
 

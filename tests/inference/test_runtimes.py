@@ -208,7 +208,7 @@ def test_default_batch_shrinks_with_resolution() -> None:
     [
         ({"runtime": "tensorrt"}, "unknown: choose one of auto, torch, onnx"),
         ({"runtime": "onnx"}, "fastgan export"),
-        ({"precision": "fp8"}, "choose one of fp32, bf16, fp16, int8"),
+        ({"precision": "fp8"}, "choose one of fp32, fp16, bf16, int8"),
         ({"precision": "int8"}, "export it first"),
         ({"batch": 0}, "give a number from 1 to"),
         ({"device": "tpu"}, "unknown: choose auto, cpu"),

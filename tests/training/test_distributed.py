@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from fastgan.data.packed import write
+from fastgan.device import choose
 from fastgan.errors import ConfigError
-from fastgan.training import assemble, checkpoint, distributed, run
+from fastgan.training import checkpoint, distributed, run
 from tests.training.conftest import small
 from tests.training.test_run import lines
 
@@ -173,7 +174,7 @@ def test_what_several_processes_cannot_share_is_said(packed, tmp_path):
         pass
     assert not (tmp_path / "run").exists()
     with pytest.raises(ConfigError, match="cuda, which gives each its own"):
-        assemble.pick_device("cuda:1", Two())
+        choose("cuda:1", Two())
 
 
 def test_one_process_has_no_others(monkeypatch):

@@ -14,6 +14,7 @@ from fastgan.version import __version__
 
 if TYPE_CHECKING:
     from fastgan.allocator import keep_memory
+    from fastgan.api.bench import Bench, bench
     from fastgan.api.card import Card
     from fastgan.api.evaluate import evaluate
     from fastgan.api.export import export
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
     from fastgan.seeds import latents
 
 __all__ = [
+    "Bench",
     "Card",
     "Exported",
     "FastganError",
     "Info",
     "__version__",
+    "bench",
     "create_model",
     "evaluate",
     "export",
@@ -48,6 +51,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "bench": ("fastgan.api.bench", "bench"),
+    "Bench": ("fastgan.api.bench", "Bench"),
     "export": ("fastgan.api.export", "export"),
     "Exported": ("fastgan.api.exported", "Exported"),
     "Card": ("fastgan.api.card", "Card"),

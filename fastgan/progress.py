@@ -27,8 +27,8 @@ class Progress(Protocol):
     def bar(self, what: str, total: int) -> Advance:
         """A count of images with its rate and the time left."""
 
-    def line(self, text: str, done: float) -> None:
-        """How the work stands as a whole: one line, which replaces the last; done: 0 to 1."""
+    def line(self, text: str, done: float | None) -> None:
+        """How the work stands as a whole: one line, which replaces the last; done: 0 to 1, None where nobody knows."""
 
 
 @contextmanager
@@ -77,7 +77,7 @@ class Silent:
         """A count that nobody sees."""
         return lambda n: None
 
-    def line(self, text: str, done: float) -> None:
+    def line(self, text: str, done: float | None) -> None:
         """Nothing."""
 
 
@@ -99,7 +99,7 @@ class _Plain:
 
         return advance
 
-    def line(self, text: str, done: float) -> None:
+    def line(self, text: str, done: float | None) -> None:
         if self._due():
             self._print(text)
 
@@ -124,10 +124,11 @@ class _Live:
         task = self._bars.add_task(shown(what), total=total, counts=True)
         return lambda n: self._bars.advance(task, n)
 
-    def line(self, text: str, done: float) -> None:
+    def line(self, text: str, done: float | None) -> None:
         if self._whole is None:
             self._whole = self._bars.add_task("", total=1.0, counts=False)
-        self._bars.update(self._whole, description=shown(text), completed=done)
+        total = None if done is None else 1.0  # without one the bar moves to and fro
+        self._bars.update(self._whole, description=shown(text), total=total, completed=done or 0.0)
 
 
 def _in_notebook() -> bool:
@@ -145,7 +146,8 @@ def _bars() -> "Bars":
 
         def render(self, task: Task) -> Text:
             if not task.fields["counts"]:
-                return Text(f"{task.percentage:3.0f}%", style="progress.percentage")
+                known = "" if task.total is None else f"{task.percentage:3.0f}%"
+                return Text(known, style="progress.percentage")
             speed = task.finished_speed or task.speed
             rate = "" if speed is None else f"  {speed:,.0f} img/s"
             return Text(f"{task.completed:.0f}/{task.total:.0f}{rate}", style="progress.download")

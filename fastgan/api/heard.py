@@ -30,6 +30,6 @@ class Heard:
 
         return advance
 
-    def line(self, text: str, done: float) -> None:
+    def line(self, text: str, done: float | None) -> None:
         """Show how the whole stands."""
         self.shown.line(text, done)

@@ -1,17 +1,12 @@
 """`fastgan bench`: ours against the baselines, in one run, in turns."""
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from fastgan.commands._document import json_option, show
-from fastgan.errors import OutputError
 from fastgan.text import whole
-
-if TYPE_CHECKING:
-    from fastgan.benchmark.report import Table
 
 SECTIONS = ("ops", "train", "inference")
 
@@ -117,113 +112,34 @@ class _Bench(click.Command):
 @click.option(
     "-o",
     "--out",
-    "json_path",
     type=click.Path(dir_okay=False),
     help="Write results, machine and versions here, as JSON.",
 )
 @click.option(
     "--html",
-    "html_path",
     type=click.Path(dir_okay=False),
     help="Write one page here, which opens without a network.  [default: bench.html with all]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace what is there, where it is no earlier result.")
 @click.option("--markdown", is_flag=True, help="Print plain Markdown tables.")
-def command(
-    what: str,
-    device: str,
-    threads: int,
-    quick: bool,
-    compiled: bool,
-    names: tuple[str, ...],
-    shapes: tuple[tuple[int, ...], ...],
-    dtypes: tuple[str, ...],
-    layouts: tuple[str, ...],
-    passes: tuple[str, ...],
-    models: tuple[str, ...],
-    sources: tuple[Path, ...],
-    batches: tuple[int, ...],
-    baseline: str,
-    json_path: str | None,
-    html_path: str | None,
-    overwrite: bool,
-    markdown: bool,
-    as_json: bool,
-) -> None:
+def command(what: str, html: str | None, markdown: bool, as_json: bool, **options: Any) -> None:
     """Measure kernels, a training step and inference against their baselines; all of them, as one table and one page.
 
     Contenders take turns within one process; times are medians, ratios are taken round by round and shown with
     their quartiles. On a CPU with one thread the clock is CPU time, so that other programs disturb little.
     """
-    from rich.text import Text
-
-    from fastgan.benchmark import page, report, suite
-    from fastgan.benchmark.request import Request
+    from fastgan.api.bench import bench
     from fastgan.console import console
-    from fastgan.files import atomic_write, check_output, write_json
-    from fastgan.pages.document import MARK
 
-    if what == "all":
-        html_path = html_path or "bench.html"
-
-    request = Request(
-        sections=SECTIONS if what == "all" else (what,),
-        device=device,
-        threads=threads,
-        quick=quick,
-        compiled=compiled,
-        names=names,
-        shapes=shapes,
-        dtypes=dtypes,
-        layouts=layouts,
-        passes=passes,
-        models=models,
-        sources=sources,
-        batches=batches,
-        baseline=baseline,
-    )
-    for option, target in (("-o", json_path), ("--html", html_path)):
-        if target:
-            _check_target(option, Path(target))
-            mark = b'"load_average"' if option == "--json" else MARK
-            check_output(target, overwrite=overwrite, sources=sources, replaces=mark)
-    terminal = console()
-    with terminal.status("starting") as status:
-        document = suite.run(request, progress=lambda text: status.update(Text(text)))  # no markup in names
-    if json_path:
-        write_json(json_path, document)
-    if html_path:
-        with atomic_write(html_path) as temporary:
-            temporary.write_text(page.render(document), encoding="utf-8")
+    done = bench(what, html=html or ("bench.html" if what == "all" else None), **options)
     if as_json:
-        show(document)
+        show(done.document)
         return
-    click.echo(report.describe(document))
-    for title, table in _tables(what, document):
-        if markdown or not terminal.is_terminal:
-            click.echo(f"\n{title}\n\n{report.markdown(table)}")
-        else:
-            console(stderr=False).print(report.rich_table(title, table))
-    for target in filter(None, (json_path, html_path)):
+    if markdown or not console().is_terminal:
+        click.echo(done)
+    else:
+        click.echo(done.words)
+        for table in done.drawn():
+            console(stderr=False).print(table)
+    for target in filter(None, (done.path, done.html)):
         click.echo(f"every row: {target}")
-
-
-def _tables(what: str, document: dict[str, Any]) -> "list[tuple[str, Table]]":
-    """One of everything, or those of the section that was asked for."""
-    from fastgan.benchmark import report, summary
-
-    if what == "all":
-        return [("in short", summary.summary(document))]
-    return report.tables(what, document["sections"][what]["rows"])
-
-
-def _check_target(option: str, path: Path) -> None:
-    """Fail before the measuring rather than after it."""
-    folder = path.absolute().parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = f"{folder} cannot be made ({error.strerror})"
-        raise OutputError(f"{option} {path}: {reason}; choose another place.") from error
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"{option} {path}: {folder} is not writable; choose another place.")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastgan.allocator import keep_memory
     from fastgan.api.bench import Bench, bench
     from fastgan.api.card import Card
+    from fastgan.api.data import pack
     from fastgan.api.evaluate import evaluate
     from fastgan.api.export import export
     from fastgan.api.exported import Exported
@@ -47,6 +48,7 @@ __all__ = [
     "list_presets",
     "load",
     "open_dataset",
+    "pack",
     "verify",
 ]
 
@@ -68,6 +70,7 @@ _HOMES = {
     "list_presets": ("fastgan.api.models", "list_presets"),
     "load": ("fastgan.inference", "open_generator"),
     "open_dataset": ("fastgan.data", "open_dataset"),
+    "pack": ("fastgan.api.data", "pack"),
     "verify": ("fastgan.api.verify", "verify"),
 }
 

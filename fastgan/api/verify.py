@@ -15,13 +15,7 @@ def verify(folder: str | os.PathLike[str], *, progress: bool = True) -> Findings
     IncompleteError where images are missing and DamageError where anything else is wrong. Raises OutputError for a
     folder that holds no set of images.
     """
-    where, advance, seen = arguments.path(folder, "folder"), None, 0
+    where = arguments.path(folder, "folder")
     with shows.progress(progress) as shown:
-
-        def count(done: int, total: int) -> None:
-            nonlocal advance, seen
-            advance = advance or shown.bar("verify", total)
-            advance(done - seen)
-            seen = done
-
-        return find(where, count)
+        count = shows.stages(shown)
+        return find(where, lambda done, total: count("verify", done, total))

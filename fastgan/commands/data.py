@@ -65,20 +65,7 @@ def command() -> None:
 )
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @json_option
-def pack(
-    source: Path,
-    out: Path,
-    resolution: int | None,
-    channels: str | None,
-    max_bad: str,
-    max_pixels: int | None,
-    fit: str,
-    split: str | None,
-    kind: str | None,
-    resumable: bool,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
+def pack(source: Path, out: Path, channels: str | None, as_json: bool, **options: Any) -> None:
     """Pack SOURCE into one file.
 
     SOURCE is a folder or zip of images, CIFAR-10/100, CelebA, MNIST-like idx files, WebDataset shards, parquet, or an
@@ -93,23 +80,9 @@ def pack(
       fastgan data pack photos.zip -o photos.fgd --size 64 --max-bad 1%
       fastgan data pack cifar-10-python.tar.gz -o cifar.fgd --split all
     """
-    from fastgan.data import pack as pack_images
+    from fastgan.api.data import pack as pack_images
 
-    with progress() as shown:
-        dataset = pack_images(
-            source,
-            out,
-            resolution=resolution,
-            channels=None if channels is None else int(channels),
-            fit=fit,
-            split=split,
-            kind=kind,
-            max_bad=max_bad,
-            max_pixels=max_pixels,
-            progress=stages(shown),
-            resumable=resumable,
-            overwrite=overwrite,
-        )
+    dataset = pack_images(source, out, channels=None if channels is None else int(channels), **options)
     _warn(dataset)
     _print_summary(out, dataset, as_json=as_json)
 
@@ -193,41 +166,12 @@ def _warn(dataset: Dataset) -> None:
         )
 
 
-def _attribute_text(name: str, facts: dict[str, Any]) -> str:
-    """`smiling 48%` (the share of ones), `age 33 (18..80)`, and how many are unknown."""
-    if facts["mean"] is None:
-        return f"{name} unknown"
-    is_flag = facts["min"] in (0, 1) and facts["max"] in (0, 1)
-    text = f"{facts['mean']:.0%}" if is_flag else f"{facts['mean']:g} ({facts['min']:g}..{facts['max']:g})"
-    return f"{name} {text}" + (f" [{facts['unknown']:.0%} unknown]" if facts["unknown"] else "")
-
-
 def _print_summary(file: Path, dataset: Dataset, *, as_json: bool, verified: bool = False) -> None:
-    from fastgan.data import passed_over
-    from fastgan.data.facts import facts_of
+    from fastgan.data.facts import facts_of, words
 
     facts = facts_of(file, dataset)
     if as_json:
         show({**facts, "verified": verified})
         return
-    kind = {1: "grey", 3: "RGB", 4: "RGBA"}[dataset.channels]
-    say(f"file        {file} ({facts['bytes'] / 1e6:,.1f} MB)")
-    click.echo(f"images      {len(dataset):,} of {dataset.resolution} x {dataset.resolution} {kind}")
-    if facts["provenance"].get("upscaled"):
-        click.echo(f"enlarged    {facts['provenance']['upscaled']:,} that were smaller")
-    for text in passed_over.warnings(dataset.notes):
-        say(f"attention   {text}")
-    if dataset.bad:
-        click.echo(f"skipped     {len(dataset.bad):,} that could not be used")
-    if facts["classes"]:
-        say(f"classes     {_some([f'{name} {count:,}' for name, count in facts['classes'].items()])}")
-    if facts["attributes"]:
-        texts = [_attribute_text(name, numbers) for name, numbers in facts["attributes"].items()]
-        say(f"attributes  {_some(texts, 8)}")
-    say(f"made from   {facts['provenance'].get('source', 'unknown')}")
-    click.echo(f"hash        {dataset.content_hash}")
-
-
-def _some(texts: list[str], most: int = _SHOWN) -> str:
-    more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
-    return f"{len(texts):,}: " + ", ".join(texts[:most]) + more
+    for line in words(facts):
+        say(line)

@@ -204,8 +204,8 @@ class _Beside:
 
         if not self.images.has_classes:
             raise DataError(
-                "the generated images have no classes, which ifid and cas need: give a model that was trained with "
-                "--conditional labels, or a folder with a folder for each class."
+                "the generated images have no classes, which ifid and cas need: give a model that was trained by "
+                "fastgan train --conditional labels, or a folder with a folder for each class."
             )
         return self._gather("generated, by class", (self.n, self._batches(labelled=True)))
 

@@ -62,7 +62,11 @@ class Scoring:
         self._names, self._others = extra_scores.split(wanted.metrics)
         self.earlier = card.read(wanted.compare) if wanted.compare else None
         self._model = open_model(
-            source, device=wanted.device, batch=wanted.batch, truncation=wanted.truncation_psi
+            source,
+            device=wanted.device,
+            batch=wanted.batch,
+            truncation=wanted.truncation_psi,
+            seed=wanted.seed,
         )
         self._path = source if isinstance(source, Path) else Path(source.facts.source)
         labels = wanted.threshold is not None

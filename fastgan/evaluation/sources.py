@@ -17,11 +17,12 @@ _RUN_FILES = ("latest", "config.toml", "state.json", "model.safetensors")
 
 
 def open_model(
-    source: Path | Runtime, *, device: str, batch: int | None, truncation: float
+    source: Path | Runtime, *, device: str, batch: int | None, truncation: float, seed: int = 0
 ) -> ModelSamples | None:
     """The generator in `source`, or that is opened already; None where it holds images.
 
-    Raises what `open_generator` does, and ConfigError for a batch of a generator that has its own.
+    Raises what `open_generator` does, ConfigError for a batch of a generator that has its own, and MetricError for a
+    truncation or a seed of images that are made already.
     """
     from fastgan.errors import CheckpointError, ConfigError, MetricError
     from fastgan.inference import open_generator
@@ -40,10 +41,9 @@ def open_model(
     is_model = source.suffix.lower() in (".onnx", ".safetensors") or is_pointer(source)
     if is_model or any((source / f).exists() for f in _RUN_FILES):
         return ModelSamples(open_generator(source, device=device, batch=batch), truncation)
-    if truncation != 1.0:
-        raise MetricError(
-            f"{source} holds images that are made already: leave {named('truncation_psi')} away."
-        )
+    for parameter, given in (("truncation_psi", truncation != 1.0), ("seed", seed != 0)):
+        if given:
+            raise MetricError(f"{source} holds images that are made already: leave {named(parameter)} away.")
     return None
 
 

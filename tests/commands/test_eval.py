@@ -87,6 +87,9 @@ def test_a_folder_of_images(data: Path, tmp_path: Path) -> None:
     assert made["protocol"]["generated_n"] == 30
     with pytest.raises(MetricError, match="holds 30 images, and -n asks for 31"):
         evaluate(folder, "--data", data, "-n", 31)
+    for option, value in (("--seed", 5), ("--truncation", 0.7)):
+        with pytest.raises(MetricError, match=f"holds images that are made already: leave {option} away"):
+            evaluate(folder, "--data", data, option, value)
     Image.new("RGB", (16, 20)).save(folder / "odd.png")
     with pytest.raises(MetricError, match=r"odd.png has sides of 16 and 20 px, and the real images have 16"):
         evaluate(folder, "--data", data)

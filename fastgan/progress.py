@@ -58,15 +58,6 @@ def stages(shown: Progress) -> Callable[[str, int, int], None]:
     return update
 
 
-def clock(seconds: float | None) -> str:
-    """`1:02:03`, `4:05`, or `?`."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
 class Silent:
     """Says nothing."""
 

@@ -1,4 +1,4 @@
-"""Text that others wrote, made safe to print: names of files, classes and settings."""
+"""Text for people: what others wrote made safe to print (names of files, classes, settings), and times."""
 
 import os
 import re
@@ -61,6 +61,24 @@ def reason(error: object) -> str:
     text = _CODE.sub("", text.rpartition("[ONNXRuntimeError] : ")[2])
     text = _SOURCE.sub("", text).strip().rstrip(".")
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def clock(seconds: float | None) -> str:
+    """A time that is counted: `1:02:03`, `4:05`; `?` where it is not known."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def duration(seconds: float) -> str:
+    """About how long, in a sentence: `43 s`, `11 minutes`, `2.5 hours`."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} minutes"
+    return f"{seconds / 3600:.2g} hours" if seconds < 36000 else f"{seconds / 3600:.0f} hours"
 
 
 def _visible(character: str) -> str:

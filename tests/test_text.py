@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastgan.text import reason
+from fastgan.text import clock, duration, reason
 
 OF_ONNX = "[ONNXRuntimeError] : 1 : FAIL : "
 
@@ -28,3 +28,23 @@ OF_ONNX = "[ONNXRuntimeError] : 1 : FAIL : "
 )
 def test_what_a_library_says_without_its_codes(said: object, short: str) -> None:
     assert reason(said) == short
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0, "0:00"), (65.4, "1:05"), (3725, "1:02:05"), (None, "?")])
+def test_times_that_are_counted(seconds: float | None, said: str) -> None:
+    assert clock(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.2, "1 s"),
+        (89.4, "89 s"),
+        (90, "2 minutes"),
+        (5399, "90 minutes"),
+        (5400, "1.5 hours"),
+        (36000, "10 hours"),
+    ],
+)
+def test_times_in_a_sentence(seconds: float, said: str) -> None:
+    assert duration(seconds) == said

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastgan.api.sources import path_of
 from fastgan.api.tables import html_table
-from fastgan.text import shown
+from fastgan.text import duration, shown
 
 _SHOWN = 12  # names on one line
 
@@ -121,7 +121,7 @@ def _trained(facts: dict[str, Any]) -> str:
     if facts.get("cur_nimg") is None:
         return ""
     seconds, images = facts.get("seconds"), facts.get("data_images")
-    took = f" in {seconds / 60:,.1f} minutes" if seconds else ""
+    took = f" in {duration(seconds)}" if seconds else ""
     of = f", of a set of {images:,}" if images else ""
     return f"{facts['cur_nimg']:,} images seen{took}{of}"
 

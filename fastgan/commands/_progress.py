@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastgan.console import console
-from fastgan.text import shown
+from fastgan.text import clock, shown
 
 if TYPE_CHECKING:
     from fastgan.training.session import Report
@@ -61,15 +61,6 @@ def summary(report: "Report", losses: dict[str, float]) -> str:
 def _number(value: float) -> str:
     """Two decimals, or one digit of a number that they would show as zero: a clipped critic's losses are small."""
     return f"{value:.2f}" if abs(value) >= 0.005 or value == 0 else f"{value:.0e}"
-
-
-def clock(seconds: float | None) -> str:
-    """`1:02:03`, `4:05`, or `?`."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 class _Silent:

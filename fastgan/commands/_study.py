@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from fastgan.commands._progress import clock
 from fastgan.console import console
-from fastgan.text import shown
+from fastgan.text import clock, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -346,7 +346,7 @@ def _beginning(session: "Session") -> str:
 
 def _ending(session: "Session", outcome: "Outcome") -> str:
     from fastgan import ownership
-    from fastgan.commands._progress import clock
+    from fastgan.text import clock
     from fastgan.training import outlook
 
     run, at = session.run, f"{outcome.cur_nimg / 1000:g} kimg in {clock(outcome.seconds)}"

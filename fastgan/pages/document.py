@@ -16,8 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from fastgan.pages.curves import label
-from fastgan.progress import clock
-from fastgan.text import printable
+from fastgan.text import clock, printable
 
 MARK = b'<meta name="generator" content="fastgan">'
 """Stands at the beginning of each page that fastgan writes, so that the next may replace it"""

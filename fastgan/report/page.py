@@ -5,10 +5,10 @@ from typing import Any
 
 from fastgan.pages.curves import Series, collect, label, plot
 from fastgan.pages.document import render as document
-from fastgan.progress import clock
 from fastgan.report.cards import protocol
 from fastgan.report.read import Run, embed, pick
 from fastgan.report.real import Real
+from fastgan.text import clock
 
 _FRAMES = 60
 _GROUPS = {

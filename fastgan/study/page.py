@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastgan.pages.document import render as document
 from fastgan.study import figures, pictures, synthetic
-from fastgan.study.plan import words
+from fastgan.text import duration
 
 if TYPE_CHECKING:
     from fastgan.study.study import Study
@@ -37,7 +37,7 @@ def _tiles(report: Mapping[str, Any]) -> dict[str, str]:
         "pixels": f"{data['side']} x {data['side']} x {data['channels']}",
         "GANs": f"{len(report['gans'])}, each {report['settings']['gan_budget']}",
         "classifiers": f"{len(report['cells'])}",
-        "their time": words(report["classifier_seconds"]),
+        "their time": duration(report["classifier_seconds"]),
     }
 
 

@@ -21,6 +21,7 @@ from fastgan.study.arms import REAL
 from fastgan.study.cnn import Hyper
 from fastgan.study.labelled import Labelled
 from fastgan.study.pace import USUAL, Pace
+from fastgan.text import duration
 
 if TYPE_CHECKING:
     from fastgan.study.study import Study
@@ -82,7 +83,7 @@ def _sentence(study: "Study", pace: Pace, total: float) -> str:
     classifiers = len([kind for kind in pace.left if kind not in ("gan", "choices")])
     return (
         f"{len(study.scenarios)} scenario{'s' * (len(study.scenarios) > 1)}, {study.settings.seeds} seeds: "
-        f"{classifiers} classifiers and {gans} GANs of {study.settings.gan_budget} to train, about {words(total)}"
+        f"{classifiers} classifiers and {gans} GANs of {study.settings.gan_budget} to train, about {duration(total)}"
     )
 
 
@@ -182,20 +183,16 @@ def _too_short(study: "Study", usual: dict[str, float], budget: float) -> str:
         (f"--seeds 3 --arms '{','.join(bare)}'", {"seeds": 3, "only": bare}),
         (f"--seeds 2 --arms '{','.join(bare)}'", {"seeds": 2, "only": bare}),
     ]
-    fits = next((f"{name} ({words(n)})" for name, how in parts if (n := needs(**how)) <= budget), None)
-    much = words(needs())
+    fits = next((f"{name} ({_at_least(n)})" for name, how in parts if (n := needs(**how)) <= budget), None)
+    much = _at_least(needs())
     what = f"{len(study.scenarios)} scenario{'s' * (len(study.scenarios) > 1)} of {settings.seeds} seeds"
     mend = f"; what fits: {fits}" if fits else f"; nothing of it fits, so give {much}"
     if settings.gan_budget != Duration(seconds=SHORTEST):
         mend += ", or shorter GANs with --gan-budget"
-    return (
-        f"--budget {words(budget)} is too short: {what} need {much} with GANs of {settings.gan_budget}{mend}"
-    )
+    short = f"--budget {Duration(seconds=budget)} is too short: {what} need {much}"
+    return f"{short} with GANs of {settings.gan_budget}{mend}"
 
 
-def words(seconds: float) -> str:
-    """`45s`, `12m`, `1h 5m`: rounded up."""
-    if seconds < 90:
-        return f"{math.ceil(seconds)}s"
-    minutes = math.ceil(seconds / 60)
-    return f"{minutes}m" if minutes < 90 else f"{minutes // 60}h {minutes % 60}m"
+def _at_least(seconds: float) -> Duration:
+    """That long, rounded up to whole seconds, or from 90 on to whole minutes: a budget that can be given."""
+    return Duration(seconds=float(math.ceil(seconds) if seconds < 90 else 60 * math.ceil(seconds / 60)))

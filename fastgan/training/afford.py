@@ -10,7 +10,7 @@ from functools import cache
 import torch
 
 from fastgan.machine import available_memory, require_memory
-from fastgan.training.outlook import clock
+from fastgan.text import duration
 from fastgan.training.rehearsal import Cost, rehearse
 from fastgan.training.settings import RunConfig
 
@@ -70,8 +70,8 @@ def too_slow(config: RunConfig, cost: Cost, precision: str) -> str | None:
     least = flops / _speed(precision)
     steps = max(int(seconds / least), 1)
     return (
-        f"a step of {config.train.batch} images of this model takes {clock(least)} on this CPU at the very least, so "
-        f"{config.train.budget} ends after {steps} at most: --preset small, --resolution 32 or a GPU learn sooner"
+        f"a step of {config.train.batch} images of this model takes {duration(least)} on this CPU at the very least, "
+        f"so {config.train.budget} ends after {steps} at most: --preset small, --resolution 32 or a GPU learn sooner"
     )
 
 

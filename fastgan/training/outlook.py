@@ -1,6 +1,7 @@
 """Whether a budget reaches what pictures usually need: said once the speed is measured, and at the end."""
 
 from fastgan.config import Duration
+from fastgan.text import duration
 
 _FEW_STEPS = 200
 """Steps below which no network learns much, whatever it is shown."""
@@ -12,14 +13,16 @@ def foreseen(
     """What the `budget` comes to at this speed, in a sentence. left: seconds of it, where it is in time."""
     if budget.images is not None:
         reach, start = float(budget.images), f"{_count(budget.images)} take about "
-        start += f"{clock((budget.images - cur_nimg) / img_per_s)} more"
+        start += f"{duration((budget.images - cur_nimg) / img_per_s)} more"
     else:
         reach = cur_nimg + left * img_per_s
         start = f"{budget} comes to about {_count(reach)}"
     start += f" at {img_per_s:.3g} images/s"
     if usual_kimg is not None and reach < 950 * usual_kimg:
         needed = (1000 * usual_kimg - cur_nimg) / img_per_s
-        return f"{start}, and pictures usually need {usual_kimg:g} kimg with these settings: {clock(needed)}"
+        return (
+            f"{start}, and pictures usually need {usual_kimg:g} kimg with these settings: {duration(needed)}"
+        )
     steps = max(round(reach / batch), 1)
     if steps < _FEW_STEPS:
         return (
@@ -44,12 +47,3 @@ def _count(images: float) -> str:
     if images < 1000:
         return f"{images:.0f} images"
     return f"{images / 1000:,.0f} kimg" if images >= 100_000 else f"{images / 1000:.3g} kimg"
-
-
-def clock(seconds: float) -> str:
-    """`43 s`, `11 minutes`, `2.5 hours`."""
-    if seconds < 90:
-        return f"{max(round(seconds), 1)} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} minutes"
-    return f"{seconds / 3600:.2g} hours" if seconds < 36000 else f"{seconds / 3600:.0f} hours"

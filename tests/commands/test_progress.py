@@ -3,8 +3,6 @@
 import io
 import sys
 
-import pytest
-
 from fastgan.commands import _progress
 from fastgan.training.session import Report
 
@@ -12,11 +10,6 @@ from fastgan.training.session import Report
 def report(**changed):
     values = {"cur_nimg": 12_800, "seconds": 65.0, "left": 3725.0, "done": 0.25, "img_per_s": 460.4}
     return Report(**{**values, "losses": {"loss_d": 1.204, "loss_g": 0.871, "real": 0.1}, **changed})
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (65.4, "1:05"), (3725, "1:02:05"), (None, "?")])
-def test_clock(seconds, text):
-    assert _progress.clock(seconds) == text
 
 
 def test_what_techniques_report_is_shown_and_small_numbers_keep_a_digit():

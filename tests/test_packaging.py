@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import fastgan
 from fastgan import ops
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +36,7 @@ def test_the_source_distribution_holds_every_file_of_the_checkout(tmp_path: Path
     tracked = _tracked()
     _set_up(tmp_path / "tree", tracked, "sdist", "--dist-dir", str(tmp_path / "dist"))
     (archive,) = (tmp_path / "dist").iterdir()
+    assert archive.name == f"fastgan-{fastgan.__version__}.tar.gz"
     with tarfile.open(archive) as file:
         packed = {name.partition("/")[2] for name in file.getnames()}
     assert tracked - packed <= {".gitignore"}

@@ -191,11 +191,6 @@ def test_onnx_runs_without_torch(exported: Exported) -> None:
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
-def test_version_is_the_packages() -> None:
-    pyproject = Path(fastgan.__file__).parents[1] / "pyproject.toml"
-    assert f'version = "{fastgan.__version__}"' in pyproject.read_text()
-
-
 def test_default_batch_shrinks_with_resolution() -> None:
     assert default_batch(64, gpu=False) == 16
     assert default_batch(64, gpu=True) == 64

@@ -214,8 +214,8 @@ def literals(tree: ast.Module) -> list[str]:
 
 @pytest.mark.parametrize("layer", WITHOUT_OPTIONS)
 def test_no_message_below_the_commands_writes_an_option_itself(layer: str) -> None:
-    """`named` does; a whole command to copy, from `fastgan` or `pip` on, may have options."""
+    """`named` does; a whole command to copy, from `fastgan`, `pip` or `tritonserver` on, may have options."""
     for path in sorted((PACKAGE / layer).rglob("*.py")):
         for text in set(literals(ast.parse(path.read_text(encoding="utf-8")))) - {*KEPT}:
-            bare = re.sub(r"(fastgan|pip|python|torchrun) .*", "", text, flags=re.S)
+            bare = re.sub(r"(fastgan|pip|python|torchrun|tritonserver) .*", "", text, flags=re.S)
             assert not re.search(r"(?<![\w-])--[a-z][a-z-]+", bare), f"{path}: {text}"

@@ -26,8 +26,9 @@ _ASKED = (
 def keep_memory() -> bool:
     """Let this process keep the memory that it frees, up to its peak, until it ends. Returns whether it will.
 
-    For processes of their own: `fastgan train`, `generate` and `bench` call it, `import fastgan` never does. Does
-    nothing without glibc (musl, macOS, Windows) and where the environment sets malloc's options already.
+    `fastgan.train`, `generate` and the other long calls call it, `import fastgan` never does. To be called before torch
+    takes its first memory. Does nothing without glibc (musl, macOS, Windows) and where the environment sets malloc's
+    options already.
     """
     if not _is_glibc() or _chosen_by_user():
         return False

@@ -93,7 +93,8 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> T:
     """Make a `cls` (a dataclass) of `mapping`, checking names, types and values.
 
     An int serves as a float and a list as a tuple; the text "none" is None where None is allowed. `where` is
-    the table's name for the messages. Unknown keys, wrong types and impossible values raise ConfigError.
+    the table's name for the messages. Unknown keys, wrong types and impossible values raise ConfigError. A field whose
+    metadata hold `build`, a function of a value and its name, is what that makes of the value.
     """
     known = {f.name: f for f in dataclasses.fields(typing.cast("Any", cls)) if f.init}
     hints = typing.get_type_hints(cls)
@@ -102,7 +103,10 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> T:
     for key, f in known.items():
         lacking = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         require(not lacking or key in mapping, f"{_dotted(where, key)} must be set")
-    values = {key: _convert(value, hints[key], _dotted(where, key)) for key, value in mapping.items()}
+    values = {}
+    for key, value in mapping.items():
+        made, name = known[key].metadata.get("build"), _dotted(where, key)
+        values[key] = made(value, name) if made else _convert(value, hints[key], name)
     try:
         return cls(**values)
     except ValueError as error:  # dataclasses written elsewhere may refuse a value in Python's own way
@@ -110,8 +114,13 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> T:
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """The inverse of `build`: plain tables, lists, numbers and text that TOML and JSON both can hold."""
-    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    """The inverse of `build`: plain tables, lists, numbers and text that TOML and JSON both can hold.
+
+    A field whose metadata hold `table`, the inverse of its `build`, is what that makes of the value.
+    """
+    return {
+        f.name: f.metadata.get("table", _plain)(getattr(config, f.name)) for f in dataclasses.fields(config)
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -169,7 +178,6 @@ _KINDS: dict[Any, str] = {
     float: "a number",
     bool: "true or false",
     str: "text",
-    Mapping: "a table",
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from fastgan import arguments, models
-from fastgan.config import build, preset_names
+from fastgan.config import preset_names
 from fastgan.errors import ConfigError
 from fastgan.naming import in_a_line
 
@@ -39,7 +39,5 @@ def create_model(name: str, resolution: int = 64, *, part: str = "generator", **
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(models.names())}."
         raise ConfigError(f"there is no model {in_a_line(repr(name))}: {hint}")
     arguments.one_of(part, "part", PARTS)
-    module = models.load(name)
-    settings = build(module.Config, {"resolution": resolution, **config}, "")
-    network: nn.Module = getattr(module, part.capitalize())(settings)
-    return network
+    settings = models.configure({"name": name, "resolution": resolution, **config}, "")
+    return models.generator(settings) if part == "generator" else models.discriminator(settings)

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from fastgan import models
 from fastgan.benchmark import train
-from fastgan.config import build, require
+from fastgan.config import require
 from fastgan.inference import open_generator
 from fastgan.training import checkpoint
 
@@ -35,13 +34,11 @@ def cases(device: str, names: Sequence[str], *, quick: bool) -> list[train.Case]
 
 def write_random(case: train.Case, folder: Path) -> Path:
     """A run folder with a generator as it is born."""
-    model = dict(case.config().model)
-    name = model.pop("name")
-    module = models.load(name)
+    model = case.config().model
     torch.manual_seed(0)
-    generator: Any = module.Generator(build(module.Config, model, "model"))
+    generator = models.generator(model)
     tensors = {f"g_ema.{key}": value for key, value in generator.state_dict().items()}
-    state = {"cur_nimg": 0, "config": {"model": {"name": name, **model}}, "data": {}, "versions": {}}
+    state = {"cur_nimg": 0, "config": {"model": models.table(model)}, "data": {}, "versions": {}}
     checkpoint.save(folder, model=tensors, optimizer={}, state=state, keep=1)
     return folder
 

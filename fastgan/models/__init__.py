@@ -2,9 +2,15 @@
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
+from torch import nn
+
+from fastgan.config import build, require, said, to_mapping
 from fastgan.errors import ConfigError
+from fastgan.models._config import ModelConfig
 
 
 def names() -> list[str]:
@@ -20,3 +26,39 @@ def load(name: str) -> ModuleType:
     if name not in names():
         raise ConfigError(f"[model] name = {name!r} is unknown: choose one of {', '.join(names())}.")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def configure(table: Mapping[str, Any], where: str = "model") -> ModelConfig:
+    """The Config of the model that `table` names, with its other settings, checked, and defaults for the rest.
+
+    Raises ConfigError, which calls a setting `where`.key.
+    """
+    require(isinstance(table, Mapping), f"{where} = {said(table)} must be a table")
+    name = table.get("name")
+    require(
+        isinstance(name, str) and bool(name),
+        f'{where}.name must name a model, as in [{where}] name = "dcgan"',
+    )
+    options = {key: value for key, value in table.items() if key != "name"}
+    config: ModelConfig = build(load(str(name)).Config, options, where)
+    return config
+
+
+def table(config: ModelConfig) -> dict[str, Any]:
+    """The inverse of `configure`: `name` and the settings, without what is left to the data."""
+    return {
+        "name": config.name,
+        **{key: value for key, value in to_mapping(config).items() if key not in config.undecided},
+    }
+
+
+def generator(config: ModelConfig) -> nn.Module:
+    """A generator of this kind, freshly initialised from torch's default random numbers."""
+    made: nn.Module = load(config.name).Generator(config.decided())
+    return made
+
+
+def discriminator(config: ModelConfig) -> nn.Module:
+    """A discriminator of this kind, freshly initialised from torch's default random numbers."""
+    made: nn.Module = load(config.name).Discriminator(config.decided())
+    return made

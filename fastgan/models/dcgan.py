@@ -15,14 +15,14 @@ from torch.nn.utils import fusion
 
 from fastgan import ops
 from fastgan.models import _checks
-from fastgan.models._images import Images
+from fastgan.models._config import ModelConfig
 from fastgan.nn import Condition, ConditionalDiscriminator, Conv2d, at_least_float32, check
 
 SLOPE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Images):
+class Config(ModelConfig):
     """Size and shape of a DCGAN."""
 
     z_dim: int = 100
@@ -35,7 +35,6 @@ class Config(Images):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checks.integer("z_dim", self.z_dim, 1, 65536)
         _checks.integer("width", self.width, 1, 1024)
         _checks.choice("norm", self.norm, ("batch", "none"))
 

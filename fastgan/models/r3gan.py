@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fastgan import ops
 from fastgan.errors import ConfigError
 from fastgan.models import _checks
-from fastgan.models._images import Images
+from fastgan.models._config import ModelConfig
 from fastgan.nn import (
     Condition,
     ConditionalDiscriminator,
@@ -30,7 +30,7 @@ SLOPE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Images):
+class Config(ModelConfig):
     """Size and shape of an R3GAN; the defaults are the paper's, at 64 px."""
 
     z_dim: int = 64
@@ -46,7 +46,6 @@ class Config(Images):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checks.integer("z_dim", self.z_dim, 1, 65536)
         _checks.number("channel_multiplier", self.channel_multiplier, 0.0, 16.0, above=True)
         _checks.integer("blocks", self.blocks, 1, 64)
         _checks.integer("expansion", self.expansion, 1, 16)

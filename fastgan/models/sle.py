@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fastgan import ops
 from fastgan.models import _checks, _noise
-from fastgan.models._images import Images
+from fastgan.models._config import ModelConfig
 from fastgan.nn import Condition, ConditionalDiscriminator, Conv2d, at_least_float32, check, compute_dtype
 
 SLOPE = 0.1
@@ -26,7 +26,7 @@ _REBUILT = 32  # pixels that the discriminator's decoder makes at most
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Images):
+class Config(ModelConfig):
     """Size and shape of an SLE-GAN."""
 
     z_dim: int = 256
@@ -40,7 +40,6 @@ class Config(Images):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checks.integer("z_dim", self.z_dim, 1, 65536)
         _checks.integer("width", self.width, 1, 1024)
         _checks.choice("norm", self.norm, ("batch", "none"))
         _checks.number("reconstruction", self.reconstruction, 0.0, 1000.0)

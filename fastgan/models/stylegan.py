@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fastgan import draws
 from fastgan.models import _checks, _noise
-from fastgan.models._images import Images
+from fastgan.models._config import ModelConfig
 from fastgan.nn import (
     Condition,
     ConditionalDiscriminator,
@@ -35,7 +35,7 @@ SLOPE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Images):
+class Config(ModelConfig):
     """Size and shape of a StyleGAN; the defaults are the paper's, at 64 px."""
 
     z_dim: int = 512
@@ -57,8 +57,7 @@ class Config(Images):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for key in ("z_dim", "w_dim"):
-            _checks.integer(key, getattr(self, key), 1, 65536)
+        _checks.integer("w_dim", self.w_dim, 1, 65536)
         _checks.integer("mapping_layers", self.mapping_layers, 1, 64)
         _checks.number("mapping_lr_multiplier", self.mapping_lr_multiplier, 0.0, 1.0, above=True)
         _checks.number("channel_multiplier", self.channel_multiplier, 0.0, 16.0, above=True)

@@ -54,7 +54,7 @@ def fits(origin: Origin, config: RunConfig, images: Dataset) -> list[str]:
         own = checkpoint.describe(origin.path)["config"]["model"]
         raise ConfigError(
             f"--gan-init-from: {error}: it is a {own['name']} of {own['resolution']} px, and GANs are "
-            f"{config.model['name']} of {config.model['resolution']} here (--gan-preset, --size)"
+            f"{config.model.name} of {config.model.resolution} here (--gan-preset, --size)"
         ) from error
     finally:
         feed.close()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgan import diffaug, losses, models
-from fastgan.config import build, require, to_mapping
+from fastgan.config import require
 from fastgan.data import Feed
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
@@ -27,16 +27,17 @@ from fastgan.training.trainer import Trainer
 
 def resolve(config: RunConfig, dataset: conditions.Known | None = None) -> RunConfig:
     """Check every name and setting of `config`, and fill in the model's defaults and the data's geometry."""
-    options = dict(config.model)
-    name = options.pop("name")
+    model = config.model
+    sized = dataset is not None or model.asked("resolution") is not None
     if dataset is not None:
-        options |= {"resolution": dataset.resolution, "img_channels": dataset.channels}
-        options |= conditions.sizes(config.data.conditional, dataset)
+        data: dict[str, Any] = conditions.sizes(config.data.conditional, dataset)
+        model = replace(model, resolution=dataset.resolution, img_channels=dataset.channels, **data)
+    model = model.decided()
     losses.load(config.loss.name)
     make_penalty(config.loss)
     diffaug.load(config.train.augment)
     thawing.parse(config.train.tune_g)
-    module = models.load(name)
+    module = models.load(model.name)
     if config.loss.spectral_norm and config.train.checkpoint_activations:
         raise ConfigError(
             "train.checkpoint_activations cannot go with loss.spectral_norm, whose weights move with every pass "
@@ -45,23 +46,22 @@ def resolve(config: RunConfig, dataset: conditions.Known | None = None) -> RunCo
     if config.loss.path_length and not hasattr(module.Generator, "synthesis"):
         raise ConfigError(
             f"loss.path_length needs a model that makes images from an intermediate latent w, as stylegan does, and "
-            f"{name} does not: set it to 0"
+            f"{model.name} does not: set it to 0"
         )
     if config.train.grow_from is not None:
         takes = inspect.signature(module.Generator.forward).parameters
         require(
             "resolution" in takes and "alpha" in takes,
-            f"train.grow_from needs a model that runs at lower resolutions, as stylegan does, and {name} does not: "
-            "leave it out",
+            "train.grow_from needs a model that runs at lower resolutions, as stylegan does, and "
+            f"{model.name} does not: leave it out",
         )
-        if "resolution" in options:
-            growing.check(config.train, options["resolution"])
-    model = build(module.Config, options, "model")
+        if sized:
+            growing.check(config.train, model.resolution)
     features = config.discriminator.features
     if pretrained.is_file(features):  # found again by a run that is resumed elsewhere
         features = str(Path(features).absolute())
     discriminator = replace(config.discriminator, features=features)
-    return replace(config, model={"name": name, **to_mapping(model)}, discriminator=discriminator)
+    return replace(config, model=model, discriminator=discriminator)
 
 
 def make_penalty(loss: LossConfig) -> Penalty | None:
@@ -81,11 +81,8 @@ def make_penalty(loss: LossConfig) -> Penalty | None:
 
 def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
     """The generator, the discriminator and the generator's average, freshly initialised from train.seed."""
-    options: dict[str, Any] = dict(config.model)
-    module = models.load(options.pop("name"))
-    model = build(module.Config, options, "model")
     torch.manual_seed(config.train.seed)
-    generator = module.Generator(model)
+    generator = models.generator(config.model)
     judge = discriminator(config, device)
     normalised = any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in judge.modules())
     if config.loss.penalty != "none" and normalised:
@@ -99,20 +96,21 @@ def networks(config: RunConfig, device: torch.device) -> dict[str, nn.Module]:
     if config.train.checkpoint_activations:
         recompute_blocks(generator)
         recompute_blocks(judge)
-    built = {"generator": generator.train(), "discriminator": judge.train(), "average": average}
+    built: dict[str, Any] = {
+        "generator": generator.train(),
+        "discriminator": judge.train(),
+        "average": average,
+    }
     # Convolutions and our fused ops run fastest on channels_last, which is also how images come from the feed.
     return {key: net.to(device, memory_format=torch.channels_last) for key, net in built.items()}
 
 
 def check_checkpoint(config: RunConfig, tensors: Mapping[str, Tensor], where: str) -> None:
     """CheckpointError unless a checkpoint's `tensors` fit the networks of `config`; takes no memory for these."""
-    options: dict[str, Any] = dict(config.model)
-    module = models.load(options.pop("name"))
-    model = build(module.Config, options, "model")
     with torch.device("meta"):
-        built: dict[str, nn.Module] = {"g.": module.Generator(model)}
+        built = {"g.": models.generator(config.model)}
         if config.discriminator.name == "own":  # a projected one needs its feature network
-            built["d."] = module.Discriminator(model)
+            built["d."] = models.discriminator(config.model)
             if config.loss.spectral_norm:
                 spectral_norm(built["d."])
     for prefix, network in (*built.items(), ("g_ema.", built["g."])):
@@ -122,16 +120,20 @@ def check_checkpoint(config: RunConfig, tensors: Mapping[str, Tensor], where: st
 
 def discriminator(config: RunConfig, device: torch.device) -> nn.Module:
     """The model's own, or a projected one, freshly initialised."""
-    asked, options = config.discriminator, dict(config.model)
-    module = models.load(options.pop("name"))
-    model: Any = build(module.Config, options, "model")
+    asked, model = config.discriminator, config.model
     if asked.name == "own":
-        own: nn.Module = module.Discriminator(model)
-        return own
+        return models.discriminator(model)
     network = _features(asked, device)
     size = asked.size or projected.input_size(model.resolution, network.reductions[-1])
-    shared = {key: getattr(model, key) for key in ("img_channels", "classes", "attributes", "conditioning")}
-    return ProjectedDiscriminator(network, size=size, width=asked.width, **shared)
+    return ProjectedDiscriminator(
+        network,
+        size=size,
+        width=asked.width,
+        img_channels=model.img_channels,
+        classes=model.classes,
+        attributes=model.attributes,
+        conditioning=model.conditioning,
+    )
 
 
 def _features(asked: DiscriminatorConfig, device: torch.device) -> Features:
@@ -156,11 +158,9 @@ def check_parts(config: RunConfig) -> None:
     config: completed by `resolve`, for the number of blocks follows from the images' size.
     """
     if config.train.freeze_d or config.train.tune_g != "all":
-        options = dict(config.model)
-        module = models.load(options.pop("name"))
-        model = build(module.Config, options, "model")
         with torch.device("meta"):  # no memory, and no random numbers
-            thawing.check(config.train, module.Generator(model), module.Discriminator(model))
+            own = models.generator(config.model), models.discriminator(config.model)
+            thawing.check(config.train, *own)
 
 
 def make_trainer(
@@ -174,7 +174,7 @@ def make_trainer(
     """A trainer at cur_nimg 0 for a `config` that `resolve` has completed; built: its `networks`, where they exist."""
     built = networks(config, device) if built is None else built
     model = config.model
-    image = torch.zeros(1, model["img_channels"], model["resolution"], model["resolution"], device=device)
+    image = torch.zeros(1, model.img_channels, model.resolution, model.resolution, device=device)
     c = conditions.zero(config, device)
     trainer = Trainer(
         **built,

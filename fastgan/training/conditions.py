@@ -59,7 +59,7 @@ def sizes(asked: str, dataset: Known) -> dict[str, int]:
 
 def notes(config: RunConfig, dataset: Dataset) -> list[str]:
     """What a user should know of the attributes that their run takes."""
-    if not config.model.get("attributes") or dataset.attributes is None:
+    if not config.model.attributes or dataset.attributes is None:
         return []
     largest = dataset.attributes.nan_to_num(0.0).abs().amax(0)
     names = [n for n, value in zip(dataset.attribute_names, largest.tolist(), strict=True) if value > _LARGE]
@@ -75,9 +75,9 @@ class Encoder:
     """Labels and attributes -> c, for the networks of one run."""
 
     def __init__(self, config: RunConfig) -> None:
-        self.classes = int(config.model.get("classes", 0))
-        self.attributes = int(config.model.get("attributes", 0))
-        self.condition_dim = self.classes + 2 * self.attributes
+        self.classes = config.model.classes
+        self.attributes = config.model.attributes
+        self.condition_dim = config.model.condition_dim
 
     def __call__(self, known: Batch | Conditions) -> Tensor | None:
         """c float32 [N, condition_dim]; None where the networks are unconditional."""
@@ -89,7 +89,7 @@ class Encoder:
 
 def binary(config: RunConfig, dataset: Dataset) -> Tensor:
     """bool [A]: which of the run's attributes are 0 or 1 wherever they are known."""
-    if not config.model.get("attributes") or dataset.attributes is None:
+    if not config.model.attributes or dataset.attributes is None:
         return torch.zeros(0, dtype=torch.bool)
     values = dataset.attributes
     return ((values == 0) | (values == 1) | values.isnan()).all(0)
@@ -102,9 +102,9 @@ def sample(config: RunConfig, dataset: Dataset) -> dict[str, Tensor]:
     """
     rows = torch.from_numpy(epoch_order(0, 0, len(dataset))[:SAMPLE]).sort().values
     tensors = {}
-    if config.model.get("classes") and dataset.labels is not None:
+    if config.model.classes and dataset.labels is not None:
         tensors["conditions.labels"] = dataset.labels[rows]
-    if config.model.get("attributes") and dataset.attributes is not None:
+    if config.model.attributes and dataset.attributes is not None:
         tensors["conditions.attributes"] = dataset.attributes[rows]
     return tensors
 
@@ -115,9 +115,9 @@ def grid_rows(config: RunConfig, feed: Feed, count: int) -> Conditions | None:
     Each class in turn (of too many: some, evenly spaced), with the attributes of an image that has it; without classes,
     the attributes of `count` images. None: unconditional.
     """
-    classes, dataset = int(config.model.get("classes", 0)), feed.dataset
+    classes, dataset = config.model.classes, feed.dataset
     if not classes:
-        if not config.model.get("attributes") or dataset.attributes is None:
+        if not config.model.attributes or dataset.attributes is None:
             return None
         return Conditions(None, dataset.attributes[feed.indices(0, min(count, len(dataset)))])
     shown = torch.linspace(0, classes - 1, min(classes, 2 * count)).round().long()

@@ -107,12 +107,12 @@ def _trim(path: Path, cur_nimg: int, note: Callable[[str], None]) -> None:
 def check_grid(config: RunConfig) -> None:
     """Raise MemoryLimitError where the grid's samples, and how far apart they lie, do not fit into memory."""
     model, count = config.model, config.train.grid_images
-    pixels = model["img_channels"] * model["resolution"] ** 2
+    pixels = model.img_channels * model.resolution**2
     # float32 images twice and their uint8 picture; z; the distances of all from all, twice (diversity.py)
-    each = 9 * pixels + 4 * model["z_dim"] + 8 * count
+    each = 9 * pixels + 4 * model.z_dim + 8 * count
     require_memory(
         each * count,
-        f"a grid of {count:,} samples of {model['resolution']} px",
+        f"a grid of {count:,} samples of {model.resolution} px",
         f"set train.grid_images to {max(at_most(each), 1):,} or less",
     )
 

@@ -58,7 +58,7 @@ class Objective:
         self.generator, self.discriminator = generator, discriminator
         self.loss, self.penalty, self.augmentation = loss, penalty, augmentation
         self.config, self.device, self.precision = config, device, precision
-        self.z_dim = int(config.model["z_dim"])
+        self.z_dim = config.model.z_dim
         self.binary = torch.zeros(0, dtype=torch.bool, device=device) if binary is None else binary.to(device)
         self.path_length = PathLength().to(device) if config.loss.path_length else None
         scheduled = config.loss.penalty_weight_end is not None
@@ -126,7 +126,7 @@ class Objective:
     def smooth(self, n: int, c: Tensor | None = None) -> Term:
         """Path length regularisation of the generator alone, on `n` fresh latents."""
         assert self.path_length is not None
-        resolution = self.size.get("resolution", self.config.model["resolution"])
+        resolution = self.size.get("resolution", self.config.model.resolution)
         weight = self.config.loss.path_length * path_length_weight(resolution)
         generator: Any = self.generator
         with self.autocast():

@@ -40,12 +40,12 @@ class Plan:
         """What the settings do not say, a line each."""
         found, model = self.found, self.config.model
         unread = f", and {len(found.bad)} that cannot be read" if found.bad else ""
-        known = [f"{model['classes']} classes"] if model["classes"] else []
-        known += [f"{model['attributes']} attributes"] if model["attributes"] else []
+        known = [f"{model.classes} classes"] if model.classes else []
+        known += [f"{model.attributes} attributes"] if model.attributes else []
         free = "" if self.free is None else f", of {self.free / 2**30:.1f} GiB free"
         measured = ", unless fp32 measures clearly faster when training begins" if self.measured else ""
         return [
-            f"{found.count} images{unread}, {model['resolution']}x{model['resolution']}x{model['img_channels']}, "
+            f"{found.count} images{unread}, {model.resolution}x{model.resolution}x{model.img_channels}, "
             f"{'conditional on ' + ' and '.join(known) if known else 'unconditional'}",
             *found.notes,
             *([self.why] if self.why else []),
@@ -77,8 +77,8 @@ def make(
         raise ConfigError("no images to train on: name a folder, a zip or an .fgd file")
     found = survey(
         data.source,
-        resolution=config.model.get("resolution"),
-        channels=config.model.get("img_channels"),
+        resolution=config.model.asked("resolution"),
+        channels=config.model.asked("img_channels"),
         fit=data.fit,
         split=data.split,
         kind=data.kind,

@@ -18,7 +18,6 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from fastgan import models
-from fastgan.config import build
 from fastgan.data import Dataset, Feed
 from fastgan.nn import recompute_blocks
 from fastgan.training import assemble, growing
@@ -51,9 +50,9 @@ def rehearse(config: RunConfig, precision: str, *, processes: int = 1) -> Cost:
     parts = train.accumulate
     part = max(train.batch // processes // parts, 1)
     shown = min(part, LARGEST)
-    images = 4 * config.model["img_channels"] * config.model["resolution"] ** 2
+    images = 4 * config.model.img_channels * config.model.resolution**2
     costs = []
-    phases = growing.phases(train, config.model["resolution"])
+    phases = growing.phases(train, config.model.resolution)
     for phase in dict.fromkeys((phases[0], phases[-1])):  # the largest batch, and the largest images
         more = phase.batch // train.batch
         tried = replace(
@@ -74,7 +73,7 @@ def rehearse(config: RunConfig, precision: str, *, processes: int = 1) -> Cost:
 
 def _one(config: RunConfig, precision: str, phase: growing.Phase) -> Cost:
     model, batch = config.model, config.train.batch
-    conditions = int(model.get("classes", 0)) + 2 * int(model.get("attributes", 0))
+    conditions = model.condition_dim
     state = torch.get_rng_state()
     built = _networks(config)
     with FakeTensorMode(allow_non_fake_inputs=True), _Ledger() as ledger:
@@ -85,7 +84,7 @@ def _one(config: RunConfig, precision: str, phase: growing.Phase) -> Cost:
         _settle(trainer)
         lasting = ledger.now
         ledger.peak = lasting
-        whole = torch.empty(batch, model["img_channels"], model["resolution"], model["resolution"])
+        whole = torch.empty(batch, model.img_channels, model.resolution, model.resolution)
         real = growing.shrink(whole.to(memory_format=torch.channels_last), phase.resolution, 1.0)
         c = torch.zeros(batch, conditions) if conditions else None
         trainer.step_d(real, trainer.objective.penalty is not None, c)
@@ -100,20 +99,21 @@ def _networks(config: RunConfig) -> dict[str, nn.Module]:
 
     Spectral normalisation, which looks at weights, is left out: what it takes is small.
     """
-    options = dict(config.model)
-    module = models.load(options.pop("name"))
-    model = build(module.Config, options, "model")
     projects = config.discriminator.name == "projected"
     with torch.device("meta"):
-        generator = module.Generator(model)
-        discriminator = None if projects else module.Discriminator(model)
+        generator = models.generator(config.model)
+        discriminator = None if projects else models.discriminator(config.model)
     if discriminator is None:
         discriminator = assemble.discriminator(config, _DEVICE)
     if config.train.checkpoint_activations:
         recompute_blocks(generator)
         recompute_blocks(discriminator)
     average = copy.deepcopy(generator).eval().requires_grad_(False)
-    built = {"generator": generator.train(), "discriminator": discriminator.train(), "average": average}
+    built: dict[str, Any] = {
+        "generator": generator.train(),
+        "discriminator": discriminator.train(),
+        "average": average,
+    }
     return {key: network.to(memory_format=torch.channels_last) for key, network in built.items()}
 
 
@@ -131,8 +131,8 @@ def _pretend(network: nn.Module) -> None:
 
 def _feed(config: RunConfig) -> Feed:
     """Two images with as many attributes as the networks take."""
-    model, count = config.model, int(config.model.get("attributes", 0))
-    shape = (2, model["resolution"], model["resolution"], model["img_channels"])
+    model, count = config.model, config.model.attributes
+    shape = (2, model.resolution, model.resolution, model.img_channels)
     dataset = Dataset(
         images=torch.zeros(shape, dtype=torch.uint8),
         attributes=torch.zeros(2, count) if count else None,

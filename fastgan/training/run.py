@@ -228,7 +228,7 @@ def _data(run: Path, config: RunConfig, note: Note, progress: DataProgress | Non
     """The run's images: packed into the run folder, unless the source is a packed set of the right size already."""
     if (run / "data.fgd").exists():
         return open_dataset(run / "data.fgd")
-    data, size, channels = config.data, config.model.get("resolution"), config.model.get("img_channels")
+    data, size, channels = config.data, config.model.asked("resolution"), config.model.asked("img_channels")
     source = _source(data)
     if Path(source).suffix.lower() == ".fgd":
         dataset = open_dataset(source, fit=data.fit, split=data.split, kind=data.kind)

@@ -1,11 +1,12 @@
-"""The settings of a training run: what its config.toml holds. Standard library only."""
+"""The settings of a training run: what its config.toml holds."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from fastgan import models
 from fastgan.config import Duration, require
+from fastgan.models import ModelConfig
 from fastgan.training import stopping
 
 LARGEST_GRID = 16_384
@@ -318,8 +319,11 @@ class TrainConfig:
 class RunConfig:
     """All settings of a training run: config.toml in its folder."""
 
-    model: Mapping[str, Any] = field(default_factory=lambda: {"name": "dcgan"})
-    """`name`, a file of fastgan/models/, and that model's own settings (its Config)."""
+    model: ModelConfig = field(
+        default_factory=lambda: models.configure({"name": "dcgan"}),
+        metadata={"build": models.configure, "table": models.table},
+    )
+    """`name`, a file of fastgan/models/, and that model's own settings: its Config."""
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     """See DiscriminatorConfig."""
     loss: LossConfig = LossConfig()
@@ -330,10 +334,6 @@ class RunConfig:
     """See TrainConfig."""
 
     def __post_init__(self) -> None:
-        name = self.model.get("name")
-        require(
-            isinstance(name, str) and bool(name), 'model.name must name a model, as in [model] name = "dcgan"'
-        )
         require(
             self.loss.penalty_weight_end is None or self.train.decay_kimg is not None,
             "loss.penalty_weight_end needs the length of the way: set train.decay_kimg, thousands of images",

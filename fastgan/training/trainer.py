@@ -80,7 +80,7 @@ class Trainer(Trained):
         self.z_dim = self.objective.z_dim
         moving = [m for m in (generator, discriminator, self.objective.path_length) if m is not None]
         self.shares = Shares(processes, config.train.accumulate, config.train.batch, moving, device)
-        self.phases = growing.phases(config.train, config.model["resolution"])
+        self.phases = growing.phases(config.train, config.model.resolution)
         self._stepped: growing.Phase | None = None  # the phase of the step before
         self._alpha = torch.ones((), device=device)  # a graph reads it anew at every replay
         self.graphs: StepGraphs | None = None

@@ -15,7 +15,6 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from fastgan import models
-from fastgan.config import build
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.machine import require_memory
 from fastgan.tensors import DTYPES, Entry, Reader, count_not_finite, open_tensors
@@ -63,11 +62,10 @@ def maker(state: Mapping[str, Any], where: Path) -> Callable[[], nn.Module]:
     if _is_growing(state):
         options["resolution"] = state["resolution"]
     try:
-        module = models.load(options.pop("name"))
-        config = build(module.Config, options, "model")
+        config = models.configure(options)
     except ConfigError as error:
         raise CheckpointError(f"{where} cannot be built: {error}") from error
-    return lambda: module.Generator(config)
+    return lambda: models.generator(config)
 
 
 def _is_growing(state: Mapping[str, Any]) -> bool:

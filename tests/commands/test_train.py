@@ -242,7 +242,7 @@ def test_resuming_as_another_model_is_refused(trained, device):
     assert re.search(
         r"another architecture: project\.\S+ is \[.*\] there and \[.*\] here, and \d+ more differ", sentence
     )
-    assert build(RunConfig, read_toml(trained / "config.toml")).model["width"] == 4
+    assert build(RunConfig, read_toml(trained / "config.toml")).model.width == 4
 
 
 def test_the_images_that_are_chosen_are_trained_on_and_kept(images, tmp_path, device):
@@ -368,7 +368,7 @@ def test_layers_of_settings(images, tmp_path):
     printed = tmp_path / "printed.toml"
     printed.write_text(result.output)
     config = build(RunConfig, read_toml(printed))
-    assert (config.model["width"], config.model["norm"], config.loss.name) == (16, "none", "wasserstein")
+    assert (config.model.width, config.model.norm, config.loss.name) == (16, "none", "wasserstein")
     assert (config.train.batch, config.train.lr_g, config.train.lr_d, config.train.seed) == (8, 1e-3, 1e-4, 5)
     again = CliRunner().invoke(command, ["--config", str(printed), "--dry-run"], catch_exceptions=False)
     assert settings_in(again.output) == settings_in(result.output)  # everything is said, the source included

@@ -271,7 +271,7 @@ def test_the_preset_few_shot_chooses_by_the_training_images_of_its_cell(small: M
     few = study.desk(study.scenarios[0], 0).train
     recipe = study.gan_recipe()
     made = recipe.config(study.task, few, Path("train.fgd"), 0)
-    assert (made.model["name"], made.model["width"], made.train.augment) == ("dcgan", 32, "ada")
+    assert (made.model.name, made.model.width, made.train.augment) == ("dcgan", 32, "ada")
     assert made.train.batch == 8, "what is set is not chosen"
     bare = dataclasses.replace(recipe, sets=())
     large = Labelled(torch.zeros(100, 64, 64, 3, dtype=torch.uint8), torch.zeros(100, dtype=torch.int64))
@@ -280,7 +280,7 @@ def test_the_preset_few_shot_chooses_by_the_training_images_of_its_cell(small: M
     assert batches == [16, 32]
     short = dataclasses.replace(bare, budget=Duration(seconds=5))
     made = short.config(study.task, large, Path("train.fgd"), 0)
-    assert (made.model.get("resolution"), made.train.lr_g) == (None, 2e-4), (
+    assert (made.model.asked("resolution"), made.train.lr_g) == (None, 2e-4), (
         "images are made as large as classifiers see them, however short the time, and learnt as such"
     )
 

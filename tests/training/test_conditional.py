@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from fastgan import models
 from fastgan.data.dataset import Dataset
 from fastgan.data.feed import Feed
 from fastgan.errors import ConfigError
@@ -166,7 +167,7 @@ def test_the_auxiliary_loss_counts_in_both_networks(conditional):
 )
 def test_the_data_says_what_there_is(labelled, asked, expected):
     model = assemble.resolve(small("dcgan", data={"conditional": asked}), labelled).model
-    assert (model["classes"], model["attributes"]) == expected
+    assert (model.classes, model.attributes) == expected
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_a_checkpoint_and_its_release_hold_the_joint_sample(conditional, labelle
     held = conditions.sample(trainer.config, labelled)
     expected = {"none": set(), "both": {"conditions.labels", "conditions.attributes"}}
     assert set(held) == expected.get(what, {f"conditions.{what}"})
-    state = {"cur_nimg": 0, "config": {"model": dict(trainer.config.model)}}
+    state = {"cur_nimg": 0, "config": {"model": models.table(trainer.config.model)}}
     checkpoint.save(tmp_path, model=model | held, optimizer=optimizer, state=state, keep=1)
     loaded = checkpoint.load(tmp_path)
     if what in ("labels", "both"):

@@ -89,7 +89,7 @@ def test_the_rest_suits_a_model_that_was_asked_for(name, projected):
     tables = merge(merge(preset("few-shot"), few_shot.tables(choices)), given)
     config = assemble.resolve(build(RunConfig, tables))
     assemble.networks(config, torch.device("cpu"))
-    assert config.model["name"] == name
+    assert config.model.name == name
     own = build(RunConfig, preset("projected" if projected else name))
     if projected or name not in ("dcgan", "sle"):
         unused = {"penalty_weight": 10.0, "penalty_interval": 1} if projected else {}  # there is no penalty
@@ -142,7 +142,7 @@ def test_every_choice_is_a_setting_that_can_be_trained_with(images, side):
     choices = few_shot.choose(images, side, Duration.parse("100kimg"), gpu=False)
     tables = merge(preset("few-shot"), few_shot.tables(choices))
     config = assemble.resolve(build(RunConfig, tables))
-    assert config.model["resolution"] == side
+    assert config.model.resolution == side
     assert all(choice.why for choice in choices)
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from fastgan import models
 from fastgan.errors import ConfigError
 from fastgan.training import assemble, checkpoint, growing
 from fastgan.training.settings import TrainConfig
@@ -148,7 +149,7 @@ def test_an_unfinished_run_generates_at_the_size_that_it_has_reached(make, itera
     state = {
         "cur_nimg": trainer.cur_nimg,
         "resolution": trainer.phase.shown(trainer.cur_nimg),
-        "config": {"model": dict(trainer.config.model), "train": {}, "data": {}, "loss": {}},
+        "config": {"model": models.table(trainer.config.model), "train": {}, "data": {}, "loss": {}},
     }
     folder = checkpoint.save(tmp_path, model=model, optimizer=optimizer, state=state, keep=1)
     checkpoint.save_release(tmp_path / "generator.safetensors", checkpoint.load(folder))

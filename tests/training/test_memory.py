@@ -73,7 +73,7 @@ def test_grids_are_bounded_by_a_picture_and_by_memory(one_gib: None) -> None:
     ):
         small("dcgan", train={"grid_images": 10**9})
     config = small("dcgan", train={"grid_images": 16_384})
-    large = replace(config, model={**config.model, "resolution": 256, "img_channels": 3, "z_dim": 64})
+    large = replace(config, model=replace(config.model, resolution=256, img_channels=3, z_dim=64))
     with pytest.raises(
         MemoryLimitError,
         match=r"a grid of 16,384 samples of 256 px .*: set train\.grid_images to \d+ or less",

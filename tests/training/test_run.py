@@ -56,7 +56,7 @@ def test_a_run_leaves_what_it_promises(packed, tmp_path, device):
     assert list((out / "tensorboard").iterdir())
     assert not (out / "data.fgd").exists()  # the source was packed already
     resolved = folder.read_config(out)
-    assert resolved.model["resolution"] == 16
+    assert resolved.model.resolution == 16
     assert resolved == session.config
     generator, state = checkpoint.load_generator(out / "generator.safetensors")
     assert state["cur_nimg"] == 24
@@ -154,7 +154,7 @@ def test_sizes_that_only_the_settings_claim_are_refused_before_memory_is_taken(p
     out = tmp_path / "run"
     fit(settings(packed), out, device)
     config = settings(packed, budget="32img")
-    wide = replace(config, model={**config.model, "width": 1024, "z_dim": 65536})
+    wide = replace(config, model=replace(config.model, width=1024, z_dim=65536))
     with pytest.raises(CheckpointError, match="holds another architecture"):
         fit(wide, out, device, resume=True)
 

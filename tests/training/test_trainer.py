@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from fastgan import models
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.training import assemble, checkpoint
 from tests.training.conftest import CASES, small
@@ -17,7 +18,7 @@ def run(trainer, iterations):
 
 def through_disk(trainer, folder, precision="fp32", keep=2):
     model, optimizer = trainer.state_dict()
-    state = {"cur_nimg": trainer.cur_nimg, "config": {"model": trainer.config.model}}
+    state = {"cur_nimg": trainer.cur_nimg, "config": {"model": models.table(trainer.config.model)}}
     checkpoint.save(folder, model=model, optimizer=optimizer, state=state, keep=keep)
     return checkpoint.load(folder)
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from fastgan import models
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.training import checkpoint, thawing, transfer
 from fastgan.training import run as run_module
@@ -53,7 +54,10 @@ def test_what_does_not_match_is_named_and_stays(make):
 def test_a_release_serves_both_generators(make, tmp_path):
     source, target = make("dcgan"), make("dcgan", train={"seed": 1})
     run(source, 3)
-    state = {"cur_nimg": 12, "config": {"train": {"init_from": "/secret"}, "model": source.config.model}}
+    state = {
+        "cur_nimg": 12,
+        "config": {"train": {"init_from": "/secret"}, "model": models.table(source.config.model)},
+    }
     model, optimizer = source.state_dict()
     checkpoint.save(tmp_path, model=model, optimizer=optimizer, state=state, keep=1)
     checkpoint.save_release(tmp_path / "g.safetensors", checkpoint.load(tmp_path))

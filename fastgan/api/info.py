@@ -1,12 +1,11 @@
 """`fastgan.info`: what a file or folder is that fastgan wrote."""
 
-import os
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fastgan.api.sources import path_of
+from fastgan.api.sources import Model, path_of
 from fastgan.api.tables import html_table
 from fastgan.text import duration, shown
 
@@ -56,7 +55,7 @@ class Info(Mapping[str, Any]):
         return html_table([*_rows(self._facts), *settings])
 
 
-def info(path: str | os.PathLike[str] | Any) -> Info:
+def info(path: Model) -> Info:
     """What `path` is: a run, a checkpoint, a release, an exported .onnx, a packed .fgd, or reference statistics.
 
     Weights are not read, so that large models are as quick as small ones. Also takes a `Run` or an opened generator.

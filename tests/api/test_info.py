@@ -51,4 +51,4 @@ def test_errors_carry_the_sentence_of_the_command(tmp_path: Path, capsys: pytest
     assert command(["info", str(tmp_path / "nothing.onnx")]) == raised.value.exit_code
     assert capsys.readouterr().err == f"fastgan: error: {raised.value}\n"
     with pytest.raises(ConfigError, match="path=3 is no path"):
-        fastgan.info(3)
+        fastgan.info(3)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ def test_intra_class_fid_sees_swapped_classes_that_fid_does_not() -> None:
     assert min(swapped.values()) > 20  # |4 e_i - 4 e_j|^2 = 32
     with pytest.raises(MetricError, match=r"class 'd' has 0 real images, .* need at least 20"):
         intra_class_frechet(real, real_labels, made, labels, (*names, "d"))
-    with pytest.raises(MetricError, match=r"class 'a' has 4 generated images, .* raise -n"):
+    with pytest.raises(MetricError, match=r"class 'a' has 4 generated images, .* raise `n`"):
         intra_class_frechet(real, real_labels, made[:10], labels[:10], names)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastgan.api.evaluate import evaluate
     from fastgan.api.export import export
     from fastgan.api.exported import Exported
-    from fastgan.api.generate import generate
+    from fastgan.api.generate import Generated, generate
     from fastgan.api.info import Info, info
     from fastgan.api.models import create_model, list_models, list_presets
     from fastgan.api.verify import verify
@@ -34,6 +34,7 @@ __all__ = [
     "Card",
     "Exported",
     "FastganError",
+    "Generated",
     "Info",
     "__version__",
     "bench",
@@ -61,6 +62,7 @@ _HOMES = {
     "create_model": ("fastgan.api.models", "create_model"),
     "evaluate": ("fastgan.api.evaluate", "evaluate"),
     "FastganError": ("fastgan.errors", "FastganError"),
+    "Generated": ("fastgan.api.generate", "Generated"),
     "generate": ("fastgan.api.generate", "generate"),
     "Info": ("fastgan.api.info", "Info"),
     "info": ("fastgan.api.info", "info"),

@@ -140,14 +140,12 @@ def generate(
     part, layout, where = find_shard(shard), wanted.layout, arguments.path(out, "out")
     wanted.check(shard=shard, workers=workers, runtime=runtime, overwrite=overwrite, shards=part.count)
     chosen = choose_seeds(n, seed, seeds, wanted.count)
-    hearer = as_one(callback)
-    job = Job(
-        work="generate", folder=where, settings={"model": str(source_of(model)), "seeds": seeds_text(chosen)}
-    )
+    hearer, source = as_one(callback), source_of(model)
+    job = Job(work="generate", folder=where, settings={"model": str(source), "seeds": seeds_text(chosen)})
     with told(hearer, job) as results, shows.progress(progress) as shown:
         heard = Heard(shown, hearer)
         opened = _opened(
-            model, stored=stored_settings(where) if layout and not overwrite else None, shard=part, runtime=runtime,
+            source, stored=stored_settings(where) if layout and not overwrite else None, shard=part, runtime=runtime,
             precision=precision, batch=batch, device=device, lanes=1 if style_mix else lanes_here(), ema=ema,
             note=heard.note,
         )  # fmt: skip
@@ -172,9 +170,8 @@ def generate(
     )
 
 
-def _opened(model: Model, *, shard: Shard, device: str, **how: Any) -> Runtime:
+def _opened(source: Path | Runtime, *, shard: Shard, device: str, **how: Any) -> Runtime:
     """The model as it is open, or opened as it is asked for."""
-    source = source_of(model)
     if not isinstance(source, Runtime):
         return open_to_continue(source, shards=shard.count, device=own_device(device, shard), **how)
     given = {

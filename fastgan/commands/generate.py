@@ -158,7 +158,7 @@ SECTIONS = {
     help="Of several averages that one.  [default: train.ema_kimg's first]",
 )
 def command(source: Path | None, out: Path, verify: bool, as_json: bool, **options: Any) -> None:
-    """Generate images from SOURCE: a run, a checkpoint, a release .safetensors, or an exported .onnx.
+    """Generate images from SOURCE: a run, a checkpoint, a release .safetensors, an exported .onnx, or hf://user/name.
 
     The image of a seed depends on that seed and the class, attributes and truncation asked for. A run that was
     stopped, however it was, goes on when the same command is given again: images that are there are not made twice.

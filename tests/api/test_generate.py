@@ -184,6 +184,15 @@ def test_verify_refuses_what_is_no_set(tmp_path: Path) -> None:
         fastgan.verify(tmp_path, progress=False)
 
 
+def test_memory_is_kept_as_in_the_command(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastgan import allocator
+
+    calls: list[bool] = []
+    monkeypatch.setattr(allocator, "keep_memory", lambda: calls.append(True))
+    fastgan.generate(run, n=1, out=tmp_path / "out", progress=False)
+    assert calls == [True]
+
+
 def test_a_run_stands_for_its_path(run: Path, tmp_path: Path) -> None:
     class Run:
         path = run

@@ -18,6 +18,15 @@ from tests.inference.hub_server import Hub, running
 from tests.tiny import tiny_run
 
 ROOT = Path(__file__).parents[2]
+LOADS = """
+for address in ("hf://me/faces", "hf://me/faces@main/model.safetensors"):
+    print(fastgan.load(address).facts.fingerprint)
+for address in ("hf://me/faces/other.onnx", "hf://me/nothing"):
+    try:
+        fastgan.load(address)
+    except fastgan.FastganError as error:
+        print(error)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -40,40 +49,26 @@ def python(code: str, server: Hub, cache: Path, **more: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("module", ["huggingface_hub"])
-def test_there_and_back_with_the_real_client(module: str, run: Path, tmp_path: Path) -> None:
-    pytest.importorskip(module)
+def test_there_and_back_with_the_real_client(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub")
     expected = fastgan.load(run).facts.fingerprint
     with running() as server:
-        pushed = python(
-            f"print(fastgan.load({str(run)!r}).push_to_hub('me/faces', token='hf_secret', private=True))",
-            server,
-            tmp_path / "mine",
-        )
-        assert pushed == ["hf://me/faces"]
+        code = f"""
+print(fastgan.load({str(run)!r}).push_to_hub("me/faces", token="hf_secret", private=True))
+{LOADS}
+"""
+        said = python(code, server, tmp_path)
+        assert said[:3] == ["hf://me/faces", expected, expected]
+        assert said[3] == "hf://me/faces holds no other.onnx: name a file that it lists."
+        assert said[4].startswith("there is no hf://me/nothing on the Hugging Face Hub, or it is private")
         assert server.tokens == {"Bearer hf_secret"}
         files = server.repos["me/faces"]
         assert [*files] == ["README.md", "model.safetensors", "samples.png"]
         assert b"license" not in files["README.md"].partition(b"---\n#")[0]
-        server.asked.clear()
-        files["code.py"] = b"raise SystemExit"
-        code = """
-for address in ("hf://me/faces", "hf://me/faces@main/model.safetensors"):
-    print(fastgan.load(address).facts.fingerprint)
-for address in ("hf://me/faces/other.onnx", "hf://me/nothing"):
-    try:
-        fastgan.load(address)
-    except fastgan.FastganError as error:
-        print(error)
-"""
-        said = python(code, server, tmp_path / "yours")
-        assert said[:2] == [expected, expected]
-        assert said[2] == "hf://me/faces holds no other.onnx: name a file that it lists."
-        assert said[3].startswith("there is no hf://me/nothing on the Hugging Face Hub, or it is private")
         fetched = {line for line in server.asked if line.startswith("GET /me/")}
         assert fetched == {"GET /me/faces/resolve/main/model.safetensors"}
         server.asked.clear()
-        offline = python(code, server, tmp_path / "yours", HF_HUB_OFFLINE="1")
+        offline = python(LOADS, server, tmp_path, HF_HUB_OFFLINE="1")
         assert server.asked == []
         assert offline[:2] == [expected, expected]
         assert all(

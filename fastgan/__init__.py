@@ -14,6 +14,7 @@ from fastgan.version import __version__
 
 if TYPE_CHECKING:
     from fastgan.allocator import keep_memory
+    from fastgan.api.augment import augment
     from fastgan.api.bench import Bench, bench
     from fastgan.api.card import Card
     from fastgan.api.data import pack
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from fastgan.api.generate import Generated, generate
     from fastgan.api.info import Info, info
     from fastgan.api.models import create_model, list_models, list_presets
+    from fastgan.api.run import Run
+    from fastgan.api.train import train
     from fastgan.api.verify import verify
     from fastgan.data import open_dataset
     from fastgan.errors import FastganError
@@ -36,7 +39,9 @@ __all__ = [
     "FastganError",
     "Generated",
     "Info",
+    "Run",
     "__version__",
+    "augment",
     "bench",
     "create_model",
     "evaluate",
@@ -50,6 +55,7 @@ __all__ = [
     "load",
     "open_dataset",
     "pack",
+    "train",
     "verify",
 ]
 
@@ -59,6 +65,8 @@ _HOMES = {
     "export": ("fastgan.api.export", "export"),
     "Exported": ("fastgan.api.exported", "Exported"),
     "Card": ("fastgan.api.card", "Card"),
+    "Run": ("fastgan.api.run", "Run"),
+    "augment": ("fastgan.api.augment", "augment"),
     "create_model": ("fastgan.api.models", "create_model"),
     "evaluate": ("fastgan.api.evaluate", "evaluate"),
     "FastganError": ("fastgan.errors", "FastganError"),
@@ -74,6 +82,7 @@ _HOMES = {
     "open_dataset": ("fastgan.data", "open_dataset"),
     "pack": ("fastgan.api.data", "pack"),
     "verify": ("fastgan.api.verify", "verify"),
+    "train": ("fastgan.api.train", "train"),
 }
 
 

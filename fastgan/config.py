@@ -308,6 +308,17 @@ def overrides(pairs: Iterable[str]) -> dict[str, Any]:
     return tables
 
 
+def pairs(tables: Mapping[str, Any], within: str = "") -> list[str]:
+    """The inverse of `overrides`: `a.b=value` for each value in `tables`."""
+    found = []
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            found += pairs(value, f"{within}{key}.")
+        else:
+            found.append(f"{within}{key}={_toml_value(_plain(value))}")
+    return found
+
+
 def preset_names() -> list[str]:
     """The presets on disk."""
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
@@ -316,7 +327,7 @@ def preset_names() -> list[str]:
 def preset(name: str) -> dict[str, Any]:
     """The tables of a preset; an unknown name is a ConfigError that lists the known ones."""
     names = preset_names()
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.75)
     hint = f" (did you mean {close[0]}?)" if close else ""
     require(name in names, f"unknown preset {name!r}{hint}; there are {', '.join(names)}")
     return read_toml(PRESETS / f"{name}.toml")

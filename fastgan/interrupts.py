@@ -12,10 +12,10 @@ from types import FrameType
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked to end: `signum`."""
+    """A signal asked to end: `signum`. text: what is left, and how to go on."""
 
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
+    def __init__(self, signum: int, text: str = "") -> None:
+        super().__init__(text or signum)
         self.signum = signum
 
 

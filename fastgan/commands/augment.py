@@ -9,6 +9,7 @@ import click
 
 from fastgan.commands import _document as document
 from fastgan.commands._document import json_option
+from fastgan.commands._group import Command
 
 EPILOG = """\b
 Examples:
@@ -20,7 +21,7 @@ Examples:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -63,7 +64,7 @@ Examples:
     "--gan-init-from", metavar="RUN", help="Start each GAN from a model of other images: transfer learning."
 )
 @click.option(
-    "--gan-set", "gan_sets", multiple=True, metavar="KEY=VALUE", help="A setting, as in train.batch=16."
+    "--gan-set", "gan_settings", multiple=True, metavar="KEY=VALUE", help="A setting, as in train.batch=16."
 )
 @click.option("--steps", default=300, show_default=True, help="Training steps of the small CNN.")
 @click.option(
@@ -88,97 +89,56 @@ Examples:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @json_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how long it would take.")
-def command(data: Path, out: Path | None, **options: Any) -> None:
+def command(
+    data: Path,
+    overwrite: bool,
+    as_json: bool,
+    no_transfer: bool,
+    gan_settings: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Find out whether synthetic images of DATA, with labels, make a classifier better, and by how much.
 
     A GAN is trained on the training images alone (or from a model of other images: --gan-init-from), classifiers with
     and without its images are compared on test images that are asked once, and the answer is one sentence, with
     intervals over paired seeds. Ctrl-C is safe: the same call goes on.
     """
-    from fastgan import allocator
+    from fastgan.api.augment import augment
+    from fastgan.config import overrides
+    from fastgan.study import outcome, write
 
-    allocator.keep_memory()
-
-    from fastgan.commands._study import show
-    from fastgan.study import outcome, plan, write
-    from fastgan.study.begin import begin
-
-    folder = out or Path(f"{data.stem or 'study'}-augment")
-    source, settings, budget = _asked(data, options)
-    if options["write"] is not None:
-        write.check(options["write"], overwrite=options["overwrite"])
-    with show() as display:
-        study = begin(source, settings, folder, device=options["device"], note=display.note)
-        study.progress = display.step
-        planned = plan.fit(study, budget, free_gan=options["gan_budget"] is None)
-        display.note(planned.sentence)
+    target = options.pop("write")
+    if target is not None:
+        write.check(target, overwrite=overwrite)
+    for name, kind in (("per_class", int), ("ratios", float)):
+        options[name] = _numbers(name, options[name], kind)
+    for name in ("attributes", "arms"):
+        options[name] = _names(options[name])
+    done = augment(data, **options, gan_settings=overrides(gan_settings), transfer=not no_transfer)
+    with document.document(as_json) as content:
         if options["dry_run"]:
-            if options["as_json"]:
-                document.show({"folder": folder, "plan": planned.sentence})
+            content.update({"folder": done.folder, "plan": done.plan})
             return
-        finished = outcome.run(study, planned)
-    with document.document(options["as_json"]) as content:
-        content.update({"folder": folder, "written": None, **finished})
-        click.echo(outcome.told(study, finished))
-        if options["write"] is not None:
-            written = write.write(study, finished, options["write"], overwrite=options["overwrite"])
-            content["written"] = written
-            advice = "" if write.recommended(finished) else "; the verdict does not recommend them"
+        content.update({"folder": done.folder, "written": None, **done.report})
+        click.echo(outcome.told(done.study, dict(done.report)))
+        if target is not None:
+            content["written"] = written = done.write(target, overwrite=overwrite).written
+            advice = "" if done.recommended else "; the verdict does not recommend them"
             click.echo(f"  {written}   the synthetic images, with a manifest{advice}")
 
 
-def _asked(data: Path, options: dict[str, Any]) -> tuple[Any, Any, float | None]:
-    """The source, the settings and the budget in seconds; ConfigError for what is none."""
-    from dataclasses import replace
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
 
-    from fastgan.config import Duration
+
+def _numbers(name: str, text: str | None, kind: type) -> tuple[Any, ...]:
+    """Numbers with commas between them; ConfigError for what is none."""
     from fastgan.errors import ConfigError
-    from fastgan.study.begin import Source
-    from fastgan.study.settings import Settings
 
-    def names(text: str | None) -> tuple[str, ...]:
-        return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
-
-    def numbers(key: str, kind: type) -> tuple[Any, ...]:
-        try:
-            return tuple(sorted({kind(part) for part in names(options[key])}))
-        except ValueError:
-            option = key.replace("_", "-")
-            raise ConfigError(
-                f"--{option} {options[key]} must be numbers with commas between them, as in 20,50"
-            ) from None
-
-    budget = None
-    if options["budget"] is not None:
-        length = Duration.parse(options["budget"], "--budget")
-        if length.seconds is None:
-            raise ConfigError(f"--budget {options['budget']} must be a time, as in 30m or 2h")
-        budget = length.seconds
-    source = Source(
-        data=data,
-        test=options["test"],
-        attributes=names(options["attributes"]),
-        left_out=options["leave_out"],
-        group_by=options["group_by"],
-        **({} if options["near"] is None else {"near": options["near"]}),
-        size=options["size"],
-        channels=options["channels"],
-        max_pixels=options["max_pixels"],
-    )
-    settings = Settings(
-        per_class=numbers("per_class", int),
-        imbalance=options["imbalance"],
-        seeds=options["seeds"],
-        ratios=numbers("ratios", float),
-        only=names(options["arms"]),
-        transfer=not options["no_transfer"],
-        steps=options["steps"],
-        tuned_steps=options["tuned_steps"],
-        gan_preset=options["gan_preset"],
-        gan_init_from=options["gan_init_from"] or "",
-        gan_sets=options["gan_sets"],
-        measure=options["measure"],
-    )
-    if options["gan_budget"] is not None:
-        settings = replace(settings, gan_budget=Duration.parse(options["gan_budget"], "--gan-budget"))
-    return source, settings, budget
+    try:
+        return tuple(kind(part) for part in _names(text))
+    except ValueError:
+        option = name.replace("_", "-")
+        raise ConfigError(
+            f"--{option} {text} must be numbers with commas between them, as in 20,50"
+        ) from None

@@ -6,9 +6,10 @@ import click
 
 from fastgan.commands._console import say
 from fastgan.commands._document import document, json_option
+from fastgan.commands._group import Command
 
 
-@click.command(epilog="Example: fastgan report runs/0007 -o monday.html")
+@click.command(cls=Command, epilog="Example: fastgan report runs/0007 -o monday.html")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="The file to write.  [default: RUN/report.html]"
@@ -20,23 +21,10 @@ def command(run: Path, out: Path | None, overwrite: bool, as_json: bool) -> None
 
     Everything is inside the file: it opens without a network. RUN may still be training.
     """
-    from fastgan.commands._real import real_images
-    from fastgan.errors import OutputError
-    from fastgan.files import atomic_write, check_output
-    from fastgan.pages.document import MARK
-    from fastgan.report.page import render
-    from fastgan.report.read import read
+    from fastgan.api.report import write_report
 
-    given, out = out, out or run / "report.html"
-    own = [file for file in run.iterdir() if file.name != "report.html"] if run.is_dir() else []
-    check_output(out, overwrite=overwrite or given is None, sources=own, replaces=MARK)
-    found = read(run)
-    page = render(found, real_images(found))
-    try:
-        with atomic_write(out) as temporary:
-            temporary.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"could not write {out} ({error.strerror}): choose another --out") from error
     with document(as_json) as content:
-        say(f"{out}, {len(page) / 1e6:.1f} MB")
-        content.update({"report": out, "bytes": out.stat().st_size})
+        page = write_report(run, out, overwrite=overwrite)
+        size = page.stat().st_size
+        say(f"{page}, {size / 1e6:.1f} MB")
+        content.update({"report": page, "bytes": size})

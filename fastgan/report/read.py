@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
 
 from fastgan import ownership
 from fastgan.config import read_toml
@@ -13,6 +13,9 @@ from fastgan.errors import CheckpointError
 from fastgan.files import IMAGE_BYTES, open_regular, read_text
 from fastgan.pages.images import small_address
 from fastgan.report.cards import read_cards
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 try:
     import fcntl
@@ -53,7 +56,7 @@ def read(path: str | Path) -> Run:
     run = Path(path)
     if not (run / "config.toml").is_file():
         raise CheckpointError(f"{run} is no training run: it holds no config.toml")
-    lines = [_numbers(line) for line in _lines(run / "log.jsonl", _Line)]
+    lines = log_lines(run)
     grids = ownership.grids(run)
     if not lines and not grids:
         raise CheckpointError(
@@ -69,6 +72,11 @@ def read(path: str | Path) -> Run:
         cards=read_cards(run),
         active=_is_locked(run / ".lock"),
     )
+
+
+def log_lines(run: Path) -> list[dict[str, float]]:
+    """log.jsonl, oldest line first: `cur_nimg` and more; values that are no finite numbers are left out."""
+    return [_numbers(line) for line in _lines(run / "log.jsonl", _Line)]
 
 
 class _Line(TypedDict):
@@ -144,6 +152,21 @@ def pick(grids: list[Path], count: int) -> list[Path]:
     if len(grids) <= count:
         return grids
     return [grids[round(i * (len(grids) - 1) / (count - 1))] for i in range(count)]
+
+
+def open_grid(path: Path) -> "Image":
+    """A sheet of samples, whole. Raises CheckpointError where it cannot be read, or is larger than any run draws."""
+    from PIL import Image
+
+    try:
+        with open_regular(path, IMAGE_BYTES) as file, _any_size(), Image.open(file) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise CheckpointError(
+                    f"{path} has {image.width}x{image.height} pixels, as no sheet of samples has"
+                )
+            return image.copy()
+    except (OSError, ValueError, SyntaxError, MemoryError) as error:
+        raise CheckpointError(f"{path} cannot be shown ({error})") from error
 
 
 def embed(path: Path) -> str | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fastgan.errors import ConfigError
+from fastgan.naming import named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +105,11 @@ def chosen(found: Sequence[Arm], wanted: Sequence[str]) -> list[Arm]:
     for name, matches in of.items():
         if not matches:
             raise ConfigError(
-                f"--arms {name!r}: no arm begins so; there are {', '.join(a.name for a in found)}"
+                f"{named('arms')} {name!r}: no arm begins so; there are {', '.join(a.name for a in found)}"
             )
     kept = {name for matches in of.values() for arm in matches for name in (arm.name, arm.beside)}
     if not any(arm.name in kept and arm.mix is None and not arm.ceiling for arm in found):
-        raise ConfigError("--arms leaves nothing but all real images: add real")
+        raise ConfigError(f"{named('arms')} leaves nothing but all real images: add real")
     return [arm for arm in found if arm.name in kept]
 
 

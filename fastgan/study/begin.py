@@ -10,6 +10,7 @@ from fastgan.config import require
 from fastgan.data import Dataset, passed_over
 from fastgan.device import choose
 from fastgan.errors import DataError, MetricError
+from fastgan.naming import named
 from fastgan.study import cnn, families, gan, opening, origin, split, transfer
 from fastgan.study.labelled import Labelled, check_left_out, labelled
 from fastgan.study.settings import Settings
@@ -40,14 +41,14 @@ class Source:
     def __post_init__(self) -> None:
         require(
             0 < self.near <= 1,
-            f"--near {self.near:g} must be above 0 and at most 1: {families.ALIKE:g} is the default, and 1 takes exact "
-            "copies alone for copies",
+            f"{named('near')} {self.near:g} must be above 0 and at most 1: {families.ALIKE:g} is the default, and 1 "
+            "takes exact copies alone for copies",
         )
         if self.size is not None:
             low = min(max(opening.SMALLEST, opening.power_from(self.size + 1) // 2), 2048)
             require(
                 self.size in (low, 2 * low),
-                f"--size {self.size} must be a power of two from {opening.SMALLEST} to 4096, for GANs make "
+                f"{named('size')} {self.size} must be a power of two from {opening.SMALLEST} to 4096, for GANs make "
                 f"such images: {low} and {2 * low} are the nearest",
             )
 
@@ -103,7 +104,7 @@ def _split(source: Source, settings: Settings, dataset: Dataset) -> tuple[Task, 
         check_left_out(source.left_out, {where: dataset} | others)
     task, data, rows = labelled(dataset, source.attributes, source.left_out, where)
     names = _names(dataset, rows)
-    groups = None if source.group_by is None else families.named(names, source.group_by)
+    groups = None if source.group_by is None else families.by_name(names, source.group_by)
     seed, near = settings.split_seed, source.near
     if theirs is None:
         shares = (settings.val, settings.test)
@@ -112,7 +113,7 @@ def _split(source: Source, settings: Settings, dataset: Dataset) -> tuple[Task, 
     other, test, test_rows = labelled(theirs, source.attributes, source.left_out, str(source.test))
     _same_task(task, other, source)
     test_names = _names(theirs, test_rows)
-    test_groups = [] if groups is None else families.named(test_names, source.group_by or "", needed=False)
+    test_groups = [] if groups is None else families.by_name(test_names, source.group_by or "", needed=False)
     made, both = split.apart(
         task,
         data,
@@ -138,7 +139,7 @@ def _same_task(task: Task, other: Task, source: Source) -> None:
         odd = sorted(ours ^ theirs)[0] if ours != theirs else "the order of the names"
         raise DataError(
             f"{source.data} and {source.test} do not have the same classes ({odd!r} is in one alone): name the "
-            "folders alike, or leave that class out with --leave-out"
+            f"folders alike, or leave that class out with {named('leave_out')}"
         )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fastgan.machine import at_most, require_memory
+from fastgan.naming import named
 from fastgan.pixels import to_float
 from fastgan.study.labelled import Labelled
 from fastgan.study.recipes import Recipe
@@ -69,7 +70,7 @@ def check_memory(side: int) -> None:
     require_memory(
         each * side * side,
         f"a classifier of images of {side} px",
-        f"give --size {power_below(int(at_most(each) ** 0.5))} or less",
+        f"give {named('size')} {power_below(int(at_most(each) ** 0.5))} or less",
     )
 
 

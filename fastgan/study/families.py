@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastgan.errors import ConfigError
+from fastgan.naming import named
 
 ALIKE = 0.995
 SIDE = 16  # pixels of a thumbnail
@@ -73,7 +74,7 @@ def _thumbnails(images: Tensor) -> Tensor:
     return flat / flat.norm(dim=1, keepdim=True).clamp(min=_FLAT)
 
 
-def named(names: tuple[str, ...], pattern: str, *, needed: bool = True) -> list[str | None]:
+def by_name(names: tuple[str, ...], pattern: str, *, needed: bool = True) -> list[str | None]:
     """The family of each image: what the first group of `pattern` finds in its name, else None.
 
     ConfigError for a pattern that is none, has no group, or (where one is `needed`) finds nothing anywhere.
@@ -81,15 +82,15 @@ def named(names: tuple[str, ...], pattern: str, *, needed: bool = True) -> list[
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ConfigError(f"--group-by {pattern!r} is no regular expression ({error})") from error
+        raise ConfigError(f"{named('group_by')} {pattern!r} is no regular expression ({error})") from error
     if compiled.groups < 1:
         raise ConfigError(
-            f"--group-by {pattern!r} has no group: put what names a family in brackets, as in '/(\\w+)_\\d+'"
+            f"{named('group_by')} {pattern!r} has no group: put what names a family in brackets, as in '/(\\w+)_\\d+'"
         )
     found = [compiled.search(name) for name in names]
     if needed and not any(found):
         shown = f": names are like {names[0]!r}" if names else ", for the images have no names"
-        raise ConfigError(f"--group-by {pattern!r} finds no family in any image's name{shown}")
+        raise ConfigError(f"{named('group_by')} {pattern!r} finds no family in any image's name{shown}")
     return [(match[1] or None) if match else None for match in found]
 
 

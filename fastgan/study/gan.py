@@ -7,7 +7,7 @@ where it was interrupted, and can never be one that has seen other images, but f
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgan.config import Duration, build, merge, preset
+from fastgan.config import Duration, merge
 from fastgan.data import Dataset, packed
 from fastgan.data.dataset import content_hash
 from fastgan.data.feed import Conditions
-from fastgan.device import choose
 from fastgan.interrupts import Interrupted
 from fastgan.pixels import to_float
 from fastgan.study.labelled import Labelled
 from fastgan.study.origin import Origin
 from fastgan.study.task import Task
-from fastgan.training import assemble, checkpoint, conditions, few_shot, weights
+from fastgan.training import assemble, checkpoint, conditions, weights
 from fastgan.training import folder as folders
 from fastgan.training import run as training
+from fastgan.training.layers import Images, layered
 from fastgan.training.session import Report
 from fastgan.training.settings import RunConfig
 
@@ -53,10 +53,6 @@ class Recipe:
 
     def config(self, task: Task, train: Labelled, source: Path, seed: int) -> RunConfig:
         """All settings of a run on `train`, which lies in `source`."""
-        tables, given = preset(self.preset), dict(self.sets)
-        if self.preset == few_shot.PRESET:
-            tables = merge(tables, self._chosen(train, given))
-        tables = merge(tables, given)
         own = {
             "data": {"source": str(source), "conditional": "attributes" if task.multi else "labels"},
             "train": {
@@ -65,29 +61,12 @@ class Recipe:
                 "grid_every": "1h",
                 "checkpoint_every": "60s",
                 "keep_checkpoints": 1,
-                "init_from": self._init_from,
+                "init_from": "" if self.origin is None else str(self.origin.path),
             },
         }
-        return build(RunConfig, merge(tables, own))
-
-    @property
-    def _init_from(self) -> str:
-        return "" if self.origin is None else str(self.origin.path)
-
-    def _chosen(self, train: Labelled, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What the preset few-shot chooses for these images and `given` settings, but at the size of the study."""
-        side = train.images.shape[1]
-        choices = few_shot.choose(
-            len(train),
-            side,
-            self.budget,
-            gpu=choose(self.device).type == "cuda",
-            resolution=side,
-            model=few_shot.settled(self._init_from, given.get("model", {})),
-            projected=given.get("discriminator", {}).get("name") == "projected",
-            conditional=True,
-        )
-        return few_shot.tables(choice for choice in choices if choice.key != "model.resolution")
+        images = Images(len(train), train.images.shape[1], at_size=True)
+        config, _ = layered(self.preset, merge(dict(self.sets), own), lambda data: images, self.device)
+        return config
 
 
 def data_set(task: Task, train: Labelled) -> Dataset:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fastgan.errors import DataError
+from fastgan.naming import named
 from fastgan.study.task import Task
 from fastgan.text import quoted
 
@@ -59,7 +60,8 @@ def check_left_out(left_out: tuple[str, ...], sets: "dict[str, Dataset]") -> Non
 def _classes(dataset: "Dataset", left_out: tuple[str, ...], where: str) -> tuple[Task, Labelled, Tensor]:
     if dataset.labels is None:
         has = (
-            f"it has attributes: name those to be told, as in --attributes {quoted(dataset.attribute_names[0])}"
+            f"it has attributes: name those to be told, as in {named('attributes')} "
+            f"{quoted(dataset.attribute_names[0])}"
             if dataset.attribute_names
             else "sort its images into a folder for each class, or add dataset.json or attributes.csv"
         )
@@ -82,7 +84,7 @@ def _classes(dataset: "Dataset", left_out: tuple[str, ...], where: str) -> tuple
 
 def _attributes(dataset: "Dataset", wanted: tuple[str, ...], where: str) -> tuple[Task, Labelled, Tensor]:
     if dataset.attributes is None:
-        raise DataError(f"{where} has no attributes: leave --attributes away, or add attributes.csv")
+        raise DataError(f"{where} has no attributes: leave {named('attributes')} away, or add attributes.csv")
     unknown = [name for name in wanted if name not in dataset.attribute_names]
     if unknown:
         shown = ", ".join(dataset.attribute_names[:20])

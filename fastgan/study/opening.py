@@ -8,6 +8,7 @@ import torch
 
 from fastgan.data import Dataset, decode, ingest, open_dataset, packed, sources
 from fastgan.data.dataset import content_hash
+from fastgan.naming import named
 
 LARGEST = 64
 """Pixels, unless a size is asked for: what a CPU can train GANs and classifiers on in minutes."""
@@ -37,7 +38,7 @@ def open_images(
         transparent = (dataset.images[..., 3] < 255).flatten(1).any(1)
         if 2 * int(transparent.sum()) > len(dataset):
             decided.append(
-                "the images have transparency and are studied as RGBA: --channels 3 lays them on white"
+                f"the images have transparency and are studied as RGBA: {named('channels')} 3 lays them on white"
             )
             return dataset, decided
     own = 1 if all(header.is_grey for header in headers) else 3
@@ -66,7 +67,7 @@ def _side(sides: list[int]) -> tuple[int, list[str]]:
     why = (
         "for GANs make images whose side is a power of two"
         if median <= LARGEST
-        else f"which takes minutes where more takes hours: --size {2 * LARGEST} shows more of them"
+        else f"which takes minutes where more takes hours: {named('size')} {2 * LARGEST} shows more of them"
     )
     return side, [f"the images have {own} px and are studied at {side}, {why}"]
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fastgan.data import Dataset, Feed, open_dataset
 from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError
+from fastgan.naming import named
 from fastgan.study import families
 from fastgan.training import assemble, checkpoint, transfer
 from fastgan.training import folder as folders
@@ -53,8 +54,8 @@ def fits(origin: Origin, config: RunConfig, images: Dataset) -> list[str]:
     except CheckpointError as error:
         own = checkpoint.describe(origin.path)["config"]["model"]
         raise ConfigError(
-            f"--gan-init-from: {error}: it is a {own['name']} of {own['resolution']} px, and GANs are "
-            f"{config.model.name} of {config.model.resolution} here (--gan-preset, --size)"
+            f"{named('gan_init_from')}: {error}: it is a {own['name']} of {own['resolution']} px, and GANs are "
+            f"{config.model.name} of {config.model.resolution} here ({named('gan_preset')}, {named('size')})"
         ) from error
     finally:
         feed.close()
@@ -80,9 +81,9 @@ def unseen(origin: Origin, held: Tensor, note: Callable[[str], None], near: floa
             row = int(shared[0, 1])
             one = theirs.names[row] if theirs.names else f"image {row}"
             raise DataError(
-                f"--gan-init-from: {path} was trained on {len(shared[:, 0].unique())} of the {len(held)} validation "
-                f"and test images of this study, or on near copies ({one} there is one): start from a model of other "
-                "images"
+                f"{named('gan_init_from')}: {path} was trained on {len(shared[:, 0].unique())} of the {len(held)} "
+                f"validation and test images of this study, or on near copies ({one} there is one): "
+                "start from a model of other images"
             )
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastgan.errors import OutputError
 from fastgan.files import atomic_write, write_json
+from fastgan.naming import named
 from fastgan.study import page, plan, report
 from fastgan.study.pace import OutOfTimeError
 
@@ -20,7 +21,7 @@ def run(study: "Study", planned: "Plan") -> dict[str, Any]:
         study.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"cannot make the folder {study.folder} ({error.strerror}): choose another --out"
+            f"cannot make the folder {study.folder} ({error.strerror}): choose another {named('out')}"
         ) from error
     plan.remember(study, planned)
     if planned.budget is not None:
@@ -46,7 +47,9 @@ def told(study: "Study", finished: dict[str, Any]) -> str:
     """The verdicts, and where the report is."""
     lines = [f"{found['name']}: {found['verdict']['sentence']}" for found in finished["scenarios"]]
     if not finished["complete"]:
-        lines.append("the budget ended before all was done: the same call with a larger --budget goes on")
+        lines.append(
+            f"the budget ended before all was done: the same call with a larger {named('budget')} goes on"
+        )
     if not finished["scenarios"]:
         lines.append("no scenario has two whole seeds yet, so there is no verdict")
     lines.append(f"  {study.folder / 'report.html'}   every arm, with pictures")

@@ -16,6 +16,7 @@ from fastgan.config import Duration
 from fastgan.documents import read_json
 from fastgan.errors import ConfigError, DocumentError
 from fastgan.files import write_json
+from fastgan.naming import named
 from fastgan.study import cnn, gan, recipes, transfer
 from fastgan.study.arms import REAL
 from fastgan.study.cnn import Hyper
@@ -33,7 +34,6 @@ _LONGEST = 1e9  # seconds of a GAN that plan.json is believed
 _SPARE = 1.1  # what is planned for beyond what is expected
 _DRAWN = 2e-3  # seconds for each image that is shown: some two are drawn for it, in all mixes
 _TRIED = Duration(images=256)  # of a GAN whose length is given in images
-_KEPT = "; GANs stay as long as an earlier budget made them: --gan-budget trains others"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +66,12 @@ def fit(study: "Study", budget: float | None, *, free_gan: bool) -> Plan:
     total = pace.total()
     if budget is not None and total > budget * 1.02:
         raise ConfigError(_too_short(study, usual, budget))
-    sentence = _sentence(study, pace, total) + ("" if kept is None else _KEPT)
+    sentence = _sentence(study, pace, total) + ("" if kept is None else _kept_note())
     return Plan(seconds=total, budget=budget, sentence=sentence, gan_seconds=gan_seconds)
+
+
+def _kept_note() -> str:
+    return f"; GANs stay as long as an earlier budget made them: {named('gan_budget')} trains others"
 
 
 def _begun(study: "Study") -> bool:
@@ -178,18 +182,18 @@ def _too_short(study: "Study", usual: dict[str, float], budget: float) -> str:
 
     bare = ("real", "classical", f"synthetic x{settings.ratios[0]:g}")
     parts: list[tuple[str, dict[str, Any]]] = [
-        ("--seeds 3", {"seeds": 3}),
-        ("--seeds 2", {"seeds": 2}),
-        (f"--seeds 3 --arms '{','.join(bare)}'", {"seeds": 3, "only": bare}),
-        (f"--seeds 2 --arms '{','.join(bare)}'", {"seeds": 2, "only": bare}),
+        (f"{named('seeds')} 3", {"seeds": 3}),
+        (f"{named('seeds')} 2", {"seeds": 2}),
+        (f"{named('seeds')} 3 {named('arms')} '{','.join(bare)}'", {"seeds": 3, "only": bare}),
+        (f"{named('seeds')} 2 {named('arms')} '{','.join(bare)}'", {"seeds": 2, "only": bare}),
     ]
     fits = next((f"{name} ({_at_least(n)})" for name, how in parts if (n := needs(**how)) <= budget), None)
     much = _at_least(needs())
     what = f"{len(study.scenarios)} scenario{'s' * (len(study.scenarios) > 1)} of {settings.seeds} seeds"
     mend = f"; what fits: {fits}" if fits else f"; nothing of it fits, so give {much}"
     if settings.gan_budget != Duration(seconds=SHORTEST):
-        mend += ", or shorter GANs with --gan-budget"
-    short = f"--budget {Duration(seconds=budget)} is too short: {what} need {much}"
+        mend += f", or shorter GANs with {named('gan_budget')}"
+    short = f"{named('budget')} {Duration(seconds=budget)} is too short: {what} need {much}"
     return f"{short} with GANs of {settings.gan_budget}{mend}"
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fastgan.errors import ConfigError, DataError
+from fastgan.naming import named
 from fastgan.study.task import Task
 from fastgan.text import quoted, whole
 
@@ -82,11 +83,11 @@ def plan(task: Task, pool: Tensor, per_class: tuple[int, ...], imbalance: str | 
     smallest = min(zip(task.counts(pool), task.names, strict=True))
     for n in per_class:
         if n < 2:
-            raise ConfigError(f"--per-class {n} is too few to learn from: give 2 or more")
+            raise ConfigError(f"{named('per_class')} {n} is too few to learn from: give 2 or more")
         if n > smallest[0]:
             raise DataError(
-                f"--per-class {n} needs as many training images of {smallest[1]!r}, and it has {smallest[0]} beside "
-                f"those for validation and test: give at most {smallest[0]}, or leave the class out"
+                f"{named('per_class')} {n} needs as many training images of {smallest[1]!r}, and it has {smallest[0]} "
+                f"beside those for validation and test: give at most {smallest[0]}, or leave the class out"
             )
     found = [Scenario(per_class=n) for n in per_class] or [Scenario()]
     if imbalance is not None:
@@ -96,21 +97,23 @@ def plan(task: Task, pool: Tensor, per_class: tuple[int, ...], imbalance: str | 
 
 def _thinned(task: Task, pool: Tensor, per_class: int | None, text: str) -> Scenario:
     if task.multi:
-        raise ConfigError("--imbalance thins a class, and attributes are not classes: leave it away")
+        raise ConfigError(
+            f"{named('imbalance')} thins a class, and attributes are not classes: leave it away"
+        )
     name, equals, number = text.rpartition("=")
     name = name if equals else task.names[0]
     if name not in task.names:
         raise ConfigError(
-            f"--imbalance {text}: there is no class {name!r}; the classes are {', '.join(task.names[:20])}"
+            f"{named('imbalance')} {text}: there is no class {name!r}; the classes are {', '.join(task.names[:20])}"
         )
     few = whole(number) or 0
     if few < 2:
         raise ConfigError(
-            f"--imbalance {text} must read CLASS=N with N of 2 or more, as in {quoted(f'{name}=5')}"
+            f"{named('imbalance')} {text} must read CLASS=N with N of 2 or more, as in {quoted(f'{name}=5')}"
         )
     has = min(task.counts(pool)[task.names.index(name)], per_class or len(pool))
     if few >= has:
         raise ConfigError(
-            f"--imbalance {text} thins nothing, for {name!r} has {has} training images: give fewer"
+            f"{named('imbalance')} {text} thins nothing, for {name!r} has {has} training images: give fewer"
         )
     return Scenario(per_class=per_class, minority=name, few=few)

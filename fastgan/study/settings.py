@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from fastgan.config import Duration, require
+from fastgan.naming import named
 from fastgan.training import few_shot
 
 
@@ -46,11 +47,13 @@ class Settings:
     def __post_init__(self) -> None:
         require(
             2 <= self.seeds <= 1000,
-            f"--seeds {self.seeds} is out of range: an interval needs 2 at least, 5 are better, and 1000 are the most",
+            f"{named('seeds')} {self.seeds} is out of range: an interval needs 2 at least, 5 are better, and 1000 are "
+            "the most",
         )
         require(
             bool(self.ratios) and all(0 < r <= 100 for r in self.ratios),
-            f"--ratios {','.join(f'{r:g}' for r in self.ratios)} must be numbers above 0, at most 100, as in 1,2,5",
+            f"{named('ratios')} {','.join(f'{r:g}' for r in self.ratios)} must be numbers above 0, at most 100, as in "
+            "1,2,5",
         )
         require(
             0 < self.val < 1 and 0 < self.test < 1 and self.val + self.test < 0.9,
@@ -58,9 +61,12 @@ class Settings:
         )
         require(
             not any(text.replace(" ", "").startswith("train.init_from=") for text in self.gan_sets),
-            "--gan-set train.init_from is --gan-init-from here, which sees to it that no test image was trained on",
+            f"{named('gan_settings')} train.init_from is {named('gan_init_from')} here, which sees to it that no "
+            "test image was trained on",
         )
-        for option, steps in (("--steps", self.steps), ("--tuned-steps", self.tuned_steps)):
+        for option in ("steps", "tuned_steps"):
+            steps = getattr(self, option)
             require(
-                1 <= steps <= 10**7, f"{option} {steps} is out of range: give a number from 1 to 10,000,000"
+                1 <= steps <= 10**7,
+                f"{named(option)} {steps} is out of range: give a number from 1 to 10,000,000",
             )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fastgan.errors import DataError
+from fastgan.naming import named
 from fastgan.study import families
 from fastgan.study.labelled import Labelled
 from fastgan.study.task import Task
@@ -113,8 +114,8 @@ def _check_groups(
         theirs, ours = _called(names, torch.tensor(shared[0]))
         raise DataError(
             f"{len(shared)} of {len(groups[1])} test images of {where[1]} are of families that are also in {where[0]} "
-            f"(by --group-by, {theirs} and {ours} are both of {groups[0][shared[0][1]]!r}): move each family into one "
-            "of the two, or let fastgan split one set"
+            f"(by {named('group_by')}, {theirs} and {ours} are both of {groups[0][shared[0][1]]!r}): move each family "
+            "into one of the two, or let fastgan split one set"
         )
 
 
@@ -190,15 +191,21 @@ def _check(
     for k, name in enumerate(task.names):
         own, alone = (len(of[members[:, k]].unique()) for of in family)
         mend = (
-            "leave it out of --attributes" if task.multi else f"leave it out with --leave-out {quoted(name)}"
+            f"leave it out of {named('attributes')}"
+            if task.multi
+            else f"leave it out with {named('leave_out')} {quoted(name)}"
         )
         if own < alone:
             mend += (
                 "; or, where images that differ only look like copies (as before a fixed camera), "
-                f"say --near {0.999 if near < 0.999 else 1:g}"
+                f"say {named('near')} {0.999 if near < 0.999 else 1:g}"
             )
         by_name = alone < int(members[:, k].sum())
-        counted = "families of images (--group-by)" if by_name else "images that are not copies of each other"
+        counted = (
+            f"families of images ({named('group_by')})"
+            if by_name
+            else "images that are not copies of each other"
+        )
         if own < FEWEST:
             raise DataError(
                 f"the {what} {name!r} of {where} has {own} {counted}, and a split "

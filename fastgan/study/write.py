@@ -59,13 +59,13 @@ def write(study: "Study", finished: dict[str, Any], target: Path, *, overwrite: 
     scenario = next((s for s in study.scenarios if found and s.name == found["name"]), None)
     arm = next((a for a in study.arms(scenario) if a.name == name), None) if scenario else None
     if scenario is None or arm is None or arm.mix is None:
-        raise FastganError("--write has nothing to write: no arm with synthetic images was judged")
+        raise FastganError(f"{named('write')} has nothing to write: no arm with synthetic images was judged")
     desks = (study.prepared(scenario, seed) for seed in found["seeds"])  # type: ignore[index]
     desk = next((desk for desk in desks if len(desk.pool(arm.mix)[0])), None)
     if desk is None:
         raise FastganError(
-            f"--write has nothing to write: no image passed the filter of {name!r}; train longer (--gan-budget), or "
-            "leave that arm out of --arms"
+            f"{named('write')} has nothing to write: no image passed the filter of {name!r}; train longer "
+            f"({named('gan_budget')}), or leave that arm out of {named('arms')}"
         )
     pool, _ = desk.pool(arm.mix)
     _, run = desk.gan

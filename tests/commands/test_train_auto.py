@@ -102,4 +102,4 @@ def test_the_preset_of_the_run_is_no_contradiction_and_its_budget_no_order(packe
 def test_it_needs_a_place(packed):
     result = train(packed, "--resume", "auto", *TINY)
     assert result.exit_code == 2
-    assert "--resume auto needs --out RUN" in result.output
+    assert "--resume auto needs --out: the run to start" in result.output

@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from fastgan.commands._real import real_images
+from fastgan.api.report import real_images
 from fastgan.commands.report import command
 from fastgan.data import packed
 from fastgan.data.dataset import Dataset, content_hash

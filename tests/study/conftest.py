@@ -1,11 +1,12 @@
 """Studies that take seconds: bars of 16 px, a GAN of width 4, classifiers of a few steps, no pretrained network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from fastgan import naming
 from fastgan.config import Duration
 from fastgan.study import desk, recipes
 from fastgan.study.begin import Source, begin
@@ -52,3 +53,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     monkeypatch.setitem(desk.TRIALS, "cnn", desk.TRIALS["cnn"][:1])
     monkeypatch.setattr(recipes, "RECIPES", recipes.RECIPES[:1])
+
+
+@pytest.fixture(autouse=True)
+def _spoken_of_options() -> Iterator[None]:
+    """Errors name options, as they do in `fastgan augment`."""
+    with naming.command_line():
+        yield

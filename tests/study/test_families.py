@@ -104,9 +104,9 @@ def test_big_sets_are_looked_at_in_pieces(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_names_give_families_by_a_pattern() -> None:
     names = ("cat/anna_1.png", "cat/anna_2.png", "cat/bob.png")
-    assert families.named(names, r"/([a-z]+)_\d") == ["anna", "anna", None]
+    assert families.by_name(names, r"/([a-z]+)_\d") == ["anna", "anna", None]
     assert families.join(3, torch.empty(0, 2), ["anna", None, "anna"]).tolist() == [0, 1, 0]
-    assert families.named(names, "(zz)", needed=False) == [None] * 3
+    assert families.by_name(names, "(zz)", needed=False) == [None] * 3
     for pattern, words in (("(", "no regular expression"), ("anna", "no group"), ("(zz)", "finds no family")):
         with pytest.raises(ConfigError, match=words):
-            families.named(names, pattern)
+            families.by_name(names, pattern)

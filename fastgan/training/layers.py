@@ -1,7 +1,6 @@
 """The layers of a run's settings: preset, file, options; and what a run that goes on may be told.
 
-Later layers win: the preset, few-shot's choices (which follow from the images), the TOML file, `settings`, the options by
-name.
+Later layers win: the preset, what few-shot chooses for the images, the TOML file, `settings`, the options by name.
 """
 
 from collections.abc import Callable, Iterator, Mapping

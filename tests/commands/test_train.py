@@ -335,7 +335,7 @@ def test_what_is_frozen_is_settled_when_a_run_begins(trained, change):
         (["--seed", "-1"], "train.seed = -1 must lie in"),
         (["--resolution", "48"], "48"),
         (["--config", "absent.toml"], "cannot read the settings absent.toml"),
-        (["--device", "quantum"], "'quantum' is unknown: choose auto, cpu"),
+        (["--device", "quantum"], "--device quantum is unknown: choose auto, cpu"),
     ],
 )
 def test_mistakes_are_named_and_leave_no_folder(args, sentence, images, tmp_path, monkeypatch):

@@ -3,11 +3,11 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from fastgan import allocator, arguments
+from fastgan.api.tables import html_table
 from fastgan.callbacks import Callback, Job, as_one, told
 from fastgan.config import Duration, pairs
 from fastgan.errors import ConfigError
@@ -70,11 +70,7 @@ class Augmentation:
 
     def _repr_html_(self) -> str:
         verdicts = self.verdicts or {"plan": self.plan}
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(sentence)}</td></tr>"
-            for name, sentence in verdicts.items()
-        )
-        return f"<table>{rows}</table><p>{escape(str(self.folder / 'report.html'))}</p>"
+        return html_table(list(verdicts.items()), below=[str(self.folder / "report.html")])
 
 
 def augment(

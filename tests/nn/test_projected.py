@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fastgan.nn import ProjectedDiscriminator, effnet_lite, projected
+from fastgan.nn import ProjectedDiscriminator, projected
 from fastgan.training.pretrained import RandomFeatures
 
 
@@ -88,38 +88,3 @@ def test_resizing_is_torchs_own(before, after):
 def test_input_sizes():
     sizes = {r: projected.input_size(r, 32) for r in (8, 32, 64, 128, 256, 1024)}
     assert sizes == {8: 64, 32: 64, 64: 64, 128: 128, 256: 256, 1024: 256}
-
-
-@pytest.mark.parametrize("kernel", [3, 5])
-def test_halving_as_tensorflow_pads_and_its_gradients(kernel):
-    weight, bias = torch.randn(3, 1, kernel, kernel, dtype=torch.double), torch.randn(3, dtype=torch.double)
-    x = torch.randn(2, 3, 8, 8, dtype=torch.double, requires_grad=True)
-    y = effnet_lite._same(x, weight, bias, 2)
-    left, right = (kernel - 2) // 2, (kernel - 1) // 2
-    torch.testing.assert_close(y, F.conv2d(F.pad(x, (left, right, left, right)), weight, bias, 2, groups=3))
-
-    def halved(x):
-        return effnet_lite._same(x, weight, bias, 2).tanh()
-
-    assert torch.autograd.gradcheck(halved, (x,))
-    assert torch.autograd.gradgradcheck(halved, (x,))
-
-
-def test_the_pretrained_network_is_that_of_its_package(device):
-    pytest.importorskip("efficientnet_lite_pytorch")
-    from fastgan.metrics.extractors import effnet_lite0
-    from fastgan.training.pretrained import open_features
-
-    ours = open_features("effnet-lite0", device)
-    theirs = effnet_lite0._load(effnet_lite0._weights(), device)
-    images = torch.rand(2, 3, 64, 64, device=device) * 2 - 1
-    maps = ours(images)
-    x = theirs._swish(theirs._conv_stem((images * 127.5 + 127.5 - 127) / 128))
-    expected = []
-    for k, block in enumerate(theirs._blocks):
-        x = block(x)
-        if k in (2, 4, 10, 15):
-            expected.append(x)
-    for k, (a, b) in enumerate(zip(maps, expected, strict=True)):
-        assert a.shape[1:] == (ours.channels[k], 64 // ours.reductions[k], 64 // ours.reductions[k])
-        torch.testing.assert_close(a * effnet_lite._SPREAD[k], b, rtol=1e-3, atol=1e-3)

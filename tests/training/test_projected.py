@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fastgan import effnet_lite0
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.training import assemble, checkpoint, pretrained
 from fastgan.training import run as run_module
@@ -101,7 +102,7 @@ def test_without_the_extra_one_sentence_says_what_to_install(make, monkeypatch):
         return real(name, *args, **kwargs)
 
     real = builtins.__import__
-    pretrained._published.cache_clear()
+    effnet_lite0._found.cache_clear()
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(
         ConfigError, match=r"install it with pip install .*, or train with --discriminator own"

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastgan.config import Duration, merge
+from fastgan.config import Duration, build, merge
 from fastgan.data import Dataset, packed
 from fastgan.data.dataset import content_hash
 from fastgan.data.feed import Conditions
@@ -53,6 +53,10 @@ class Recipe:
 
     def config(self, task: Task, train: Labelled, source: Path, seed: int) -> RunConfig:
         """All settings of a run on `train`, which lies in `source`."""
+        return build(RunConfig, self.tables(task, train, source, seed))
+
+    def tables(self, task: Task, train: Labelled, source: Path, seed: int) -> dict[str, Any]:
+        """The settings that this recipe names."""
         own = {
             "data": {"source": str(source), "conditional": "attributes" if task.multi else "labels"},
             "train": {
@@ -65,8 +69,8 @@ class Recipe:
             },
         }
         images = Images(len(train), train.images.shape[1], at_size=True)
-        config, _ = layered(self.preset, merge(dict(self.sets), own), lambda data: images, self.device)
-        return config
+        found, _ = layered(self.preset, merge(dict(self.sets), own), lambda data: images, self.device)
+        return found
 
 
 def data_set(task: Task, train: Labelled) -> Dataset:
@@ -86,7 +90,8 @@ def data_set(task: Task, train: Labelled) -> Dataset:
 
 def identity(task: Task, train: Labelled, recipe: Recipe, seed: int) -> str:
     """SHA-256 (hex) of the training images with their targets, of every setting, and of what it starts from."""
-    made = asdict(recipe.config(task, train, Path("train.fgd"), seed))
+    tables = recipe.tables(task, train, Path("train.fgd"), seed)
+    made = asdict(build(RunConfig, tables)) | {"model": tables["model"]}  # without defaults, as GANs were named first
     if recipe.origin is not None:
         made["train"]["init_from"] = recipe.origin.digest
     text = json.dumps([data_set(task, train).content_hash, made, task.names], sort_keys=True)

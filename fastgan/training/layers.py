@@ -38,15 +38,16 @@ class Images:
 
 def layered(
     name: str | None, given: Mapping[str, Any], images: Callable[[DataConfig], Images], device: str
-) -> tuple[RunConfig, list[str]]:
-    """The settings of a new run, and what the preset few-shot has to say of its choices.
+) -> tuple[dict[str, Any], list[str]]:
+    """The tables of a new run's settings, and what the preset few-shot has to say of its choices.
 
     name: of a preset; None: the `given` tables are complete in themselves. images: what there is to train on.
     """
     base = preset(name) if name else {}
-    config = build(RunConfig, merge(base, given))
+    together = merge(base, given)
     if name != few_shot.PRESET:
-        return config, []
+        return together, []
+    config = build(RunConfig, together)
     found = images(config.data)
     choices = few_shot.choose(
         found.count,
@@ -61,7 +62,7 @@ def layered(
     if found.at_size:
         choices = [choice for choice in choices if choice.key != "model.resolution"]
     chosen = merge(merge(base, few_shot.tables(choices)), given)
-    return build(RunConfig, chosen), few_shot.notes(found.count, choices, given)
+    return chosen, few_shot.notes(found.count, choices, given)
 
 
 def new_run(asked: Asked, device: str) -> tuple[RunConfig, list[str]]:
@@ -74,7 +75,8 @@ def new_run(asked: Asked, device: str) -> tuple[RunConfig, list[str]]:
         raise ArgumentError(
             f"Missing argument {named('source')}: a folder of images, a zip of them, or a packed .fgd file."
         )
-    return layered(name, given, _surveyed, device)
+    found, said = layered(name, given, _surveyed, device)
+    return build(RunConfig, found), said
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -91,7 +91,9 @@ def data_set(task: Task, train: Labelled) -> Dataset:
 def identity(task: Task, train: Labelled, recipe: Recipe, seed: int) -> str:
     """SHA-256 (hex) of the training images with their targets, of every setting, and of what it starts from."""
     tables = recipe.tables(task, train, Path("train.fgd"), seed)
-    made = asdict(build(RunConfig, tables)) | {"model": tables["model"]}  # without defaults, as GANs were named first
+    made = asdict(build(RunConfig, tables)) | {
+        "model": tables["model"]
+    }  # without defaults, as GANs were named first
     if recipe.origin is not None:
         made["train"]["init_from"] = recipe.origin.digest
     text = json.dumps([data_set(task, train).content_hash, made, task.names], sort_keys=True)

@@ -1,16 +1,42 @@
-"""Architectures, one file each: its Config, its Generator, its Discriminator. Adding one is adding a file here."""
+"""Architectures, one file each: its Config, its Generator, its Discriminator. Adding one is adding a file here.
+
+What such a file must have is the protocol `Architecture`.
+"""
 
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from fastgan.config import build, require, said, to_mapping
 from fastgan.errors import ConfigError
+from fastgan.models._architecture import (
+    Architecture,
+    Discriminator,
+    Generator,
+    GrowingDiscriminator,
+    GrowingGenerator,
+    Styled,
+)
 from fastgan.models._config import ModelConfig
+
+__all__ = [
+    "Architecture",
+    "Discriminator",
+    "Generator",
+    "GrowingDiscriminator",
+    "GrowingGenerator",
+    "ModelConfig",
+    "Styled",
+    "configure",
+    "discriminator",
+    "generator",
+    "load",
+    "names",
+    "table",
+]
 
 
 def names() -> list[str]:
@@ -18,14 +44,14 @@ def names() -> list[str]:
     return sorted(found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_"))
 
 
-def load(name: str) -> ModuleType:
+def load(name: str) -> Architecture[ModelConfig]:
     """The module of model `name`, with its `Config`, `Generator` and `Discriminator`.
 
     Raises ConfigError, with the names there are, if there is none of that name.
     """
     if name not in names():
         raise ConfigError(f"[model] name = {name!r} is unknown: choose one of {', '.join(names())}.")
-    return importlib.import_module(f"{__name__}.{name}")
+    return cast("Architecture[ModelConfig]", importlib.import_module(f"{__name__}.{name}"))
 
 
 def configure(table: Mapping[str, Any], where: str = "model") -> ModelConfig:
@@ -40,8 +66,7 @@ def configure(table: Mapping[str, Any], where: str = "model") -> ModelConfig:
         f'{where}.name must name a model, as in [{where}] name = "dcgan"',
     )
     options = {key: value for key, value in table.items() if key != "name"}
-    config: ModelConfig = build(load(str(name)).Config, options, where)
-    return config
+    return build(load(str(name)).Config, options, where)
 
 
 def table(config: ModelConfig) -> dict[str, Any]:
@@ -53,12 +78,10 @@ def table(config: ModelConfig) -> dict[str, Any]:
 
 
 def generator(config: ModelConfig) -> nn.Module:
-    """A generator of this kind, freshly initialised from torch's default random numbers."""
-    made: nn.Module = load(config.name).Generator(config.decided())
-    return made
+    """A `Generator` of this kind, freshly initialised from torch's default random numbers."""
+    return cast("nn.Module", load(config.name).Generator(config.decided()))
 
 
 def discriminator(config: ModelConfig) -> nn.Module:
-    """A discriminator of this kind, freshly initialised from torch's default random numbers."""
-    made: nn.Module = load(config.name).Discriminator(config.decided())
-    return made
+    """A `Discriminator` of this kind, freshly initialised from torch's default random numbers."""
+    return cast("nn.Module", load(config.name).Discriminator(config.decided()))

@@ -116,6 +116,7 @@ class Generator(nn.Module):
     """
 
     has_truncation = False
+    grows = False
 
     def __init__(self, config: Config) -> None:
         super().__init__()

@@ -134,6 +134,7 @@ class Generator(nn.Module):
 
     w_avg: Tensor
     has_truncation = True
+    grows = True
 
     def __init__(self, config: Config) -> None:
         super().__init__()

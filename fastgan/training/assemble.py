@@ -1,7 +1,6 @@
 """Settings and data -> a trainer: looks up the model, the loss and the penalty by name and builds them."""
 
 import copy
-import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -37,21 +36,20 @@ def resolve(config: RunConfig, dataset: conditions.Known | None = None) -> RunCo
     make_penalty(config.loss)
     diffaug.load(config.train.augment)
     thawing.parse(config.train.tune_g)
-    module = models.load(model.name)
+    able = models.load(model.name).Generator
     if config.loss.spectral_norm and config.train.checkpoint_activations:
         raise ConfigError(
             "train.checkpoint_activations cannot go with loss.spectral_norm, whose weights move with every pass "
             "through a block: leave one of them out (--accumulate saves memory too)"
         )
-    if config.loss.path_length and not hasattr(module.Generator, "synthesis"):
+    if config.loss.path_length and not able.has_truncation:
         raise ConfigError(
             f"loss.path_length needs a model that makes images from an intermediate latent w, as stylegan does, and "
             f"{model.name} does not: set it to 0"
         )
     if config.train.grow_from is not None:
-        takes = inspect.signature(module.Generator.forward).parameters
         require(
-            "resolution" in takes and "alpha" in takes,
+            able.grows,
             "train.grow_from needs a model that runs at lower resolutions, as stylegan does, and "
             f"{model.name} does not: leave it out",
         )

@@ -9,12 +9,12 @@ A discriminator has one logit an image [N], or one a patch [N, P]: losses are me
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from fastgan import draws
+from fastgan import draws, models
 from fastgan.losses.auxiliary import auxiliary
 from fastgan.losses.penalties import Discriminator, PathLength, path_length_weight
 from fastgan.training.augmentation import Augmentation
@@ -55,7 +55,9 @@ class Objective:
         binary: Tensor | None = None,
     ) -> None:
         """binary: bool [A], the attributes that are 0 or 1, for an auxiliary classifier."""
-        self.generator, self.discriminator = generator, discriminator
+        self.generator = generator
+        # One that does not grow is never asked for a size.
+        self.discriminator = cast("models.GrowingDiscriminator", discriminator)
         self.loss, self.penalty, self.augmentation = loss, penalty, augmentation
         self.config, self.device, self.precision = config, device, precision
         self.z_dim = config.model.z_dim
@@ -76,13 +78,12 @@ class Objective:
 
     def discriminate(self, real: Tensor, fake: Tensor, c: Tensor | None = None, *, penalise: bool) -> Term:
         """The discriminator's loss on `real` and `fake` [N, C, R, R], with its penalty where `penalise`."""
-        discriminator: Any = self.discriminator
         with self.autocast():
             shown, shown_fake = self.augmentation(real), self.augmentation(fake)
             phi, phi_fake = self._see_both(shown, shown_fake)
             real_logits, real_error = self._verdict(phi, c)
             fake_logits, fake_error = self._verdict(phi_fake, c)
-            own: Tensor | None = discriminator.own_error(phi, shown)
+            own: Tensor | None = self.discriminator.own_error(phi, shown)
             loss = self.loss.discriminator(real_logits, fake_logits)
             losses = {"loss_d": loss, "real": real_logits.mean(), "fake": fake_logits.mean()}
             losses |= self.augmentation.observe(self.loss.realness(real_logits, fake_logits))
@@ -128,7 +129,7 @@ class Objective:
         assert self.path_length is not None
         resolution = self.size.get("resolution", self.config.model.resolution)
         weight = self.config.loss.path_length * path_length_weight(resolution)
-        generator: Any = self.generator
+        generator = cast("models.Styled", self.generator)
         with self.autocast():
             w = generator.mapping(self._latents(n), c)  # [N, layers, W]
             if self.size:
@@ -142,14 +143,12 @@ class Objective:
 
     def _features(self, images: Tensor) -> Tensor:
         """What the discriminator sees in `images` [N, C, R, R] as augmentation shows them: phi [N, F]."""
-        discriminator: Any = self.discriminator
-        phi: Tensor = discriminator.features(self.augmentation(images), **self.size)
+        phi: Tensor = self.discriminator.features(self.augmentation(images), **self.size)
         return phi
 
     def _logits(self, images: Tensor, c: Tensor | None) -> Tensor:
         """Logits [N], float32, of `images` [N, C, R, R]."""
-        discriminator: Any = self.discriminator
-        logits: Tensor = discriminator.judge(self._features(images), c)
+        logits: Tensor = self.discriminator.judge(self._features(images), c)
         return logits.float()
 
     def _judge(self, images: Tensor, c: Tensor | None) -> _Verdict:
@@ -158,17 +157,16 @@ class Objective:
 
     def _see_both(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """What the discriminator sees in both, as they are shown; in one pass where it permits that."""
-        discriminator: Any = self.discriminator
-        if discriminator.judges_alone:
-            return discriminator.features(torch.cat([real, fake]), **self.size).chunk(2)
-        return discriminator.features(real, **self.size), discriminator.features(fake, **self.size)
+        if self.discriminator.judges_alone:
+            phi, phi_fake = self.discriminator.features(torch.cat([real, fake]), **self.size).chunk(2)
+            return phi, phi_fake
+        return self.discriminator.features(real, **self.size), self.discriminator.features(fake, **self.size)
 
     def _verdict(self, phi: Tensor, c: Tensor | None) -> _Verdict:
-        discriminator: Any = self.discriminator
         error = None
-        if c is not None and discriminator.auxiliary is not None:
-            error = auxiliary(discriminator.guess(phi), c, discriminator.classes, self.binary)
-        return discriminator.judge(phi, c).float(), error
+        if c is not None and self.discriminator.auxiliary is not None:
+            error = auxiliary(self.discriminator.guess(phi), c, self.discriminator.classes, self.binary)
+        return self.discriminator.judge(phi, c).float(), error
 
     def _latents(self, n: int) -> Tensor:
         return draws.normal(n, self.z_dim, device=self.device)  # [N, Z]

@@ -1,6 +1,8 @@
 """A model's settings as a table and back, and what of them is left to the data."""
 
+import inspect
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +60,19 @@ def test_a_runs_settings_hold_the_models_own():
 def test_impossible_tables_are_one_sentence(table, sentence):
     with pytest.raises(ConfigError, match=sentence):
         models.configure(table)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_model_is_among_those_that_mypy_holds_to_the_protocol(name):
+    source = Path(inspect.getfile(models.Architecture)).read_text()
+    assert f": Architecture[{name}.Config] = {name}\n" in source
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_flags_say_what_generators_can_do(name):
+    generator = models.load(name).Generator
+    takes = inspect.signature(generator.forward).parameters
+    assert generator.grows == ({"resolution", "alpha"} <= takes.keys())
+    assert generator.has_truncation == all(
+        hasattr(generator, key) for key in ("synthesis", "truncate", "layers")
+    )

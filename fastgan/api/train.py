@@ -232,8 +232,8 @@ def beginning(session: Session) -> str:
 def _again(option: str) -> str:
     """A call with one more argument, of what the command would be given: `--set train.batch=8`, `--accumulate 2`."""
     name, _, value = option.partition(" ")
-    if name == "--set":
+    argument = name.removeprefix("--").replace("-", "_")
+    if argument == "set":
         key, _, value = value.partition("=")
         return f'fastgan.train(..., settings={{"{key}": {value}}})'
-    argument = name.removeprefix("--").replace("-", "_")
     return f"fastgan.train(..., {argument}={value if value.isdecimal() else repr(value)})"

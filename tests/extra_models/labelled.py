@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fastgan.models._config import ModelConfig
+
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(ModelConfig):
     resolution: int = 8
     img_channels: int = 1
     z_dim: int = 8

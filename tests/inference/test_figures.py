@@ -14,6 +14,7 @@ from fastgan.inference import figures, open_generator, pipeline, video
 from fastgan.inference.conditions import Request
 from fastgan.inference.figures import Walk, bands, slerp
 from fastgan.inference.folder import OutputFolder
+from fastgan.inference.grid import sheet_columns
 from fastgan.inference.video import FRAME_RATE, check_movie, open_movie
 from fastgan.seeds import latents
 from tests.labelled import known, labelled_run, read_condition
@@ -181,7 +182,7 @@ def test_sheets_that_would_be_too_large(runs: dict[str, Path]) -> None:
         figures.check_interpolation(model, range(2000), Request(), ["png"])
     figures.check_interpolation(model, range(2000), Request(), ["gif"])
     with pytest.raises(ConfigError, match="at most 1024 of each"):
-        pipeline.grid_columns(model, 1025, Request(classes=(0, 1)))
+        sheet_columns(1025, model.resolution, Request(classes=(0, 1)))
 
 
 def test_class_grid(tmp_path: Path) -> None:

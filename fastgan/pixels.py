@@ -5,6 +5,7 @@ One rule for torch, numpy and exported graphs. Importing this imports no torch: 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,3 +37,17 @@ def to_float(images: Tensor) -> Tensor:
     # NHWC memory seen as NCHW is channels_last already.
     planes = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last)
     return planes.div_(127.5).sub_(1.0)
+
+
+def snr(images: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
+    """`snr_db` of images against those that they should be, both uint8 of one shape, as values in [-1, 1]."""
+    expected = reference.astype(np.float64)
+    return snr_db(expected / 127.5 - 1, (expected - images) / 127.5)
+
+
+def snr_db(signal: NDArray[np.float64], noise: NDArray[np.float64]) -> float:
+    """10 log10 of the power of the signal over that of the noise; infinite where there is none."""
+    power = float(np.square(noise).sum())
+    return (
+        math.inf if power == 0 else float(10 * np.log10(max(float(np.square(signal).sum()), 1e-12) / power))
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastgan.pixels import array_to_uint8, to_float, to_uint8
+from fastgan.pixels import array_to_uint8, snr, snr_db, to_float, to_uint8
 
 VALUES = np.concatenate([np.linspace(-1.5, 1.5, 70001), (np.arange(256) + 0.5) / 127.5 - 1]).astype(
     np.float32
@@ -44,3 +44,12 @@ def test_the_rule_for_arrays_needs_no_torch() -> None:
     code = "import sys, fastgan.pixels; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_decibels() -> None:
+    reference = np.full((1, 2, 2, 3), 255, np.uint8)
+    assert snr(reference, reference) == float("inf")
+    assert snr(reference - 51, reference) == pytest.approx(20 * np.log10(255 / 2 / 51))
+    assert snr_db(np.zeros(3), np.ones(3)) == pytest.approx(
+        10 * np.log10(1e-12 / 3)
+    )  # no signal is a number, too

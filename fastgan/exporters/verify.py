@@ -18,7 +18,7 @@ from fastgan.inference.facts import Facts
 from fastgan.inference.onnx_runtime import GRAPH_INPUTS
 from fastgan.inference.onnx_session import open_session
 from fastgan.nn.conditions import encode
-from fastgan.pixels import to_uint8
+from fastgan.pixels import snr, snr_db, to_uint8
 from fastgan.seeds import latents
 
 TOLERANCE = 1e-3
@@ -166,9 +166,9 @@ def ask(
 def compare(case: Case, found: NDArray[Any], *, floor_db: float, exact: bool) -> Check:
     """How far `found` is from what the case expects; exact: whether the largest difference is limited."""
     if found.dtype == np.uint8:
-        levels = to_uint8(case.expected).numpy().astype(np.float64)
-        signal, noise = levels / 127.5 - 1, (levels - found) / 127.5
-        difference, tolerance = np.abs(levels - found).max(), float(UINT8_TOLERANCE)
+        levels = to_uint8(case.expected).numpy()
+        difference, tolerance = np.abs(levels.astype(int) - found).max(), float(UINT8_TOLERANCE)
+        reached = snr(found, levels)
     else:
         expected = case.expected.numpy()
         difference, tolerance = (
@@ -176,22 +176,16 @@ def compare(case: Case, found: NDArray[Any], *, floor_db: float, exact: bool) ->
             TOLERANCE * max(1.0, float(np.abs(expected).max())),
         )
         pixels = found.ndim == 4  # writers clamp: what is beyond the range of colours is not seen
-        signal, noise = (expected.clip(-1, 1), found.clip(-1, 1)) if pixels else (expected, found)
-        signal, noise = signal.astype(np.float64), signal.astype(np.float64) - noise
+        signal, made = (expected.clip(-1, 1), found.clip(-1, 1)) if pixels else (expected, found)
+        reached = snr_db(signal.astype(np.float64), signal.astype(np.float64) - made)
     return Check(
         case.what,
         len(found),
         float(difference),
         tolerance if exact else np.inf,
-        snr_db(signal, noise),
+        reached,
         floor_db,
     )
-
-
-def snr_db(signal: NDArray[np.float64], noise: NDArray[np.float64]) -> float:
-    """10 log10 of the power of the signal over that of the noise; infinite where there is none."""
-    power = float(np.square(noise).sum())
-    return np.inf if power == 0 else float(10 * np.log10(np.square(signal).sum() / power))
 
 
 def check_operators(model: onnx.ModelProto) -> None:

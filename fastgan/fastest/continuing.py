@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from fastgan.errors import ConfigError
-from fastgan.fastest.search import open_fastest, open_way
+from fastgan.fastest.search import open_fastest
+from fastgan.fastest.ways import open_way
 from fastgan.inference.opening import open_generator
 from fastgan.inference.precisions import PRECISIONS
 from fastgan.inference.runtime import Runtime

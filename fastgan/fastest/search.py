@@ -11,27 +11,23 @@ told by nothing but measuring (DESIGN.md, section 6). So:
    of the best the most exact is taken, then the smallest batch.
 """
 
-import math
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import repeat
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fastgan import machine
 from fastgan.errors import ConfigError, FastganError
-from fastgan.fastest.choice import Choice, Trial, place, remember, remembered
-from fastgan.fastest.exported import open_exported
+from fastgan.fastest import rates
+from fastgan.fastest.choice import Choice, place, remember, remembered
+from fastgan.fastest.rates import BLOCK, Room, Way, in_a_block, on_gpu
+from fastgan.fastest.ways import How
 from fastgan.inference.conditions import Request
-from fastgan.inference.opening import open_generator
 from fastgan.inference.precisions import PRECISIONS
 from fastgan.inference.runtime import Runtime
 from fastgan.naming import named
+from fastgan.pixels import snr
 
 LEAST_SNR = {"fp32": 45.0, "fp16": 40.0, "bf16": 35.0, "int8": 26.0}
 """Decibels that the images of a way must be from torch's in fp32 at least, to be taken at all."""
@@ -41,8 +37,7 @@ LADDER = {"cpu": (1, 4, 16, 64), "cuda": (1, 4, 16, 64, 256)}
 _HALVING = (
     4  # images: from this batch on a slow way is dropped; a single image shows overheads rather than work
 )
-_FAR, _RISE, _NEAR = 3.0, 1.05, 0.97
-_ENOUGH, _BLOCK = 0.5, 0.05  # seconds of a reading, which is the best of its blocks
+_FAR, _NEAR = 3.0, 0.97
 _CLIMBING = 0.6  # of the time is for step 2
 _FINALISTS, _CLOSE, _ROUNDS = 3, 0.8, 15
 
@@ -71,7 +66,7 @@ def open_fastest(
             raise ConfigError(
                 f"{named('precision', name)} is unknown: choose one of any, {', '.join(PRECISIONS)}."
             )
-    how = _How(source, device, lanes, ema)
+    how = How(source, device, lanes, ema)
     first = how.first(batch)
     path = place(first, precisions, batch)
     choice = remembered(path)
@@ -85,125 +80,10 @@ def open_fastest(
     return how.opened(first, choice.chosen), choice
 
 
-def open_way(
-    source: Path,
-    runtime: str,
-    precision: str,
-    *,
-    batch: int | None,
-    device: str = "auto",
-    lanes: int = 1,
-    ema: float | None = None,
-) -> Runtime:
-    """Open `source` as a `Trial` names it: as `open_generator`, but ONNX Runtime for a run, too."""
-    how = _How(source, device, lanes, ema)
-    first = how.first(batch)
-    return (
-        first
-        if (first.name, first.precision) == (runtime, precision)
-        else how.way(first, runtime, precision, batch)
-    )
-
-
-@dataclass(frozen=True)
-class _How:
-    """What all ways to run a model have in common."""
-
-    source: Path
-    device: str
-    lanes: int
-    ema: float | None
-
-    def first(self, batch: int | None) -> Runtime:
-        """By torch in fp32, or what an exported file is for."""
-        return open_generator(self.source, device=self.device, batch=batch, lanes=self.lanes, ema=self.ema)
-
-    def way(self, first: Runtime, runtime: str, precision: str, batch: int | None) -> Runtime:
-        """By another runtime, or in another precision; an export is made where there is none."""
-        if runtime == "onnx" and first.name == "torch":
-            return open_exported(
-                self.source,
-                first.facts,
-                device=self.device,
-                precision=precision,
-                batch=batch,
-                lanes=self.lanes,
-            )
-        return open_generator(
-            self.source, runtime=runtime, device=self.device, batch=batch, precision=precision,
-            lanes=self.lanes, ema=self.ema,
-        )  # fmt: skip
-
-    def opened(self, first: Runtime, chosen: Trial) -> Runtime:
-        """What was chosen; `first` if it is that already."""
-        if (first.name, first.precision) != (chosen.runtime, chosen.precision):
-            return self.way(first, chosen.runtime, chosen.precision, chosen.batch)
-        first.batch = first.fits = chosen.batch
-        return first
-
-
-def snr(images: NDArray[np.uint8], reference: NDArray[np.uint8]) -> float:
-    """Decibels between the power of `reference`, as values about [-1, 1], and that of the difference."""
-    signal = reference.astype(np.float64) / 127.5 - 1
-    noise = (images.astype(np.float64) - reference) / 127.5
-    power = float((noise**2).sum())
-    return 10 * math.log10(max(float((signal**2).sum()), 1e-12) / power) if power else math.inf
-
-
-class _Way:
-    """One runtime in one precision, and its readings so far: images a second, by batch."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime = runtime
-        self.rates: dict[int, float] = {}
-        self.growing = True
-
-    @property
-    def best(self) -> float:
-        return max(self.rates.values(), default=0.0)
-
-    def at(self, batch: int) -> Runtime:
-        self.runtime.batch = self.runtime.fits = batch
-        return self.runtime
-
-    def read(self, batch: int, seconds: float) -> None:
-        """Take a reading in at most so many seconds, or of one run, and see whether a larger batch is worth one."""
-        runtime = self.at(batch)
-        before, rate, images = self.best, _rate(runtime), batch * runtime.lanes
-        until = time.monotonic() + min(seconds - images / rate, _ENOUGH)
-        while time.monotonic() + images / rate < until:  # where there is no time for it, the first run counts
-            rate = max(rate, _rate(runtime, _in_a_block(images, rate)))
-        if runtime.fits < batch:  # it was split: memory is full
-            self.growing = False
-            return
-        self.rates[batch] = rate
-        self.growing = rate >= _RISE * before
-
-    def trials(self) -> list[Trial]:
-        name, precision = self.runtime.name, self.runtime.precision
-        return [
-            Trial(runtime=name, precision=precision, batch=batch, images_per_second=float(f"{rate:.4g}"))
-            for batch, rate in self.rates.items()
-        ]
-
-
-def _in_a_block(batch: int, rate: float) -> int:
-    """Runs that take long enough for the clock, and no longer."""
-    return max(1, round(_BLOCK * rate / batch))
-
-
-def _rate(runtime: Runtime, runs: int = 1) -> float:
-    """Images a second of so many full batches in each lane, in flight as the pipeline has them."""
-    inputs = runtime.prepare(range(runtime.batch), Request())
-    began = time.perf_counter()
-    images = sum(len(made) for made in runtime.launch_each(repeat(inputs, runs * runtime.lanes)))
-    return images / (time.perf_counter() - began)
-
-
 class _Search:
     """One search; `run` gives its result."""
 
-    def __init__(self, how: _How, first: Runtime, note: Note) -> None:
+    def __init__(self, how: How, first: Runtime, note: Note) -> None:
         self._how, self._first, self._note = how, first, note
         self._left_out: list[str] = []
 
@@ -214,20 +94,20 @@ class _Search:
             names = ", ".join(f"{way.runtime.name} {way.runtime.precision}" for way in ways)
             self._note(f"measuring which is fastest: {names}")
             until = time.monotonic() + patience
-            sizes = (batch,) if batch else LADDER["cuda" if _on_gpu(self._first) else "cpu"]
+            sizes = (batch,) if batch else LADDER["cuda" if on_gpu(self._first) else "cpu"]
             self._climb(ways, sizes, time.monotonic() + _CLIMBING * patience)
             return self._decide(ways, until)
 
-    def _load(self, precisions: Sequence[str]) -> list[_Way]:
+    def _load(self, precisions: Sequence[str]) -> list[Way]:
         """Every allowed way that can be opened and makes the right images."""
         if self._first.name != "torch":
-            return [_Way(self._first)]
+            return [Way(self._first)]
         seeds = range(4 if self._first.resolution <= 256 else 1)
-        reference = _Way(self._first).at(len(seeds)).images(seeds, Request())
+        reference = Way(self._first).at(len(seeds)).images(seeds, Request())
         ways = []
         for runtime, precision in _candidates(self._first, precisions):
             try:
-                way = _Way(self._candidate(runtime, precision))
+                way = Way(self._candidate(runtime, precision))
                 apart = snr(way.at(len(seeds)).images(seeds, Request()), reference)
                 if apart < LEAST_SNR[precision]:
                     least = LEAST_SNR[precision]
@@ -250,9 +130,9 @@ class _Search:
             self._note(f"ONNX Runtime in {precision}: an export is made once, and kept")
         return self._how.way(self._first, runtime, precision, None)
 
-    def _climb(self, ways: list[_Way], sizes: Sequence[int], until: float) -> None:
+    def _climb(self, ways: list[Way], sizes: Sequence[int], until: float) -> None:
         """Step 2. Every way has a reading of the first size, whatever it takes."""
-        room = _Room()
+        room = Room()
         for size in sizes:
             climbing = [way for way in ways if way.growing]
             for k, way in enumerate(climbing):
@@ -266,7 +146,7 @@ class _Search:
                 if size >= _HALVING and way.best * _FAR < best:
                     way.growing = False
 
-    def _decide(self, ways: list[_Way], until: float) -> Choice:
+    def _decide(self, ways: list[Way], until: float) -> Choice:
         """Step 3."""
         tried = [(way, trial) for way in ways for trial in way.trials()]
         if not tried:
@@ -278,17 +158,17 @@ class _Search:
         near = [pair for pair in tried if pair[1].images_per_second >= _CLOSE * tried[0][1].images_per_second]
         found = [(way, trial, [trial.images_per_second]) for way, trial in near[:_FINALISTS]]
         round_takes = sum(
-            max(_BLOCK, trial.batch * way.runtime.lanes / trial.images_per_second) for way, trial, _ in found
+            max(BLOCK, trial.batch * way.runtime.lanes / trial.images_per_second) for way, trial, _ in found
         )
         for _ in range(_ROUNDS if len(found) > 1 else 0):
             if time.monotonic() + round_takes > until:
                 break
-            for way, trial, rates in found:
-                runs = _in_a_block(trial.batch * way.runtime.lanes, trial.images_per_second)
-                rates.append(_rate(way.at(trial.batch), runs))
+            for way, trial, readings in found:
+                runs = in_a_block(trial.batch * way.runtime.lanes, trial.images_per_second)
+                readings.append(rates.rate_of(way.at(trial.batch), runs))
         final = [
-            replace(trial, images_per_second=float(f"{statistics.median(rates):.4g}"))
-            for _, trial, rates in found
+            replace(trial, images_per_second=float(f"{statistics.median(readings):.4g}"))
+            for _, trial, readings in found
         ]
         best = max(trial.images_per_second for trial in final)
         chosen = min(
@@ -299,20 +179,6 @@ class _Search:
         return Choice(chosen=chosen, tried=tuple(trial for _, trial in tried), left_out=left_out)
 
 
-class _Room:
-    """Whether a larger batch would fit into memory, told from how far the process has grown so far."""
-
-    def __init__(self) -> None:
-        self._before = machine.peak_memory()
-
-    def takes(self, size: int, way: _Way) -> bool:
-        """A GPU is asked by trying: what does not fit is split there, and seen."""
-        available, peak = machine.available_memory(), machine.peak_memory()
-        if _on_gpu(way.runtime) or available is None or peak is None or self._before is None:
-            return True
-        return (peak - self._before) * size / max(way.rates) <= available / 2
-
-
 def _candidates(first: Runtime, precisions: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Pairs of a runtime and a precision that are worth a try on the device of `first`, which is torch's."""
     import torch
@@ -320,13 +186,9 @@ def _candidates(first: Runtime, precisions: Sequence[str]) -> Iterator[tuple[str
     from fastgan.nn.precision import has_fast_bf16
 
     fast_bf16 = has_fast_bf16(torch.device(first.device))
-    for_onnx = ("fp32", "fp16") if _on_gpu(first) else ("fp32", "int8")  # the others gain nothing there
+    for_onnx = ("fp32", "fp16") if on_gpu(first) else ("fp32", "int8")  # the others gain nothing there
     for precision in (name for name in PRECISIONS if name in precisions):
         if precision == "fp32" or (precision == "bf16" and fast_bf16):
             yield "torch", precision
         if precision in for_onnx:
             yield "onnx", precision
-
-
-def _on_gpu(runtime: Runtime) -> bool:
-    return runtime.device != "cpu"

@@ -11,7 +11,7 @@ import pytest
 from fastgan import machine
 from fastgan.errors import CheckpointError, ConfigError
 from fastgan.fastest import exported as exported_module
-from fastgan.fastest import search
+from fastgan.fastest import rates, search, ways
 from fastgan.fastest.choice import Choice, Trial, remembered
 from fastgan.inference import Runtime, open_generator
 from fastgan.inference.conditions import Request
@@ -47,8 +47,8 @@ def speeds(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], list[t
             asked.append((name, runtime.batch))
             return float(table[name](runtime.batch))
 
-        monkeypatch.setattr(search, "_rate", rate)
-        monkeypatch.setattr(search, "_ENOUGH", 0.0)
+        monkeypatch.setattr(rates, "rate_of", rate)
+        monkeypatch.setattr(rates, "_ENOUGH", 0.0)
         monkeypatch.setattr("fastgan.nn.precision.has_fast_bf16", lambda device: True)
         return asked
 
@@ -122,14 +122,14 @@ def test_a_batch_that_does_not_fit_is_not_chosen(
     runs: dict[str, Path], speeds: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     speeds(dict.fromkeys(("torch fp32", "onnx fp32"), lambda batch: 5.0 * batch))
-    counted = search._rate
+    counted = rates.rate_of
 
     def full(runtime: Runtime, runs: int = 1) -> float:
         if runtime.batch > 4:
             runtime.fits = 4
         return counted(runtime, runs)
 
-    monkeypatch.setattr(search, "_rate", full)
+    monkeypatch.setattr(rates, "rate_of", full)
     assert search.open_fastest(runs["dcgan"], device="cpu")[1].chosen.batch == 4
     with pytest.raises(ConfigError, match="does not fit into memory"):
         search.open_fastest(runs["dcgan"], device="cpu", batch=16)
@@ -168,7 +168,7 @@ def test_without_onnxruntime_torch_is_left(
     def missing(*_: Any, **__: Any) -> Runtime:
         raise ImportError("No module named 'onnxruntime'")
 
-    monkeypatch.setattr(search, "open_exported", missing)
+    monkeypatch.setattr(ways, "open_exported", missing)
     runtime, choice = search.open_fastest(runs["dcgan"], device="cpu")
     assert runtime.name == "torch"
     assert "onnx fp32 left out: No module named 'onnxruntime'" in str(choice)
@@ -253,11 +253,11 @@ def test_a_kept_export_is_opened_again_and_mended(runs: dict[str, Path], cache: 
 
 
 def test_a_way_can_be_opened_by_name(runs: dict[str, Path], exported: Callable[..., Path]) -> None:
-    one = search.open_way(runs["dcgan"], "onnx", "fp32", batch=3, device="cpu")
-    other = search.open_way(exported("dcgan"), "onnx", "fp32", batch=3, device="cpu")
+    one = ways.open_way(runs["dcgan"], "onnx", "fp32", batch=3, device="cpu")
+    other = ways.open_way(exported("dcgan"), "onnx", "fp32", batch=3, device="cpu")
     assert (one.name, one.batch, other.name) == ("onnx", 3, "onnx")
     assert np.array_equal(one.sample(4), other.sample(4))
-    bf16 = search.open_way(runs["dcgan"], "torch", "bf16", batch=3, device="cpu")
+    bf16 = ways.open_way(runs["dcgan"], "torch", "bf16", batch=3, device="cpu")
     assert (bf16.name, bf16.precision) == ("torch", "bf16")
 
 
@@ -270,12 +270,6 @@ def test_nonsense_is_refused(precisions: tuple[str, ...], runs: dict[str, Path])
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="does not exist"):
         search.open_fastest(tmp_path / "nowhere")
-
-
-def test_decibels() -> None:
-    reference = np.full((1, 2, 2, 3), 255, np.uint8)
-    assert search.snr(reference, reference) == float("inf")
-    assert search.snr(reference - 51, reference) == pytest.approx(20 * np.log10(255 / 2 / 51))
 
 
 def test_memory_is_told_where_the_system_does() -> None:

@@ -25,8 +25,9 @@ from fastgan.training.afford import Again
 from fastgan.training.distributed import Processes
 from fastgan.training.evaluation import Evaluate
 from fastgan.training.options import OPTIONS, Asked, tables
+from fastgan.training.outcome import Outcome
 from fastgan.training.run import MakeEvaluate
-from fastgan.training.session import Outcome, Session
+from fastgan.training.session import Session
 from fastgan.training.settings import RunConfig, TrainConfig
 
 AnyPath = str | os.PathLike[str]

@@ -12,7 +12,8 @@ from fastgan.text import quoted, shown
 
 if TYPE_CHECKING:
     from fastgan.api.train import Ended
-    from fastgan.training.session import Outcome, Session
+    from fastgan.training.outcome import Outcome
+    from fastgan.training.session import Session
     from fastgan.training.settings import RunConfig
 
 DEFAULT_PRESET = "small"

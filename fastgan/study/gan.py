@@ -28,7 +28,7 @@ from fastgan.training import assemble, checkpoint, conditions, weights
 from fastgan.training import folder as folders
 from fastgan.training import run as training
 from fastgan.training.layers import Images, layered
-from fastgan.training.session import Report
+from fastgan.training.outcome import Report
 from fastgan.training.settings import RunConfig
 
 RELEASE = "generator.safetensors"

@@ -19,8 +19,9 @@ from fastgan.nn import ProjectedDiscriminator, projected, recompute_blocks, spec
 from fastgan.nn.projected import Features
 from fastgan.training import augmentation, conditions, graphs, growing, pretrained, thawing, weights
 from fastgan.training.distributed import ALONE, Processes
+from fastgan.training.loss_settings import DiscriminatorConfig, LossConfig
 from fastgan.training.objective import Penalty
-from fastgan.training.settings import DiscriminatorConfig, LossConfig, RunConfig
+from fastgan.training.settings import RunConfig
 from fastgan.training.trainer import Trainer
 
 

@@ -15,8 +15,9 @@ from fastgan.errors import ArgumentError
 from fastgan.naming import named
 from fastgan.text import quoted
 from fastgan.training import assemble, few_shot, folder
+from fastgan.training.data_settings import DataConfig
 from fastgan.training.options import FREE, OPTIONS, Asked, settled
-from fastgan.training.settings import DataConfig, RunConfig
+from fastgan.training.settings import RunConfig
 
 DEFAULT_PRESET = "small"
 AUTO = "auto"

@@ -26,11 +26,12 @@ from fastgan.training import (
     stopping,
     transfer,
 )
+from fastgan.training.data_settings import DataConfig
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.evaluation import Evaluate
 from fastgan.training.log import check_grid
 from fastgan.training.session import Note, Session
-from fastgan.training.settings import DataConfig, RunConfig, TrainConfig
+from fastgan.training.settings import RunConfig, TrainConfig
 from fastgan.training.state import machine
 from fastgan.training.tensorboard import TensorBoard
 from fastgan.training.trainer import Trainer

@@ -19,6 +19,7 @@ from fastgan.training import checkpoint, conditions, rollback, schedule, signals
 from fastgan.training.evaluation import Evaluate, better, decisive
 from fastgan.training.inspection import Inspection
 from fastgan.training.log import CallbackError, Log
+from fastgan.training.outcome import Outcome, Report
 from fastgan.training.pace import Pace
 from fastgan.training.settings import RunConfig
 from fastgan.training.source import Source
@@ -28,43 +29,6 @@ from fastgan.training.watch import Watch
 
 Note = Callable[[str], None]
 """Called with a sentence that the user should read once."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """How training stands, at every line of the log."""
-
-    cur_nimg: int
-    seconds: float
-    done: float
-    """Share of the budget used, 0 to 1."""
-    left: float | None
-    """Seconds until the budget is used up, None before the speed is known."""
-    img_per_s: float
-    """Images a second between the last two lines of the log; 0 before the first."""
-    losses: dict[str, float]
-    """Means since the last report; empty between the lines of the log."""
-    alarms: tuple[str, ...] = ()
-    """What the watch is warning of."""
-    growing: tuple[int, float] | None = None
-    """The resolution being trained, and how far it has faded in; None where nothing grows."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How `Session.fit` ended."""
-
-    cur_nimg: int
-    seconds: float
-    signum: int | None
-    """The signal that stopped it; None when the budget was used up."""
-    stopped: str | None = None
-    """The condition of train.stop_when that ended it."""
-
-    @property
-    def exit_code(self) -> int:
-        """0, or 128 + signal as a shell reports it."""
-        return 0 if self.signum is None else 128 + self.signum
 
 
 class _BrokenError(Exception):
@@ -115,7 +79,8 @@ class Session:
             raise ConfigError("train.eval_every is set, and this session was given nothing that evaluates")
         self._start = time.monotonic() - self.seconds
         self._stop_when = stopping.parse(self.config.train.stop_when, evaluates=True)
-        self._source = Source(self._file(), self.dataset)
+        own = self.run / "data.fgd"
+        self._source = Source(own if own.exists() else Path(self.config.data.source), self.dataset)
         self._pace = Pace(self.config.train, self.trainer.cur_nimg, self.note)
         settings = to_mapping(self.config)
         job = Job(work="train", folder=self.run, settings=settings, step=self.trainer.cur_nimg)
@@ -176,7 +141,8 @@ class Session:
         if trainer.cur_nimg == 0:
             self._draw()
         while stop.signum is None and self.stopped is None and schedule.progress(train.budget, *now) < 1:
-            self._look_at_source()
+            if gone := self._source.check():
+                self._say("data", gone)
             self._in_step = True
             trainer.step()
             self._in_step = False
@@ -198,10 +164,6 @@ class Session:
 
     def _now(self) -> tuple[int, float]:
         return self.trainer.cur_nimg, self.seconds
-
-    def _file(self) -> Path:
-        own = self.run / "data.fgd"
-        return own if own.exists() else Path(self.config.data.source)
 
     def _report(self, losses: dict[str, float]) -> Report:
         now = self._now()
@@ -241,11 +203,6 @@ class Session:
         if "skipped" in losses and self.trainer.stuck():
             raise _BrokenError("step after step has a loss or gradient that is not finite")
         return losses
-
-    def _look_at_source(self) -> None:
-        gone = self._source.check()
-        if gone:
-            self._say("data", gone)
 
     def _save_if_whole(self) -> None:
         """Save where training ends with an error that is not the networks' own."""

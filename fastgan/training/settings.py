@@ -8,130 +8,11 @@ from fastgan import models
 from fastgan.config import Duration, require
 from fastgan.models import ModelConfig
 from fastgan.training import stopping
+from fastgan.training.data_settings import DataConfig
+from fastgan.training.loss_settings import DiscriminatorConfig, LossConfig
 
 LARGEST_GRID = 16_384
 """Samples: 128 rows of 128"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossConfig:
-    """What generator and discriminator are trained against."""
-
-    name: str = "nonsaturating"
-    """The adversarial loss: nonsaturating, saturating, hinge, lsgan, wasserstein or rpgan (see fastgan/losses/)."""
-    penalty: str = "none"
-    """Gradient penalty on the discriminator: none, gp, r1 (at real images), r2 (at fakes) or r1+r2."""
-    penalty_weight: float = 10.0
-    """lambda of gp (the loss gains lambda * GP), gamma of the others (it gains gamma / 2 * R1)."""
-    penalty_weight_end: float | None = None
-    """The weight that penalty_weight falls (or rises) to along half a cosine, over train.decay_kimg; or none."""
-    penalty_interval: int = 1
-    """Penalise every so many iterations; above 1 in a pass of its own, scaled as in StyleGAN2, appendix B."""
-    clip: float | None = None
-    """With the loss wasserstein: hold every weight of the discriminator within +-clip (WGAN takes 0.01); or none."""
-    path_length: float = 0.0
-    """Path length regularisation of the generator (stylegan), in units of StyleGAN2's own weight; 0 is off."""
-    path_length_interval: int = 4
-    """Regularise path lengths every so many iterations; above 1 in a pass of its own, as lazy penalties."""
-    auxiliary_weight: float = 1.0
-    """With model.conditioning = "auxiliary": what the classifier's loss counts for, in both networks."""
-    spectral_norm: bool = False
-    """Divide every weight of the discriminator by its largest singular value. Batch norm, if any, stays in."""
-
-    def __post_init__(self) -> None:
-        clip = self.clip
-        require(
-            clip is None or 0 < clip < math.inf, f'loss.clip = {clip} must be above 0 and finite, or "none"'
-        )
-        require(
-            clip is None or self.name == "wasserstein",
-            f"loss.clip belongs to the loss wasserstein, not to {self.name}: leave it out, or take that loss",
-        )
-        require(
-            0 <= self.penalty_weight < math.inf,
-            f"loss.penalty_weight = {self.penalty_weight} must not be negative",
-        )
-        end = self.penalty_weight_end
-        require(
-            end is None or (0 <= end < math.inf and self.penalty_weight > 0),
-            f"loss.penalty_weight_end = {end} must not be negative, and loss.penalty_weight must be above 0",
-        )
-        require(
-            0 <= self.path_length < math.inf, f"loss.path_length = {self.path_length} must not be negative"
-        )
-        require(
-            0 <= self.auxiliary_weight < math.inf,
-            f"loss.auxiliary_weight = {self.auxiliary_weight} must not be negative",
-        )
-        for key in ("penalty_interval", "path_length_interval"):
-            require(getattr(self, key) >= 1, f"loss.{key} = {getattr(self, key)} must be 1 or more")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiscriminatorConfig:
-    """Who judges the images."""
-
-    name: Literal["own", "projected"] = "own"
-    """The model's own discriminator, or one on frozen pretrained features (Projected GAN), for any model."""
-    features: str = "effnet-lite0"
-    """projected: the pretrained network, effnet-lite0, or an .onnx file."""
-    size: int | None = None
-    """projected: the side that images are resized to, a multiple of 32 pixels; or none: theirs, within 64 to 256."""
-    width: int = 64
-    """projected: channels of the finest mixed features; its discriminators end with four times as many."""
-
-    def __post_init__(self) -> None:
-        size = self.size
-        require(
-            size is None or (32 <= size <= 1024 and size % 32 == 0),
-            f'discriminator.size = {size} must be a multiple of 32 from 32 to 1024, or "none"',
-        )
-        require(
-            1 <= self.width <= 1024,
-            f"discriminator.width = {self.width} must be a whole number from 1 to 1024",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """Where the images come from and how they are shown."""
-
-    source: str = ""
-    """Folder, zip or packed .fgd; the command line's SOURCE."""
-    fit: Literal["crop", "pad"] = "crop"
-    """What is not square: "crop" it centrally, or "pad" it with black (transparent with 4 channels)."""
-    split: Literal["train", "val", "test", "extra", "all"] | None = None
-    """Which official part of the set; "none": train where it has parts."""
-    kind: str | None = None
-    """How to read the source, where it could be read in several ways: cifar, folder ... (see fastgan/data/sources/)."""
-    mirror: bool = False
-    """Show each image flipped left to right half of the time."""
-    flip_vertical: bool = False
-    """Show each image flipped top to bottom half of the time, where images have no up: cells, satellites."""
-    rotate: float = 0.0
-    """Show each image turned by up to so many degrees either way, uniformly: 180 is any way round."""
-    scale: float = 0.0
-    """Show each image zoomed by a factor from 1 / (1 + scale) to 1 + scale: 0.1 is up to a tenth larger or smaller."""
-    conditional: Literal["none", "auto", "labels", "attributes", "both"] = "none"
-    """What images can be asked for by: the data's class labels, its attributes (values as they are), both, or all that
-    it has ("auto"). model.classes and model.attributes follow from it."""
-    max_bad: int | float | str = 0.01
-    """How many unreadable images are skipped before training refuses to start: "1%", 0.01, or a count such as 5."""
-    max_pixels: int | None = None
-    """Images of more pixels are skipped as unreadable; "none": fastgan.data.decode.MAX_PIXELS, 89 million."""
-    holdout: float = 0.0
-    """Share of the images, drawn by train.seed, that is never trained on: r_v in the log then shows overfitting."""
-
-    def __post_init__(self) -> None:
-        require(
-            0 <= self.rotate <= 180, f"data.rotate = {self.rotate} must lie in [0, 180], degrees either way"
-        )
-        require(0 <= self.scale <= 1, f"data.scale = {self.scale} must lie in [0, 1], as in 0.1")
-        require(
-            self.max_pixels is None or 1 <= self.max_pixels < 1 << 40,
-            f"data.max_pixels = {self.max_pixels} must be a number of pixels, such as 200000000",
-        )
-        require(0 <= self.holdout < 1, f"data.holdout = {self.holdout} must lie in [0, 1), as in 0.05")
 
 
 _MOST_KIMG = 1e12  # a count of images stays within 64 bits, and finite
@@ -229,6 +110,15 @@ class TrainConfig:
     """Replay steps as CUDA graphs; auto does with our kernels on CUDA. Means nothing on other devices."""
 
     def __post_init__(self) -> None:
+        self._check_counts()
+        self._check_growing()
+        self._check_adam_and_frozen()
+        self._check_averages_and_decay()
+        require(self.max_rollbacks >= 0, f"train.max_rollbacks = {self.max_rollbacks} must not be negative")
+        stopping.parse(self.stop_when, evaluates=self.eval_every is not None)
+        require(0 <= self.seed < 2**63, f"train.seed = {self.seed} must lie in [0, 2**63)")
+
+    def _check_counts(self) -> None:
         for key in (name for name in vars(self) if name.endswith("_kimg")):
             value = getattr(self, key)
             for kimg in value if isinstance(value, tuple) else (value,):
@@ -247,6 +137,8 @@ class TrainConfig:
                 0 < getattr(self, key) < math.inf,
                 f"train.{key} = {getattr(self, key)} must be above 0 and finite",
             )
+
+    def _check_growing(self) -> None:
         start = self.grow_from
         require(
             start is None or (start >= 8 and start & (start - 1) == 0),
@@ -262,6 +154,8 @@ class TrainConfig:
             start is None or self.freeze_d == 0,
             "train.freeze_d and train.grow_from exclude each other: the blocks that see the image first come last",
         )
+
+    def _check_adam_and_frozen(self) -> None:
         for key in ("beta1", "beta2"):
             require(0 <= getattr(self, key) < 1, f"train.{key} = {getattr(self, key)} must lie in [0, 1)")
         require(self.freeze_d >= 0, f"train.freeze_d = {self.freeze_d} must not be negative")
@@ -276,6 +170,8 @@ class TrainConfig:
         )
         require(-1 < self.ada_target < 1, f"train.ada_target = {self.ada_target} must lie between -1 and 1")
         require(0 < self.ada_kimg < math.inf, f"train.ada_kimg = {self.ada_kimg} must be above 0 and finite")
+
+    def _check_averages_and_decay(self) -> None:
         kimg = self.half_lives
         require(
             len(kimg) > 0 and all(0 <= k < math.inf for k in kimg),
@@ -305,9 +201,6 @@ class TrainConfig:
         )
         rampup = self.ema_rampup
         require(rampup is None or rampup > 0, f'train.ema_rampup = {rampup} must be above 0, or "none"')
-        require(self.max_rollbacks >= 0, f"train.max_rollbacks = {self.max_rollbacks} must not be negative")
-        stopping.parse(self.stop_when, evaluates=self.eval_every is not None)
-        require(0 <= self.seed < 2**63, f"train.seed = {self.seed} must lie in [0, 2**63)")
 
     @property
     def half_lives(self) -> tuple[float, ...]:
@@ -324,11 +217,11 @@ class RunConfig:
         metadata={"build": models.configure, "table": models.table},
     )
     """`name`, a file of fastgan/models/, and that model's own settings: its Config."""
-    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     """See DiscriminatorConfig."""
-    loss: LossConfig = LossConfig()
+    loss: LossConfig = field(default_factory=LossConfig)
     """See LossConfig."""
-    data: DataConfig = DataConfig()
+    data: DataConfig = field(default_factory=DataConfig)
     """See DataConfig."""
     train: TrainConfig = TrainConfig()
     """See TrainConfig."""

@@ -7,7 +7,7 @@ from fastgan.progress import Progress
 from fastgan.text import clock
 
 if TYPE_CHECKING:
-    from fastgan.training.session import Report
+    from fastgan.training.outcome import Report
 
 _SHORT = {
     "loss_d": "D",

@@ -7,7 +7,8 @@ from torch import nn
 from fastgan.config import Duration, build
 from fastgan.errors import ConfigError
 from fastgan.training import ema, schedule
-from fastgan.training.settings import LossConfig, RunConfig, TrainConfig
+from fastgan.training.loss_settings import LossConfig
+from fastgan.training.settings import RunConfig, TrainConfig
 
 
 def test_ema_matches_a_float64_loop(device):

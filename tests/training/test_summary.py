@@ -2,7 +2,7 @@
 
 from fastgan.progress import Silent
 from fastgan.training import summary
-from fastgan.training.session import Report
+from fastgan.training.outcome import Report
 
 
 def report(**changed):

@@ -20,6 +20,7 @@ from fastgan.errors import ConfigError, DocumentError
 from fastgan.text import shown
 
 T = TypeVar("T")
+DEFAULT_PRESET = "small"
 PRESETS = Path(__file__).with_name("presets")
 _UNITS = {
     "s": ("seconds", 1),

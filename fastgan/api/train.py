@@ -11,11 +11,10 @@ import torch
 
 from fastgan import allocator, arguments
 from fastgan.api.run import Run
-from fastgan.callbacks import Callback, as_one
+from fastgan.callbacks import NOBODY, Callback, as_one
 from fastgan.data import Dataset, passed_over
 from fastgan.device import choose
 from fastgan.interrupts import Interrupted
-from fastgan.metrics import evaluator as scores
 from fastgan.progress import Progress, stages
 from fastgan.progress import progress as progressing
 from fastgan.text import clock
@@ -151,7 +150,7 @@ def carry_out(
     *,
     again: Again,
     evaluator: MakeEvaluate | None = None,
-    callback: Callback,
+    callback: Callback = NOBODY,
     progress: bool = True,
 ) -> Ended:
     """Train as `start` asks for, alone or with the processes that torchrun has started.
@@ -215,8 +214,10 @@ def planned(start: Start, *, again: Again) -> tuple[RunConfig, list[str]] | None
 
 def own_evaluator(dataset: Dataset, train: TrainConfig, device: torch.device) -> Evaluate:
     """What computes train.eval_metrics against `dataset`."""
+    from fastgan.metrics import evaluator  # which opens a network: for those who ask for metrics alone
+
     names = [name.strip() for name in train.eval_metrics.split(",")]
-    return scores(dataset, metrics=names, n=train.eval_images, device=device)
+    return evaluator(dataset, metrics=names, n=train.eval_images, device=device)
 
 
 def beginning(session: Session) -> str:

@@ -7,7 +7,7 @@ import click
 from fastgan.commands._console import say
 from fastgan.commands._document import document, json_option
 from fastgan.commands._group import Command
-from fastgan.config import preset_names
+from fastgan.config import DEFAULT_PRESET, preset_names
 from fastgan.text import quoted, shown
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from fastgan.training.session import Session
     from fastgan.training.settings import RunConfig
 
-DEFAULT_PRESET = "small"
 LAST = "?"
 """--resume without a run: as in training/layers.py, which is not read for --help"""
 
@@ -122,7 +121,6 @@ def command(
     Settings come from the preset, then --config, then the options here. Ctrl-C saves, and --resume goes on.
     """
     from fastgan.api.train import Start, carry_out, planned
-    from fastgan.callbacks import Callback
     from fastgan.commands._again import command_with
     from fastgan.config import overrides
     from fastgan.training.options import Asked
@@ -138,7 +136,7 @@ def command(
         if plan is not None:
             _show_plan(*plan, as_json)
         return
-    ended = carry_out(start, again=again, callback=Callback())
+    ended = carry_out(start, again=again)
     if ended.rank == 0:
         _show_end(ended, as_json)
     ctx.exit(0 if ended.outcome is None else ended.outcome.exit_code)
@@ -184,7 +182,11 @@ def _ending(session: "Session", outcome: "Outcome") -> str:
         why += (
             f"; best {best['metric']} {best['value']:.4g} at {best['cur_nimg'] / 1000:g} kimg: {run / 'best'}"
         )
-    short = outlook.fell_short(session.config.train.usual_kimg, outcome.cur_nimg)
+    train = session.config.train
+    longer = outlook.longer(
+        train.budget, train.usual_kimg, cur_nimg=outcome.cur_nimg, seconds=outcome.seconds
+    )
+    short = outlook.fell_short(train.usual_kimg, outcome.cur_nimg)
     if short is not None:
         why += f"\n  {short} after which pictures can be told: train on as below"
     return f"""trained {at}{why}
@@ -194,19 +196,4 @@ next
   fastgan generate {quoted(run)} -n 100 --out images/
   fastgan export {quoted(run)} --onnx {quoted(run / "model.onnx")}
   fastgan report {quoted(run)}
-  fastgan train --resume {quoted(run)} --budget {_longer(session, outcome)}"""
-
-
-def _longer(session: "Session", outcome: "Outcome") -> str:
-    """A budget, in its own unit, to go on with: what pictures usually need, or twice what there was or was used."""
-    from dataclasses import replace
-
-    from fastgan.training import outlook
-
-    budget, usual = session.config.train.budget, session.config.train.usual_kimg
-    if usual is not None and outlook.fell_short(usual, session.trainer.cur_nimg):
-        return str(outlook.enough(usual))
-    if budget.images is not None:
-        return str(replace(budget, images=2 * budget.images))
-    used = float(round(outcome.seconds))  # more than the budget, where a step takes long
-    return str(replace(budget, seconds=2 * max(budget.seconds or 0, used)))
+  fastgan train --resume {quoted(run)} --budget {longer}"""

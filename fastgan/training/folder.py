@@ -14,6 +14,7 @@ from fastgan import ownership
 from fastgan.config import build, read_toml, to_mapping, to_toml, with_units
 from fastgan.errors import CheckpointError, OutputError
 from fastgan.files import atomic_write, open_append
+from fastgan.naming import named
 from fastgan.text import quoted
 from fastgan.training.settings import RunConfig
 
@@ -34,7 +35,7 @@ def create(out: str | Path | None) -> Path:
     if (run / "config.toml").exists():
         raise OutputError(
             f"{run} already holds a training run: go on with fastgan train --resume {quoted(run)}, or choose "
-            "another --out"
+            f"another {named('out')}"
         )
     try:
         run.mkdir(parents=True, exist_ok=True)
@@ -42,7 +43,7 @@ def create(out: str | Path | None) -> Path:
     except OSError as error:
         raise OutputError(f"cannot make the run folder {run}: {error.strerror}") from error
     if used:
-        raise OutputError(f"the folder {run} is not empty: choose another --out")
+        raise OutputError(f"the folder {run} is not empty: choose another {named('out')}")
     return run
 
 
@@ -59,7 +60,9 @@ def _next_number(parent: Path) -> Path:
             except FileExistsError:  # another process was faster
                 continue
     except OSError as error:
-        raise OutputError(f"cannot make a run folder under {parent}: {error.strerror}; use --out") from error
+        raise OutputError(
+            f"cannot make a run folder under {parent}: {error.strerror}; use {named('out')}"
+        ) from error
 
 
 def existing(path: str | Path) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastgan.config import build, merge, preset, read_toml, to_mapping
+from fastgan.config import DEFAULT_PRESET, build, merge, preset, read_toml, to_mapping
 from fastgan.data import survey
 from fastgan.device import choose
 from fastgan.errors import ArgumentError
@@ -19,7 +19,6 @@ from fastgan.training.data_settings import DataConfig
 from fastgan.training.options import FREE, OPTIONS, Asked, settled
 from fastgan.training.settings import RunConfig
 
-DEFAULT_PRESET = "small"
 AUTO = "auto"
 """For `resume`: start a run, go on with it, or do nothing once it is done"""
 LAST = "?"

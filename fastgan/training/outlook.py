@@ -43,6 +43,16 @@ def enough(usual_kimg: float) -> Duration:
     return Duration(images=round(1000 * usual_kimg))
 
 
+def longer(budget: Duration, usual_kimg: float | None, *, cur_nimg: int, seconds: float) -> Duration:
+    """A budget to go on with: what pictures usually need, or twice what there was or was used, in its own unit."""
+    if usual_kimg is not None and fell_short(usual_kimg, cur_nimg):
+        return enough(usual_kimg)
+    if budget.images is not None:
+        return Duration(images=2 * budget.images)
+    used = float(round(seconds))  # more than the budget, where a step takes long
+    return Duration(seconds=2 * max(budget.seconds or 0, used))
+
+
 def _count(images: float) -> str:
     if images < 1000:
         return f"{images:.0f} images"

@@ -12,6 +12,7 @@ from fastgan.config import require
 from fastgan.data import Dataset, Feed, open_dataset, pack
 from fastgan.device import choose
 from fastgan.errors import ConfigError, DataError
+from fastgan.naming import named
 from fastgan.text import quoted
 from fastgan.training import (
     afford,
@@ -287,11 +288,11 @@ def _ended(run: Path, train: TrainConfig, cur_nimg: int, seconds: float, stopped
     if schedule.progress(train.budget, cur_nimg, seconds) >= 1:
         return (
             f"{run} has used up its budget of {train.budget} ({cur_nimg} images, {seconds:.0f} s): "
-            "give a larger total with --budget to go on"
+            f"give a larger total with {named('budget')} to go on"
         )
     if stopped is not None and stopped in map(str, stopping.parse(train.stop_when, evaluates=True)):
         return (
             f"{run} stopped at {cur_nimg} images because {stopped} was met: give another condition with "
-            "--stop-when, or none with --stop-when '', to go on"
+            f"{named('stop_when')}, or none with {named('stop_when', '')}, to go on"
         )
     return None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fastgan.config import require
+from fastgan.naming import named
 
 _SIGNS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -58,7 +59,7 @@ def parse(text: str, *, evaluates: bool) -> tuple[Condition, ...]:
         require(
             known or evaluates,
             f"train.stop_when: {name} is no value of the log, so it must be a metric, and none is computed: add "
-            f"--eval-every 50kimg (the log has loss_d, loss_g, {', '.join(sorted(_ALWAYS))})",
+            f"{named('eval_every', '50kimg')} (the log has loss_d, loss_g, {', '.join(sorted(_ALWAYS))})",
         )
         conditions.append(Condition(name, match[2], float(match[3])))
     return tuple(conditions)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from fastgan.config import require
 from fastgan.errors import CheckpointError, ConfigError
+from fastgan.naming import named
 from fastgan.training import pretrained
 from fastgan.training.settings import TrainConfig
 from fastgan.training.trainer import Trainer
@@ -22,7 +23,8 @@ def check(train: TrainConfig) -> None:
         require(
             bool(train.init_from) or not frozen,
             f"train.{key} = {getattr(train, key)!r} freezes what a network has learnt, and a run from scratch has "
-            f"learnt nothing: start from one (--init-from; in fastgan augment --gan-init-from), or leave it out",
+            f"learnt nothing: start from one ({named('init_from')}; in fastgan augment --gan-init-from), or leave it "
+            "out",
         )
 
 

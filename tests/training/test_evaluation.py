@@ -166,7 +166,7 @@ def test_conditions_are_read_and_met_by_bare_names():
         ("fid", "'fid' is not a condition: write a name, < or >, and a number, as in fid<20"),
         ("r_t>high", "'r_t>high' is not a condition"),
         ("r_t=0.9", "'r_t=0.9' is not a condition"),
-        ("r_t>0.9, fid<20", "fid is no value of the log, so it must be a metric.* --eval-every 50kimg"),
+        ("r_t>0.9, fid<20", "fid is no value of the log, so it must be a metric.* eval_every='50kimg'"),
     ],
 )
 def test_conditions_that_cannot_be_met_are_refused(text, sentence):
@@ -182,7 +182,7 @@ def test_a_metric_that_is_reached_ends_the_run_and_a_resumption_asks_for_another
     assert any("fid<20 is met: training ends here" in note for note in notes)
     assert (out / "generator.safetensors").exists()
     assert json.loads((out / "events.jsonl").read_text())["kind"] == "stopped"
-    with pytest.raises(ConfigError, match=r"stopped at 16 images because fid<20 was met: .*--stop-when"):
+    with pytest.raises(ConfigError, match=r"stopped at 16 images because fid<20 was met: .*`stop_when`"):
         go(packed, out, device, scripted([1.0]), resume=True, stop_when="fid<20", **shared)
     outcome = go(packed, out, device, scripted([15.0, 9.0]), resume=True, stop_when="fid<10", **shared)
     assert (outcome.cur_nimg, outcome.stopped) == (32, "fid<10")

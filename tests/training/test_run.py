@@ -123,7 +123,7 @@ def test_lengths_without_a_unit_in_an_older_config_still_resume(packed, tmp_path
 
 def test_a_used_up_budget_asks_for_a_larger_one(packed, tmp_path, device):
     fit(settings(packed), tmp_path / "run", device)
-    with pytest.raises(ConfigError, match=r"has used up its budget of 24img .*larger total with --budget"):
+    with pytest.raises(ConfigError, match=r"has used up its budget of 24img .*larger total with `budget`"):
         fit(settings(packed), tmp_path / "run", device, resume=True)
 
 
@@ -166,7 +166,7 @@ def test_an_output_folder_in_use(packed, tmp_path, device):
         fit(settings(packed), out, device)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").touch()
-    with pytest.raises(OutputError, match="is not empty: choose another --out"):
+    with pytest.raises(OutputError, match="is not empty: choose another `out`"):
         fit(settings(packed), tmp_path / "full", device)
     with folder.locked(out), pytest.raises(OutputError, match="another process is training in"):
         fit(settings(packed, budget="32img"), out, device, resume=True)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fastgan.api.run import Run
     from fastgan.api.train import train
     from fastgan.api.verify import verify
+    from fastgan.callbacks import Callback
     from fastgan.data import open_dataset
     from fastgan.errors import FastganError
     from fastgan.inference.opening import open_generator as load
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bench",
+    "Callback",
     "Card",
     "Exported",
     "FastganError",
@@ -60,6 +62,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Callback": ("fastgan.callbacks", "Callback"),
     "bench": ("fastgan.api.bench", "bench"),
     "Bench": ("fastgan.api.bench", "Bench"),
     "export": ("fastgan.api.export", "export"),

@@ -9,6 +9,7 @@ EXTRAS = {
     "demo": ("fastgan data avatars, which make demo trains on", ("python-avatars>=1.4.1", "resvg-py>=0.1.6")),
     "heif": ("reading HEIC and HEIF, the photos of iPhones", ("pillow-heif>=0.22",)),
     "hub": ("models on the Hugging Face Hub, hf://user/name", ("huggingface_hub>=0.30",)),
+    "notebook": ("progress bars in notebooks", ("ipywidgets>=8",)),
     "parquet": ("reading parquet files, and generate --format parquet", ("pyarrow>=15",)),
     "video": ("MP4 of generate --interpolate", ("av>=12",)),
 }

@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
-from typing import Any, assert_type
+from collections.abc import Mapping
+from typing import assert_type
 
 import fastgan
 import numpy as np
@@ -19,7 +20,7 @@ from torch import nn
 
 
 class Losses(fastgan.Callback):
-    def log(self, step: int, values: "fastgan.callbacks.Mapping[str, float]") -> None:
+    def log(self, step: int, values: Mapping[str, float]) -> None:
         print(step, values["loss_d"])
 
 

@@ -53,7 +53,7 @@ def test_a_count_to_score_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_would_fit_fits(one_gib: None) -> None:
     """The number in each sentence is one that passes."""
-    with pytest.raises(MemoryLimitError, match=r"images of 4096 px .*: give --size 256 or less"):
+    with pytest.raises(MemoryLimitError, match=r"images of 4096 px .*: give `size` 256 or less"):
         cnn.check_memory(4096)
     cnn.check_memory(256)
     with pytest.raises(

@@ -20,8 +20,12 @@ def to_uint8(images: Tensor) -> Tensor:
 
     It is computed in float32, whatever the dtype.
     """
-    scaled = images.float() * 127.5 + 127.5
-    return scaled.clamp(0, 255).round().byte().permute(0, 2, 3, 1).contiguous()
+    return levels(images).round().byte().permute(0, 2, 3, 1).contiguous()
+
+
+def levels(images: Tensor) -> Tensor:
+    """`to_uint8` before it rounds: floats about [-1, 1] of any shape -> float32 from 0 to 255, in that shape."""
+    return (images.float() * 127.5 + 127.5).clamp(0, 255)
 
 
 def array_to_uint8(images: NDArray[np.float32]) -> NDArray[np.uint8]:

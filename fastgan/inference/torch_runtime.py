@@ -23,7 +23,7 @@ from fastgan.inference.runtime import Runtime, default_batch, default_lanes
 from fastgan.machine import lacks_memory
 from fastgan.naming import named
 from fastgan.nn import StyleEpilogue, bake
-from fastgan.pixels import to_uint8
+from fastgan.pixels import levels, to_uint8
 from fastgan.text import quoted
 from fastgan.training import checkpoint, release
 
@@ -197,7 +197,7 @@ class TorchRuntime(Runtime):
         For what looks at differences smaller than a grey level.
         """
         images = torch.cat([images.float() for images in self._synthesised(w, None)])
-        return (images * 127.5 + 127.5).clamp(0, 255).permute(0, 2, 3, 1)
+        return levels(images).permute(0, 2, 3, 1)
 
     @torch.inference_mode()
     def _synthesised(self, w: NDArray[np.float32], noise: Noise | None) -> Iterator[Tensor]:

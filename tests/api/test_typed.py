@@ -52,7 +52,16 @@ def test_a_users_script_is_typed(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     (tmp_path / "good.py").write_text(SCRIPT)
     (tmp_path / "wrong.py").write_text("import fastgan\n\n" + "".join(WRONG))
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "pyproject.toml"]
+    # silent: as for an installed package, whose own code is not judged by a user's strictness
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--follow-imports=silent",
+        "--config-file",
+        "pyproject.toml",
+    ]
     files = [tmp_path / "good.py", tmp_path / "wrong.py"]
     done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if "error:" in line]

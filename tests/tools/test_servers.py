@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,8 +37,7 @@ def script(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
     def start(
         name: str, *arguments: object, fastgan: str = REAL, **environment: str
     ) -> "subprocess.Popen[str]":
-        folder = tmp_path / "bin"
-        folder.mkdir(exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))  # one that runs already cannot be written
         for program, text in (
             ("fastgan", fastgan),
             ("scontrol", f'#!/bin/sh\necho "$@" >>{tmp_path}/scontrol\n'),

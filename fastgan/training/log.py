@@ -27,7 +27,7 @@ P = ParamSpec("P")
 class CallbackError(Exception):
     """A callback has raised `error`, which ends training after a save."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
         self.error = error
 
@@ -76,7 +76,7 @@ class Log:
 def _tell(method: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
     try:
         method(*args, **kwargs)
-    except Exception as error:
+    except BaseException as error:  # KeyboardInterrupt and SystemExit too: a way to end early
         raise CallbackError(error) from error
 
 

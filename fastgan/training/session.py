@@ -107,7 +107,8 @@ class Session:
         else:
             return
         self._log.callback = NOBODY
-        self._save_if_whole()
+        if isinstance(refused, Exception) or stop.signum is None:  # not where Ctrl-C came again: stop at once
+            self._save_if_whole()
         raise refused
 
     def _train_and_go_back(self, report: Callable[[Report], None], stop: signals.Stop) -> None:

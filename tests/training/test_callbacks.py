@@ -185,6 +185,28 @@ def test_a_run_that_breaks_down_is_told_as_failed(packed, tmp_path, device):
     assert "broke down" in results["error"]
 
 
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
+def test_a_callback_that_ends_the_process_loses_nothing_that_was_trained(packed, tmp_path, device, ending):
+    class Enough(Callback):
+        def log(self, step, values):
+            raise ending
+
+    with pytest.raises(ending):
+        fit(settings(packed), tmp_path / "run", device, Enough())
+    assert checkpoint.load(tmp_path / "run").state["cur_nimg"] == 8
+
+
+def test_ctrl_c_again_within_a_callback_stops_at_once_unsaved(packed, tmp_path, device):
+    class Slow(Callback):
+        def log(self, step, values):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(settings(packed), tmp_path / "run", device, Slow())
+    assert not (tmp_path / "run" / "latest").exists()
+
+
 class Second(distributed.Processes):
     """The second of two processes, whose first has nothing for it to do."""
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from fastgan.errors import ConfigError
+from fastgan.naming import named
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -101,10 +104,17 @@ class Callbacks(Callback):
 
 
 def as_one(callback: Callback | Iterable[Callback] | None) -> Callback:
-    """The `callback` argument of the API, which takes one, several or none."""
+    """The `callback` argument of the API, which takes one, several or none. ConfigError for anything else."""
     if callback is None:
         return NOBODY
-    return callback if isinstance(callback, Callback) else Callbacks(callback)
+    if isinstance(callback, Callback):
+        return callback
+    several = tuple(callback) if isinstance(callback, list | tuple | set | Iterator) else (callback,)
+    for each in several:
+        if not isinstance(each, Callback):
+            mend = f"make one: {each.__name__}()" if isinstance(each, type) else "subclass fastgan.Callback"
+            raise ConfigError(f"{named('callback', each)} is no callback: {mend}.")
+    return Callbacks(several)
 
 
 @contextmanager

@@ -39,11 +39,14 @@ def latents(seeds: Iterable[int], z_dim: int) -> NDArray[np.float32]:
 
 def listed(seeds: Iterable[int]) -> Sequence[int]:
     """Seeds as a sequence. Raises ConfigError for what is none, such as one number or a text."""
-    if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
-        raise ConfigError(
-            f"{named('seeds', seeds)} is no list of seeds: give several, as in range(64) or [3, 14]."
-        )
-    return seeds if isinstance(seeds, range | list) else list(seeds)
+    try:
+        if not isinstance(seeds, str | bytes):
+            return seeds if isinstance(seeds, range | list) else list(seeds)
+    except TypeError:  # a 0-d tensor or array is said to be iterable, and is not
+        pass
+    raise ConfigError(
+        f"{named('seeds', seeds)} is no list of seeds: give several, as in range(64) or [3, 14]."
+    )
 
 
 def normals(seeds: Sequence[int], count: int, *, stream: int) -> NDArray[np.float32]:
@@ -152,16 +155,12 @@ def choose_seeds(
                 f"{named('seed')}."
             )
         return as_seeds(seeds)
-    count, first = default if n is None else n, 0 if seed is None else seed
-    if not _within(count, 1, MAX_SEEDS):
-        raise ConfigError(f"{named('n', count)} is impossible: give a number from 1 to {MAX_SEEDS:,}.")
-    if not _within(first, 0, MAX_SEED - count + 1):
+    count = arguments.integer(default if n is None else n)
+    if count is None or not 1 <= count <= MAX_SEEDS:
+        raise ConfigError(f"{named('n', n)} is impossible: give a number from 1 to {MAX_SEEDS:,}.")
+    first = arguments.integer(0 if seed is None else seed)
+    if first is None or not 0 <= first <= MAX_SEED - count + 1:
         raise ConfigError(
-            f"{named('seed', first)} is out of range: give a number from 0 to {MAX_SEED - count + 1}."
+            f"{named('seed', seed)} is out of range: give a number from 0 to {MAX_SEED - count + 1}."
         )
-    return range(int(first), int(first) + int(count))
-
-
-def _within(value: object, low: int, high: int) -> bool:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return whole and bool(low <= value <= high)  # type: ignore[operator]
+    return range(first, first + count)

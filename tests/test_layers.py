@@ -73,7 +73,7 @@ MAY_IMPORT = {
     "version": set(),
     "console": {"text"},
     "progress": {"console", "text"},
-    "callbacks": set(),
+    "callbacks": {"errors", "naming"},
     "allocator": set(),
     "onnx_probe": set(),
     "draws": set(),

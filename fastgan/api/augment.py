@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastgan import allocator, arguments
+from fastgan.api.call import long_call
 from fastgan.api.tables import html_table
 from fastgan.callbacks import Callback, Job, as_one, told
 from fastgan.config import Duration, pairs
@@ -73,6 +74,7 @@ class Augmentation:
         return html_table(list(verdicts.items()), below=[str(self.folder / "report.html")])
 
 
+@long_call
 def augment(
     data: AnyPath,
     *,
@@ -128,25 +130,29 @@ def augment(
     source = Source(
         data=arguments.path(data, "data"),
         test=None if test is None else arguments.path(test, "test"),
-        attributes=tuple(attributes),
-        left_out=tuple(leave_out),
-        group_by=group_by,
+        attributes=arguments.several(attributes, "attributes"),
+        left_out=arguments.several(leave_out, "leave_out"),
+        group_by=None if group_by is None else arguments.text(group_by, "group_by"),
         near=ALIKE if near is None else arguments.real_number(near, "near", 0.5, 1.0),
-        size=size,
+        size=None if size is None else arguments.whole_number(size, "size", 0, 1 << 31),
         channels=channels,
-        max_pixels=max_pixels,
+        max_pixels=None
+        if max_pixels is None
+        else arguments.whole_number(max_pixels, "max_pixels", 1, 1 << 40),
     )
     settings = Settings(
-        per_class=tuple(sorted({arguments.whole_number(n, "per_class", 0, 10**9) for n in per_class})),
-        imbalance=imbalance,
+        per_class=_sizes(per_class),
+        imbalance=None if imbalance is None else arguments.text(imbalance, "imbalance"),
         seeds=arguments.whole_number(seeds, "seeds", 0, 10**9),
-        ratios=tuple(sorted({arguments.real_number(r, "ratios", 0, 1e9) for r in ratios})),
-        only=tuple(arms),
+        ratios=tuple(
+            sorted({arguments.real_number(r, "ratios", 0, 1e9) for r in arguments.several(ratios, "ratios")})
+        ),
+        only=arguments.several(arms, "arms"),
         transfer=transfer,
         steps=arguments.whole_number(steps, "steps", 0, 10**9),
         tuned_steps=arguments.whole_number(tuned_steps, "tuned_steps", 0, 10**9),
-        gan_preset=gan_preset,
-        gan_init_from="" if gan_init_from is None else os.fspath(gan_init_from),
+        gan_preset=arguments.text(gan_preset, "gan_preset"),
+        gan_init_from="" if gan_init_from is None else str(arguments.path(gan_init_from, "gan_init_from")),
         gan_sets=tuple(pairs(tables(gan_settings or {}))),
         measure=arguments.one_of(measure, "measure", MEASURES),
     )
@@ -168,6 +174,11 @@ def augment(
         progress=progress,
     )
     return done if target is None or dry_run else done.write(target, overwrite=overwrite)
+
+
+def _sizes(per_class: Sequence[int]) -> tuple[int, ...]:
+    given = arguments.several(per_class, "per_class")
+    return tuple(sorted({arguments.whole_number(n, "per_class", 0, 10**9) for n in given}))
 
 
 def _seconds(budget: str | None) -> float | None:

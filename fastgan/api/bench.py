@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastgan import arguments
 from fastgan import progress as shows
+from fastgan.api.call import long_call
 from fastgan.api.tables import html_table
 from fastgan.callbacks import Callback, Job, as_one, told
 from fastgan.errors import ConfigError
@@ -76,6 +77,7 @@ class Bench:
         return "".join(html_table(lines, head, [title]) for title, (head, lines) in self.tables())
 
 
+@long_call
 def bench(
     what: str = "all",
     *,
@@ -120,21 +122,24 @@ def bench(
     from fastgan.benchmark import suite
 
     arguments.one_of(what, "what", (*SECTIONS, "all"))
-    paths = tuple(arguments.path(source, "sources") for source in sources)
+    paths = tuple(arguments.path(source, "sources") for source in arguments.several(sources, "sources"))
     request = _request(
         sections=SECTIONS if what == "all" else (what,),
         device=device,
         threads=arguments.whole_number(threads, "threads", 1, _THREADS),
         quick=quick,
         compiled=compiled,
-        names=tuple(names),
-        shapes=tuple(_shape(shape) for shape in shapes),
+        names=arguments.several(names, "names"),
+        shapes=tuple(_shape(shape) for shape in arguments.several(shapes, "shapes")),
         dtypes=_all_of(dtypes, "dtypes", DTYPES),
         layouts=_all_of(layouts, "layouts", LAYOUTS),
         passes=_all_of(passes, "passes", PASSES),
-        models=tuple(models),
+        models=arguments.several(models, "models"),
         sources=paths,
-        batches=tuple(arguments.whole_number(batch, "batches", 1, _BATCH) for batch in batches),
+        batches=tuple(
+            arguments.whole_number(batch, "batches", 1, _BATCH)
+            for batch in arguments.several(batches, "batches")
+        ),
         baseline=arguments.one_of(baseline, "baseline", BASELINES),
     )
     file = None if out is None else arguments.path(out, "out")
@@ -161,11 +166,11 @@ def _request(**given: Any) -> "Request":
 
 
 def _all_of(given: Iterable[str], parameter: str, choices: Sequence[str]) -> tuple[str, ...]:
-    return tuple(arguments.one_of(each, parameter, choices) for each in given)
+    return tuple(arguments.one_of(each, parameter, choices) for each in arguments.several(given, parameter))
 
 
 def _shape(shape: Sequence[int]) -> tuple[int, ...]:
-    sizes = tuple(shape)
+    sizes = arguments.several(shape, "shapes")
     if len(sizes) != 4:
         raise ConfigError(f"{named('shapes', shape)} is no shape: give four sizes as in 16,256,64,64.")
     return tuple(arguments.whole_number(size, "shapes", 1, _SIDE) for size in sizes)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from fastgan import arguments
 from fastgan import progress as shows
+from fastgan.api.call import long_call
 from fastgan.api.heard import Heard
 from fastgan.callbacks import Callback, Job, as_one, told
 from fastgan.data import Dataset
@@ -13,6 +14,7 @@ from fastgan.data import pack as pack_images
 StrPath = str | os.PathLike[str]
 
 
+@long_call
 def pack(
     source: StrPath,
     out: StrPath,

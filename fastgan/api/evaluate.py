@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastgan import allocator, arguments
+from fastgan.api.call import long_call
 from fastgan.api.card import Card
 from fastgan.api.heard import Heard
 from fastgan.api.sources import Model, source_of
@@ -25,6 +26,7 @@ METRICS = ("fid", "kid", "is", "prdc")
 _MOST = 1 << 48
 
 
+@long_call
 def evaluate(
     source: Model,
     *,
@@ -81,7 +83,7 @@ def evaluate(
     wanted = Wanted(
         data=_images(data, "data"),
         metrics=_names(metrics),
-        extractor=_text(extractor, "extractor"),
+        extractor=arguments.text(extractor, "extractor"),
         n=None if n is None else arguments.whole_number(n, "n", 2, _MOST),
         seed=arguments.whole_number(seed, "seed", -_MOST, _MOST),
         truncation_psi=arguments.real_number(truncation_psi, "truncation_psi", -math.inf, math.inf),
@@ -117,20 +119,18 @@ def _target(model: "Path | Runtime", out: StrPath | None) -> Path | None:
 
 
 def _names(metrics: str | Iterable[str]) -> tuple[str, ...]:
-    names = metrics.split(",") if isinstance(metrics, str) else list(metrics)
-    return tuple(_text(name, "metrics").strip() for name in names)
+    names = metrics.split(",") if isinstance(metrics, str) else arguments.several(metrics, "metrics")
+    if not names:
+        raise ConfigError(
+            f"{named('metrics', metrics)} names no metric: give one or more of {', '.join(METRICS)}."
+        )
+    return tuple(arguments.text(name, "metrics").strip() for name in names)
 
 
 def _images(given: "StrPath | Dataset", parameter: str) -> "Path | Dataset":
     from fastgan.data import Dataset
 
     return given if isinstance(given, Dataset) else arguments.path(given, parameter)
-
-
-def _text(given: object, parameter: str) -> str:
-    if not isinstance(given, str):
-        raise ConfigError(f"{named(parameter, given)} is no name: give a text.")
-    return given
 
 
 def _optional(path: StrPath | None, parameter: str) -> Path | None:

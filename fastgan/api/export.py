@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from fastgan import allocator, arguments
+from fastgan.api.call import long_call
 from fastgan.api.exported import Exported, decibels
 from fastgan.api.sources import Model, path_of
 from fastgan.callbacks import Callback, Job, as_one, told
@@ -28,6 +29,7 @@ IMAGES = 2000
 _LEAST, _MOST = 50, 1 << 48
 
 
+@long_call
 def export(
     source: Model,
     target: StrPath | None = None,
@@ -83,7 +85,12 @@ def export(
             "leave them away."
         )
     accept = job.scorer(data, n, fid_limit, show=progress) if check_fid else None
-    options = {"uint8": uint8, "split": split, "opset": opset, "min_snr_db": min_snr_db}
+    options = {
+        "uint8": uint8,
+        "split": split,
+        "opset": arguments.whole_number(opset, "opset", 0, 1 << 31),
+        "min_snr_db": min_snr_db,
+    }
     folder = (job.target or job.model or job.source).parent
     with told(job.listener, Job(work="export", folder=folder, settings=options)) as results:
         done = job.run(

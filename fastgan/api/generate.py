@@ -8,6 +8,7 @@ from typing import Any
 
 from fastgan import allocator, arguments
 from fastgan import progress as shows
+from fastgan.api.call import long_call
 from fastgan.api.heard import Heard
 from fastgan.api.sources import Model, source_of
 from fastgan.callbacks import Callback, Job, as_one, told
@@ -76,6 +77,7 @@ class Generated:
         return f"<{self.words}>"
 
 
+@long_call
 def generate(
     model: Model,
     *,

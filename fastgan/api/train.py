@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from fastgan import allocator, arguments
+from fastgan.api.call import long_call
 from fastgan.api.run import Run
 from fastgan.callbacks import NOBODY, Callback, as_one
 from fastgan.data import Dataset, passed_over
@@ -32,6 +33,7 @@ from fastgan.training.settings import RunConfig, TrainConfig
 AnyPath = str | os.PathLike[str]
 
 
+@long_call
 def train(
     source: AnyPath | None = None,
     *,

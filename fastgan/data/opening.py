@@ -51,6 +51,13 @@ class Request:
         """A nonsensical wish is an error before the work, not after."""
         with argument_errors():
             self._check()
+        for name in (
+            "resolution",
+            "channels",
+            "max_pixels",
+        ):  # numpy's numbers become Python's, which JSON takes
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, int(value))
 
     def _check(self) -> None:
         check_geometry(self.resolution, self.channels)

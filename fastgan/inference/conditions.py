@@ -210,7 +210,10 @@ def find_classes(given: str | Iterable[str], class_names: Sequence[str], model: 
 
 def _texts(given: object) -> list[str]:
     """The texts that name classes; ConfigError for what is none."""
-    texts = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [None]
+    try:
+        texts = [given] if isinstance(given, str) else list(given)  # type: ignore[call-overload]
+    except TypeError:
+        texts = [None]
     if not all(isinstance(text, str) for text in texts):
         raise ConfigError(
             f"{named('classes', given)} names no classes: give their names, as in ['truck', 'ship'], or 'all'."

@@ -59,9 +59,10 @@ def find_shard(spec: str | None, environment: Mapping[str, str] = os.environ) ->
     if spec is None:
         torchrun = _pair(environment, "RANK", "WORLD_SIZE")
         return Shard(*torchrun, "RANK and WORLD_SIZE") if torchrun and torchrun[1] > 1 else Shard()
-    if found := _SPEC.fullmatch(spec):
+    text = spec if isinstance(spec, str) else ""
+    if found := _SPEC.fullmatch(text):
         return Shard(int(found[1]), int(found[2]), named("shard"))
-    if found := _AUTO.fullmatch(spec):
+    if found := _AUTO.fullmatch(text):
         return _scheduled(environment, int(found[1]) if found[1] else None)
     raise ConfigError(
         f"{named('shard', spec)} is not INDEX/COUNT: write it like 3/16, counted from 0, or auto under torchrun, "

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fastgan import arguments
 from fastgan.errors import ConfigError
 from fastgan.inference import writing
 from fastgan.inference.conditions import Request
@@ -39,7 +40,7 @@ class Wanted:
             )
         if self.frames is not None and not self.interpolate:
             raise ConfigError(f"{frames} counts those of {interpolate}: give both, or leave {frames} away.")
-        if self.frames is not None and self.frames < 1:
+        if self.frames is not None and (arguments.integer(self.frames) or 0) < 1:
             raise ConfigError(f"{named('frames', self.frames)} is impossible: give a number of at least 1.")
         if self.rows is not None and not self.style_mix:
             raise ConfigError(f"{rows} names the rows of {style_mix}: give both, or leave {rows} away.")
@@ -56,7 +57,7 @@ class Wanted:
             raise ConfigError(
                 f"{named('runtime', runtime)} is for sets of images, and a figure is none: leave it away."
             )
-        if workers is not None and not 1 <= workers <= 256:
+        if workers is not None and not 1 <= (arguments.integer(workers) or 0) <= 256:
             raise ConfigError(f"{named('workers', workers)} is impossible: give a number from 1 to 256.")
         if overwrite and shards > 1:
             raise ConfigError(
@@ -81,7 +82,11 @@ class Wanted:
         """How a set of images is stored; None where figures alone are wanted."""
         if self.kind != "images" or (self.grid and self.image_format is None):
             return None
-        return Layout(image_format=self.image_format or "png", encoding=self.encoding, per_file=self.per_file)
+        return Layout(
+            image_format="png" if self.image_format is None else self.image_format,
+            encoding=self.encoding,
+            per_file=self.per_file,
+        )
 
     @property
     def count(self) -> int:
@@ -98,9 +103,17 @@ class Wanted:
     ) -> writing.Write:
         """What writes it. ConfigError where this model cannot."""
         if self.interpolate:
-            return writing.interpolation(model, request, seeds, self.image_format, self.frames or _FRAMES)
+            return writing.interpolation(
+                model, request, seeds, self.image_format, int(self.frames or _FRAMES)
+            )
         if self.style_mix:
             return writing.style_mix(model, request, seeds, self.rows)
         return writing.images(
-            model, request, seeds, self.layout, shard=shard, workers=workers, grid=self.grid
+            model,
+            request,
+            seeds,
+            self.layout,
+            shard=shard,
+            workers=None if workers is None else int(workers),
+            grid=self.grid,
         )

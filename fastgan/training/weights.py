@@ -99,7 +99,8 @@ def load_generator(state: Mapping[str, Any], path: Path, prefix: str, where: Pat
         require_memory(
             size, f"the generator of {where}", "use a smaller model, or a machine with more memory"
         )
-        generator = maker(state, where)()
+        with torch.random.fork_rng(devices=[]):  # the caller's random numbers are none of our weights
+            generator = maker(state, where)()
         with torch.no_grad():
             for name, tensor in generator.state_dict().items():
                 tensor.copy_(_finite(file.get_tensor(prefix + name), prefix + name, path))

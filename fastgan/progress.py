@@ -38,8 +38,10 @@ def progress(show: bool = True) -> Iterator[Progress]:
         yield Silent()
     elif sys.stderr.isatty() or _in_notebook():
         bars = _bars()
-        with bars:
+        try:
             yield _Live(bars)
+        finally:
+            bars.stop()
     else:
         yield _Plain()
 
@@ -104,6 +106,8 @@ class _Plain:
 
 
 class _Live:
+    """Drawn from the first bar on: rich draws no bars as an empty line, again and again, which scrolls a terminal."""
+
     def __init__(self, bars: "Bars") -> None:
         self._bars = bars
         self._whole: Any = None
@@ -113,6 +117,7 @@ class _Live:
 
     def bar(self, what: str, total: int) -> Advance:
         task = self._bars.add_task(shown(what), total=total, counts=True)
+        self._bars.start()
         return lambda n: self._bars.advance(task, n)
 
     def line(self, text: str, done: float | None) -> None:
@@ -120,6 +125,7 @@ class _Live:
             self._whole = self._bars.add_task("", total=1.0, counts=False)
         total = None if done is None else 1.0  # without one the bar moves to and fro
         self._bars.update(self._whole, description=shown(text), total=total, completed=done or 0.0)
+        self._bars.start()
 
 
 def _in_notebook() -> bool:

@@ -42,15 +42,31 @@ def test_nothing_is_shown_where_it_is_not_wanted(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == ""
 
 
-def test_a_terminal_gets_live_bars(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
+    return terminal
+
+
+def test_a_terminal_stands_still_while_there_is_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_a_terminal(monkeypatch)
+    with progress.progress() as shown:
+        shown.note("looking")
+        assert terminal.getvalue() == "note: looking\n"
+    with progress.progress():
+        pass
+    assert terminal.getvalue() == "note: looking\n"
+
+
+def test_a_terminal_gets_live_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = on_a_terminal(monkeypatch)
     with progress.progress() as shown:
         shown.note("[red] is no markup")
         stages(shown)("decode", 5, 10)

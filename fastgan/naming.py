@@ -6,6 +6,7 @@ in Python and "leave --class away" in `fastgan generate`.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 from fastgan.text import quoted
 
@@ -30,6 +31,16 @@ def named(parameter: str, value: object = _NOTHING, *, elsewhere: str = "") -> s
         else f"{option} {in_a_line(quoted(value) if isinstance(value, str) else str(value))}"
     )
     return f"{text} of {elsewhere}" if elsewhere and parameter not in options else text
+
+
+def resuming(run: object, settings: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What goes on with a training run: `fastgan train --resume RUN`, or the call of Python where no command runs."""
+    if _commands:
+        return f"fastgan train --resume {quoted(str(run))}" + "".join(
+            f" --set {key}={value}" for key, value in settings.items()
+        )
+    changed = ", ".join(f'"{key}": {value}' for key, value in settings.items())
+    return f"fastgan.train(resume={str(run)!r}{f', settings={{{changed}}}' if changed else ''})"
 
 
 def in_a_line(text: str) -> str:

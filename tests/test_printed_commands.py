@@ -13,6 +13,7 @@ from fastgan.commands import data, train
 from fastgan.config import Duration
 from fastgan.data import pack
 from fastgan.errors import FastganError
+from fastgan.naming import command_line
 from fastgan.text import quoted
 from fastgan.training import folder
 from tests.data.images import fill
@@ -88,7 +89,7 @@ def test_a_folder_that_is_taken_is_named_for_a_shell(tmp_path):
     run = tmp_path / "my run"
     run.mkdir()
     (run / "config.toml").write_text("")
-    with pytest.raises(FastganError) as error:
+    with command_line(), pytest.raises(FastganError) as error:
         folder.create(run)
     assert f"fastgan train --resume {quoted(run)}, or" in str(error.value)
 

@@ -10,18 +10,19 @@ from fastgan import arguments, models
 from fastgan.config import preset_names
 from fastgan.errors import ConfigError
 from fastgan.naming import in_a_line
+from fastgan.training.options import tables
 
 PARTS = ("generator", "discriminator")
 
 
 def list_models(pattern: str = "*") -> list[str]:
     """Names of the architectures, sorted; pattern: those alone that match it, as in "style*"."""
-    return fnmatch.filter(models.names(), pattern)
+    return fnmatch.filter(models.names(), arguments.text(pattern, "pattern"))
 
 
 def list_presets(pattern: str = "*") -> list[str]:
     """Names of the presets of `fastgan.train`, sorted; pattern: those alone that match it, as in "wgan*"."""
-    return fnmatch.filter(preset_names(), pattern)
+    return fnmatch.filter(preset_names(), arguments.text(pattern, "pattern"))
 
 
 def create_model(name: str, resolution: int = 64, *, part: str = "generator", **config: Any) -> nn.Module:
@@ -34,10 +35,10 @@ def create_model(name: str, resolution: int = 64, *, part: str = "generator", **
 
     Raises ConfigError for an unknown name or setting, with the nearest ones, and for impossible values.
     """
-    if name not in models.names():
+    if not isinstance(name, str) or name not in models.names():
         close = difflib.get_close_matches(str(name), models.names(), n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(models.names())}."
         raise ConfigError(f"there is no model {in_a_line(repr(name))}: {hint}")
     arguments.one_of(part, "part", PARTS)
-    settings = models.configure({"name": name, "resolution": resolution, **config}, "")
+    settings = models.configure(tables({"name": name, "resolution": resolution, **config}), "")
     return models.generator(settings) if part == "generator" else models.discriminator(settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastgan import arguments, ownership
 from fastgan.api.report import write_report
 from fastgan.api.tables import html_table
-from fastgan.errors import CheckpointError
+from fastgan.errors import CheckpointError, FastganError
 from fastgan.inference.opening import open_generator
 from fastgan.inference.runtime import Runtime
 from fastgan.report.read import embed, log_lines, open_grid
@@ -105,14 +105,21 @@ class Run(os.PathLike[str]):
         return write_report(self.path, out, overwrite=overwrite)
 
     def __repr__(self) -> str:
-        known = self.facts
+        try:
+            known = self.facts
+        except FastganError as error:  # moved, deleted or damaged since
+            return f"Run({str(self.path)!r}: {error})"
         best = (
             "" if known["best"] is None else f", best {known['best']['metric']} {known['best']['value']:.4g}"
         )
         return f"Run({str(self.path)!r}: {known['cur_nimg'] / 1000:g} kimg of {known['budget']}{best})"
 
-    def _repr_html_(self) -> str:
-        rows = [(name, str(value)) for name, value in self.facts.items() if value is not None]
+    def _repr_html_(self) -> str | None:
+        """None, upon which a notebook shows the text, where the run cannot be read any more."""
+        try:
+            rows = [(name, str(value)) for name, value in self.facts.items() if value is not None]
+        except FastganError:
+            return None
         grids = ownership.grids(self.path)
         picture = embed(grids[-1]) if grids else None
         shown = f'<img src="{picture}" alt="samples" style="max-width: 512px">' if picture else ""

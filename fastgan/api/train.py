@@ -15,7 +15,9 @@ from fastgan.api.run import Run
 from fastgan.callbacks import NOBODY, Callback, as_one
 from fastgan.data import Dataset, passed_over
 from fastgan.device import choose
+from fastgan.errors import ArgumentError
 from fastgan.interrupts import Interrupted
+from fastgan.naming import named
 from fastgan.progress import Progress, stages
 from fastgan.progress import progress as progressing
 from fastgan.text import clock
@@ -81,7 +83,8 @@ def train(
 
     Under torchrun the processes train together, and each returns the same run. Ctrl-C in the main thread, SIGTERM and
     SIGHUP end it after the step at hand: a checkpoint is saved, and KeyboardInterrupt raised whose text says how to go
-    on. In another thread no signal is heard.
+    on. In another thread no signal is heard, and two runs at a time in one process share torch's random numbers, so
+    that neither can be repeated exactly.
 
     Raises ConfigError for settings that do not exist, are impossible or contradict the run, DataError for images that
     cannot be trained on, CheckpointError for a run that cannot go on, MemoryLimitError for a step that does not fit,
@@ -94,6 +97,10 @@ def train(
         out=None if out is None else arguments.path(out, "out"),
         device=device,
     )
+    if start.resume and start.out and str(start.resume) != layers.AUTO:
+        own = folder.existing(start.resume)
+        if own.resolve() != Path(start.out).resolve():
+            raise ArgumentError(f"{named('resume')} goes on in {own}: leave {named('out')} away")
     ended = carry_out(start, again=_again, evaluator=evaluator, callback=as_one(callback), progress=progress)
     return ended.as_run()
 

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from fastgan import ownership
 from fastgan.errors import CheckpointError, OutputError
 from fastgan.files import atomic_folder, atomic_write, open_regular, read_text, write_json
+from fastgan.naming import resuming
 from fastgan.seal import sealed
 from fastgan.tensors import open_tensors, save_tensors
-from fastgan.text import quoted
 from fastgan.training import weights
 from fastgan.training.ema import names as average_names
 from fastgan.training.state_file import FORMAT, check_resumable, parse_state, read_state
@@ -108,7 +108,7 @@ def saving(target: Path, run: Path) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(
             f"could not save {target} ({reason}); {remaining(run)}: make room or mend the folder, "
-            f"then go on with fastgan train --resume {quoted(run)}"
+            f"then go on with {resuming(run)}"
         ) from error
 
 

@@ -14,8 +14,7 @@ from fastgan import ownership
 from fastgan.config import build, read_toml, to_mapping, to_toml, with_units
 from fastgan.errors import CheckpointError, OutputError
 from fastgan.files import atomic_write, open_append
-from fastgan.naming import named
-from fastgan.text import quoted
+from fastgan.naming import named, resuming
 from fastgan.training.settings import RunConfig
 
 try:
@@ -34,7 +33,7 @@ def create(out: str | Path | None) -> Path:
     run = Path(out)
     if (run / "config.toml").exists():
         raise OutputError(
-            f"{run} already holds a training run: go on with fastgan train --resume {quoted(run)}, or choose "
+            f"{run} already holds a training run: go on with {resuming(run)}, or choose "
             f"another {named('out')}"
         )
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fastgan.errors import FastganError
-from fastgan.text import quoted
+from fastgan.naming import resuming
 from fastgan.training import checkpoint
 from fastgan.training.trainer import Trainer
 
@@ -47,6 +47,5 @@ def _broken(run: Path, cur_nimg: int, before: int, what: str) -> FastganError:
     after = f" after {before} rollbacks" if before else ""
     return FastganError(
         f"training broke down at {cur_nimg} images{after} ({what}); {checkpoint.remaining(run)}: "
-        f"go on with smaller steps, as in fastgan train --resume {quoted(run)} --set train.lr_g=1e-4 "
-        "--set train.lr_d=1e-4"
+        f"go on with smaller steps, as in {resuming(run, {'train.lr_g': '1e-4', 'train.lr_d': '1e-4'})}"
     )

@@ -14,7 +14,7 @@ from fastgan.callbacks import NOBODY, Callback, Job, told
 from fastgan.config import to_mapping
 from fastgan.data import Dataset
 from fastgan.errors import ConfigError, DataError, MetricError
-from fastgan.text import quoted
+from fastgan.naming import resuming
 from fastgan.training import checkpoint, conditions, rollback, schedule, signals, stopping
 from fastgan.training.evaluation import Evaluate, better, decisive
 from fastgan.training.inspection import Inspection
@@ -215,8 +215,7 @@ class Session:
     def _lost_data(self, error: DataError) -> DataError:
         """What to say where the images cannot be read any more; what was trained on them is saved before."""
         return DataError(
-            f"{error}; {checkpoint.remaining(self.run)}: go on from there with fastgan train --resume "
-            f"{quoted(self.run)}"
+            f"{error}; {checkpoint.remaining(self.run)}: go on from there with {resuming(self.run)}"
         )
 
     def _check_stop(self, values: Mapping[str, float]) -> None:

@@ -1,5 +1,6 @@
 """What holds for each long call: flags, lists and callbacks of any type, and nothing of the caller's that changes."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 import torch
 
 import fastgan
-from fastgan.errors import ConfigError
+from fastgan.errors import ArgumentError, ConfigError, FastganError
+from fastgan.naming import command_line, resuming
 from tests.data.images import fill
 from tests.tiny import tiny_run
 
@@ -130,3 +132,58 @@ def test_the_random_numbers_of_the_caller_go_on(images: Path, tmp_path: Path) ->
     with pytest.raises(ConfigError):
         fastgan.train(resume=run, budget="4img", progress=False)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.fixture(scope="module")
+def trained(images: Path, tmp_path_factory: pytest.TempPathFactory) -> fastgan.Run:
+    settings = {"model.width": 2, "train.batch": 2, "train.grid_images": 4, "train.precision": "fp32"}
+    out = tmp_path_factory.mktemp("runs") / "it's"
+    return fastgan.train(
+        images,
+        preset="dcgan",
+        resolution=16,
+        budget="4img",
+        settings=settings,
+        out=out,
+        device="cpu",
+        progress=False,
+    )
+
+
+def test_what_goes_on_with_a_run_is_a_call_of_python(trained: fastgan.Run, images: Path) -> None:
+    with pytest.raises(FastganError) as refused:
+        fastgan.train(images, out=trained, progress=False)
+    assert f"go on with fastgan.train(resume={str(trained.path)!r}), or choose another `out`" in str(
+        refused.value
+    )
+    with command_line():
+        assert resuming("a b", {"train.lr_g": "1e-4"}) == "fastgan train --resume 'a b' --set train.lr_g=1e-4"
+    assert resuming("a b", {"train.lr_g": "1e-4"}) == (
+        """fastgan.train(resume='a b', settings={"train.lr_g": 1e-4})"""
+    )
+
+
+def test_a_run_goes_on_in_its_own_folder(trained: fastgan.Run, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"`resume` goes on in .*: leave `out` away"):
+        fastgan.train(resume=trained, out=tmp_path / "other", budget="6img", progress=False)
+    assert not (tmp_path / "other").exists()
+    with pytest.raises(ConfigError, match="has used up its budget"):
+        fastgan.train(resume=trained.path / "latest", out=trained, budget="4img", progress=False)
+
+
+def test_a_run_that_is_gone_still_has_a_name(trained: fastgan.Run, tmp_path: Path) -> None:
+    copy = fastgan.Run(shutil.copytree(trained, tmp_path / "copy"))
+    assert "4img" in repr(copy)
+    shutil.rmtree(copy)
+    assert repr(copy).startswith(f"Run({str(copy.path)!r}: ")
+    assert copy._repr_html_() is None
+
+
+def test_networks_are_made_of_any_whole_numbers() -> None:
+    network = fastgan.create_model("dcgan", resolution=np.int64(16), width=torch.tensor(2), z_dim=np.int32(4))
+    assert network(torch.zeros(1, 4)).shape == (1, 3, 16, 16)
+    for wrong in (None, 3, np.ones(2)):
+        with pytest.raises(ConfigError, match="there is no model"):
+            fastgan.create_model(wrong)  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match="pattern="):
+            fastgan.list_models(wrong)  # type: ignore[arg-type]

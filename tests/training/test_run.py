@@ -162,7 +162,9 @@ def test_sizes_that_only_the_settings_claim_are_refused_before_memory_is_taken(p
 def test_an_output_folder_in_use(packed, tmp_path, device):
     out = tmp_path / "run"
     fit(settings(packed), out, device)
-    with pytest.raises(OutputError, match="already holds a training run: go on with fastgan train --resume"):
+    with pytest.raises(
+        OutputError, match=r"already holds a training run: go on with fastgan\.train\(resume="
+    ):
         fit(settings(packed), out, device)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").touch()
@@ -233,7 +235,7 @@ def test_training_that_breaks_down_for_good_keeps_the_last_good_checkpoint(packe
 
         with pytest.raises(
             FastganError,
-            match=r"at 16 images after 2 rollbacks \(a parameter is not finite\); .*8 remains: go on .*--resume",
+            match=r"at 16 images after 2 rollbacks \(a parameter is not finite\); .*8 remains: go on .*resume=",
         ):
             session.fit(poison)
     assert checkpoint.load(out).state["cur_nimg"] == 8

@@ -229,7 +229,7 @@ def test_a_data_set_that_is_written_over_ends_training_with_a_whole_checkpoint(
     with (
         run.new(config, out=tmp_path / "run", device=str(device), note=print) as session,
         pytest.raises(
-            DataError, match=r"was written over or cut while it was read \(.*remains: go on .*--resume"
+            DataError, match=r"was written over or cut while it was read \(.*remains: go on .*resume="
         ),
     ):
         session.fit(spoil)

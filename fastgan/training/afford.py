@@ -10,6 +10,7 @@ from functools import cache
 import torch
 
 from fastgan.machine import available_memory, require_memory
+from fastgan.naming import named
 from fastgan.text import duration
 from fastgan.training.rehearsal import Cost, rehearse
 from fastgan.training.settings import RunConfig
@@ -71,7 +72,8 @@ def too_slow(config: RunConfig, cost: Cost, precision: str) -> str | None:
     steps = max(int(seconds / least), 1)
     return (
         f"a step of {config.train.batch} images of this model takes {duration(least)} on this CPU at the very least, "
-        f"so {config.train.budget} ends after {steps} at most: --preset small, --resolution 32 or a GPU learn sooner"
+        f"so {config.train.budget} ends after {steps} at most: "
+        f"{named('preset', 'small')}, {named('resolution', 32)} or a GPU learn sooner"
     )
 
 

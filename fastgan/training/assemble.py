@@ -15,6 +15,7 @@ from fastgan.config import require
 from fastgan.data import Feed
 from fastgan.errors import ConfigError
 from fastgan.losses.penalties import PENALTIES
+from fastgan.naming import named
 from fastgan.nn import ProjectedDiscriminator, projected, recompute_blocks, spectral_norm
 from fastgan.nn.projected import Features
 from fastgan.training import augmentation, conditions, graphs, growing, pretrained, thawing, weights
@@ -41,7 +42,7 @@ def resolve(config: RunConfig, dataset: conditions.Known | None = None) -> RunCo
     if config.loss.spectral_norm and config.train.checkpoint_activations:
         raise ConfigError(
             "train.checkpoint_activations cannot go with loss.spectral_norm, whose weights move with every pass "
-            "through a block: leave one of them out (--accumulate saves memory too)"
+            f"through a block: leave one of them out ({named('accumulate')} saves memory too)"
         )
     if config.loss.path_length and not able.has_truncation:
         raise ConfigError(

@@ -7,6 +7,7 @@ from typing import Literal
 from fastgan import models
 from fastgan.config import Duration, require
 from fastgan.models import ModelConfig
+from fastgan.naming import named
 from fastgan.training import stopping
 from fastgan.training.data_settings import DataConfig
 from fastgan.training.loss_settings import DiscriminatorConfig, LossConfig
@@ -239,5 +240,5 @@ class RunConfig:
             require(
                 not self.train.checkpoint_activations,
                 "train.checkpoint_activations cannot go with a projected discriminator, whose weights move with every "
-                "pass (spectral normalisation): leave it out (--accumulate saves memory too)",
+                f"pass (spectral normalisation): leave it out ({named('accumulate')} saves memory too)",
             )

@@ -4,6 +4,7 @@ import torch
 
 from fastgan.data import Found
 from fastgan.data.opening import size_note
+from fastgan.naming import named
 
 LARGEST = {"cpu": 64, "cuda": 256}
 """The largest side that is chosen on a device. Twice the side costs four times as long for an image, and needs more of
@@ -23,5 +24,6 @@ def choose(found: Found, device: torch.device) -> tuple[int, str | None]:
         return size, size_note(size, median)
     return largest, (
         f"size {largest} is what {'a CPU' if device.type == 'cpu' else 'this device'} trains in sensible time; the "
-        f"images' median side is {median}, and --resolution {2 * largest} shows more, at about four times the time"
+        f"images' median side is {median}, and {named('resolution', 2 * largest)} shows more, "
+        "at about four times the time"
     )

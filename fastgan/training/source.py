@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastgan.data import Dataset
 from fastgan.data.row_file import FileImages
+from fastgan.naming import named
 
 
 class Source:
@@ -33,6 +34,6 @@ class Source:
         self._missed = True
         what = "is gone" if there is None else "was replaced by another file"
         return (
-            f"the data set {self.path} {what}: training goes on with the one that is open, but --resume will need it "
-            "back"
+            f"the data set {self.path} {what}: training goes on with the one that is open, but "
+            f"{named('resume')} will need it back"
         )

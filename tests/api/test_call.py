@@ -9,8 +9,10 @@ import pytest
 import torch
 
 import fastgan
+from fastgan.data import survey
 from fastgan.errors import ArgumentError, ConfigError, FastganError
 from fastgan.naming import command_line, resuming
+from fastgan.training import sizes
 from tests.data.images import fill
 from tests.tiny import tiny_run
 
@@ -187,3 +189,13 @@ def test_networks_are_made_of_any_whole_numbers() -> None:
             fastgan.create_model(wrong)  # type: ignore[arg-type]
         with pytest.raises(ConfigError, match="pattern="):
             fastgan.list_models(wrong)  # type: ignore[arg-type]
+
+
+def test_what_training_proposes_is_said_in_python_s_words(tmp_path: Path) -> None:
+    fill(tmp_path / "photos", 2, size=128)
+    found = survey(tmp_path / "photos")
+    _, why = sizes.choose(found, torch.device("cpu"))
+    assert "resolution=128 shows more" in (why or "")
+    with command_line():
+        _, why = sizes.choose(found, torch.device("cpu"))
+    assert "--resolution 128 shows more" in (why or "")

@@ -191,7 +191,7 @@ def test_a_data_set_that_goes_away_is_said_once(packed, tmp_path, device):
     whole = dataset.images[:].clone()
     content = packed.read_bytes()
     packed.rename(tmp_path / "elsewhere.fgd")
-    assert "is gone: training goes on with the one that is open, but --resume will need it" in source.check()
+    assert "is gone: training goes on with the one that is open, but `resume` will need it" in source.check()
     assert source.check() is None
     source = Source(packed, dataset)
     packed.write_bytes(content + b"more")  # another file of that name

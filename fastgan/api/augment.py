@@ -122,7 +122,8 @@ def augment(
     "accuracy" or "macro_f1". budget: bounds the whole, as in "2h"; gan_budget: each GAN, as in "3m" or "200kimg".
     gan_preset, gan_init_from, gan_settings: as of `fastgan.train`. steps, tuned_steps: of the small CNN and of the
     pretrained network. size: side of the images in pixels. write: folder for the recommended synthetic images.
-    dry_run: say what would be done, and how long it would take. callback: is told the scores.
+    dry_run: say what would be done, and how long it would take. callback: is told each
+    verdict, as an event of kind "verdict".
 
     Ctrl-C is safe: the same call goes on. Raises DataError, ConfigError and MetricError for what cannot be studied,
     OutputError for a folder that is in use.

@@ -31,8 +31,8 @@ class Run(os.PathLike[str]):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """path: the run's folder, or one of its checkpoints. Raises CheckpointError for what is no run."""
-        self.path = folder.existing(arguments.path(path, "path"))
-        """The run's folder"""
+        self.path = folder.existing(arguments.path(path, "path")).absolute()
+        """The run's folder, wherever the working directory goes"""
         self._ended: dict[str, Any] = {}
 
     @classmethod
@@ -104,15 +104,21 @@ class Run(os.PathLike[str]):
         """
         return write_report(self.path, out, overwrite=overwrite)
 
+    @property
+    def _named(self) -> str:
+        """Its path, as short as it is from here."""
+        here = Path.cwd()
+        return str(self.path.relative_to(here) if self.path.is_relative_to(here) else self.path)
+
     def __repr__(self) -> str:
         try:
             known = self.facts
         except FastganError as error:  # moved, deleted or damaged since
-            return f"Run({str(self.path)!r}: {error})"
+            return f"Run({self._named!r}: {error})"
         best = (
             "" if known["best"] is None else f", best {known['best']['metric']} {known['best']['value']:.4g}"
         )
-        return f"Run({str(self.path)!r}: {known['cur_nimg'] / 1000:g} kimg of {known['budget']}{best})"
+        return f"Run({self._named!r}: {known['cur_nimg'] / 1000:g} kimg of {known['budget']}{best})"
 
     def _repr_html_(self) -> str | None:
         """None, upon which a notebook shows the text, where the run cannot be read any more."""

@@ -1,6 +1,7 @@
 """Training from Python: a run begins, or goes on, and comes back as a `Run`."""
 
 import os
+import signal
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -144,13 +145,16 @@ class Ended:
     """Why nothing was to be done"""
 
     def as_run(self) -> Run:
-        """The run. Raises Interrupted, a KeyboardInterrupt, where a signal ended it."""
+        """The run. Raises KeyboardInterrupt, or for another signal than Ctrl-C's an Interrupted, where one ended it."""
         if self.session is None or self.outcome is None:
             return Run(self.run)
         if self.outcome.signum is not None:
             at = f"{self.outcome.cur_nimg / 1000:g} kimg in {clock(self.outcome.seconds)}"
             onward = f"fastgan.train(resume={str(self.run)!r}) goes on exactly"
-            raise Interrupted(self.outcome.signum, f"stopped at {at}; saved {self.session.saved}: {onward}")
+            text = f"stopped at {at}; saved {self.session.saved}: {onward}"
+            if self.outcome.signum == signal.SIGINT:  # a subclass would not end a script by the signal
+                raise KeyboardInterrupt(text)
+            raise Interrupted(self.outcome.signum, text)
         return Run.ended(self.session.run, device=str(self.session.device))
 
 

@@ -107,6 +107,18 @@ def test_a_run_that_has_only_begun_has_nothing_yet(tmp_path: Path) -> None:
         _ = run.generator
 
 
+def test_a_run_stays_where_it_is(
+    trained: tuple[Path, dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained[0].parent)
+    run = fastgan.Run(trained[0].name)
+    assert repr(run).startswith(f"Run({trained[0].name!r}: ")
+    monkeypatch.chdir(tmp_path)
+    assert run.history
+    assert run.generator.sample(1).shape == (1, 16, 16, 3)
+    assert repr(run).startswith(f"Run({str(trained[0])!r}: ")
+
+
 def test_what_is_no_run_is_one_sentence(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "gone"):
         with pytest.raises(CheckpointError, match=r"is no training run: it holds no config\.toml"):

@@ -216,7 +216,9 @@ def test_ctrl_c_saves_and_raises(images: Path, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 7, err
-    found = re.fullmatch(r"Interrupted stopped at (.+) kimg in \S+; saved (.+): (.+) goes on exactly\n", out)
+    found = re.fullmatch(
+        r"KeyboardInterrupt stopped at (.+) kimg in \S+; saved (.+): (.+) goes on exactly\n", out
+    )
     assert found is not None, out
     assert found[3] == "fastgan.train(resume='mine')"
     run = fastgan.Run(tmp_path / "mine")

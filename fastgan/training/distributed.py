@@ -219,6 +219,14 @@ def several() -> bool:
     return all(key in os.environ for key in keys) and _number("WORLD_SIZE", 1) > 1
 
 
+def reason(error: BaseException) -> BaseException:
+    """`error`, or the loss of a process on whose way here torchrun's signal to end came."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ProcessLostError):
+        cause = cause.__context__
+    return cause or error
+
+
 @contextmanager
 def joined() -> Iterator[Processes]:
     """The processes that were started together with this one; a failure of any ends all, in seconds, with one message.
@@ -239,6 +247,7 @@ def joined() -> Iterator[Processes]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's comes at once: the reason first
         signal.alarm(_TEARDOWN)  # NCCL may wait at exit for an answer that never comes
         if isinstance(error, SystemExit) or processes.speaks():
-            raise
+            why = reason(error)
+            raise why from why.__cause__
         raise SystemExit(2) from None
     dist.destroy_process_group()

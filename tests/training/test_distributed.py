@@ -15,7 +15,9 @@ from safetensors.torch import load_file
 from fastgan.data.packed import write
 from fastgan.device import choose
 from fastgan.errors import ConfigError
+from fastgan.interrupts import Interrupted
 from fastgan.training import checkpoint, distributed, run
+from fastgan.training.distributed import ProcessLostError, reason
 from tests.training.conftest import small
 from tests.training.test_run import lines
 
@@ -145,6 +147,21 @@ def test_a_process_that_is_killed_ends_the_other_with_one_message(victim, packed
     resume = ["train", "--resume", "run", "--budget", f"{nimg + 8}img", "--device", "cpu"]
     code, _, err = finish(start(resume, tmp_path, processes=1))
     assert code == 0, err
+
+
+def test_a_signal_on_the_way_of_a_lost_process_does_not_hide_it():
+    lost, stopped = (
+        ProcessLostError("another of the 2 training processes has ended"),
+        Interrupted(signal.SIGTERM),
+    )
+    assert reason(stopped) is stopped
+    with pytest.raises(Interrupted):  # noqa: PT012
+        try:
+            raise lost
+        finally:  # where the feed and the folder are closed
+            raise stopped
+    assert reason(stopped) is lost
+    assert reason(lost) is lost
 
 
 @pytest.mark.slow

@@ -199,8 +199,8 @@ def test_a_callback_that_ends_the_process_loses_nothing_that_was_trained(packed,
 def test_ctrl_c_again_within_a_callback_stops_at_once_unsaved(packed, tmp_path, device):
     class Slow(Callback):
         def log(self, step, values):
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         fit(settings(packed), tmp_path / "run", device, Slow())

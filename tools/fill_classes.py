@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from PIL import Image
 
 from fastgan import __main__ as fastgan
@@ -39,6 +40,7 @@ from fastgan.data.sources import Images
 from fastgan.errors import ConfigError, DataError, FastganError, OutputError
 from fastgan.files import atomic_write, write_json
 from fastgan.inference import open_generator
+from fastgan.interrupts import exit_code
 
 SEEDS_A_CLASS = 1_000_000_000
 _MADE = re.compile(r"(?:^|/)(?:synthetic|earlier)/(?:\d{8}-)?seed(\d+)\.\w+$")
@@ -197,11 +199,11 @@ def copy(data: Data, share: Share, out: Path) -> Iterator[dict[str, Any]]:
 def _copy_one(images: Images, row: int, folder: Path, name: str) -> str:
     """Copy an image file, or write pixels as PNG, whole or not at all; the name that it has then."""
     image = images.load(row)
-    if not hasattr(image, "read"):
+    if isinstance(image, np.ndarray):
         name = f"{Path(name).stem}.png"
     target, temporary = folder / name, folder / f".{name}.part"
     folder.mkdir(parents=True, exist_ok=True)
-    if hasattr(image, "read"):
+    if not isinstance(image, np.ndarray):
         with image:
             if not target.exists():
                 with open(temporary, "wb") as file:
@@ -293,8 +295,8 @@ def main() -> None:
     """Run the command; a mistake is one sentence and exit code 2, as with fastgan."""
     try:
         sys.exit(command.main(standalone_mode=False))
-    except click.Abort:
-        sys.exit(fastgan.INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt) as error:  # click turns Ctrl-C into Abort
+        sys.exit(exit_code(error))
     except (FastganError, click.ClickException, OSError) as error:
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
         print(f"fill_classes: error: {text}", file=sys.stderr)

@@ -144,3 +144,11 @@ def test_mistakes_are_one_sentence(fill: Fill, run: Path, photos: Path, tmp_path
     fill(photos, run, "--to", 4, "-o", out, "--class", "class1", "--class", "class3", code=2)
     fill(photos, run, "--to", 2, "-o", tmp_path / "new", "--class", "class1", "--class", "class3")
     assert [entry["class"] for entry in manifest(tmp_path / "new")] == ["class1", "class3", "class3"]
+
+
+def test_ctrl_c_is_its_exit_code(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["fill_classes"].command, "invoke", interrupted)
+    fill("run", "photos", "--out", "out", "--to", 5, code=130)

@@ -56,11 +56,11 @@ def evaluate(
     source: a `Run` or its folder, a checkpoint, a release, an exported .onnx, what `fastgan.load` opened, or a folder
     (or .fgd) of images of the real ones' size. data: the real images, by their path or as an open data set of the
     model's size, or the path of their statistics (.safetensors).
-    metrics: names, or one text with commas: fid, kid, is, prdc (precision, recall, density and coverage), ifid, cas
-    (need classes), ppl (needs styles), lpips-diversity. extractor: the network that makes features: a name, or an .onnx
-    or TorchScript file. n: images to generate, at least 2; 10,000 by default, and all of a folder. seed: the first.
-    truncation_psi: -2 to 2, as in `sample`. split: part of `data`: train, val, test or all. device: "auto", "cpu",
-    "cuda" or "cuda:N". batch: images a run of the model.
+    metrics: names, or one text with commas: fid, kid, is, prdc (precision, recall, density and coverage), periodic
+    (lattices), ifid, cas (need classes), ppl (needs styles), lpips-diversity. extractor: the network that makes
+    features: a name, or an .onnx or TorchScript file. n: images to generate, at least 2; 10,000 by default, and all of
+    a folder. seed: the first. truncation_psi: -2 to 2, as in `sample`. split: part of `data`: train, val, test or all.
+    device: "auto", "cpu", "cuda" or "cuda:N". batch: images a run of the model.
     confidence: half-widths of 95 % intervals for other seeds, and fid at endless n (Chong & Forsyth 2020). baselines:
     score what people did before GANs as well. audit: look for copies of the real images, judged by `holdout`, real
     images not trained on, where they are given. threshold: give each image the class that it is this similar to

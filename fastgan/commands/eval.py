@@ -34,7 +34,7 @@ Examples:
     "--metrics",
     default="fid,kid,is,prdc",
     show_default=True,
-    help="What to compute; also ifid, cas, ppl, lpips-diversity.",
+    help="What to compute; also periodic, ifid, cas, ppl, lpips-diversity.",
 )
 @click.option(
     "--extractor",

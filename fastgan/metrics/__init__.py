@@ -5,6 +5,8 @@ The scores are functions of features [N, D], in float64:
     frechet_distance(real, generated) -> float            kernel_distance(real, generated) -> mean, std
     inception_score(logits) -> mean, std                  manifold_scores(real, generated) -> precision, recall, ...
 
+and of the mean spectrum of pixels [9]: periodic_artefacts(powers(real).mean(0), powers(generated).mean(0)) -> float.
+
 `evaluator(dataset, metrics=("kid",))` returns a function of images that does it all; `open_extractor(name)` opens
 the network that turns images into features. Its name is part of every number's name: `kid[effnet-lite0]`.
 Nothing heavy is imported before it is asked for.
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from fastgan.metrics.isc import inception_score
     from fastgan.metrics.kernel import kernel_distance
     from fastgan.metrics.manifold import manifold_scores
+    from fastgan.metrics.periodic import periodic_artefacts, powers
 
 __all__ = [
     "Evaluator",
@@ -31,6 +34,8 @@ __all__ = [
     "kernel_distance",
     "manifold_scores",
     "open_extractor",
+    "periodic_artefacts",
+    "powers",
 ]
 
 _HOME = {
@@ -42,6 +47,8 @@ _HOME = {
     "kernel_distance": "kernel",
     "manifold_scores": "manifold",
     "open_extractor": "extractors",
+    "periodic_artefacts": "periodic",
+    "powers": "periodic",
 }
 
 

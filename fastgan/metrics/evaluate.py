@@ -7,18 +7,18 @@ import torch
 from torch import Tensor
 
 from fastgan.errors import MetricError
-from fastgan.metrics import isc, kernel, manifold
+from fastgan.metrics import isc, kernel, manifold, periodic
 from fastgan.metrics.confidence import frechet_distance_at_infinity, half_widths
 from fastgan.metrics.extractor import Extractor
 from fastgan.metrics.extractors import open_extractor
 from fastgan.metrics.frechet import frechet_distance
 from fastgan.metrics.moments import Moments
 from fastgan.metrics.reference import ImageSet, Reference, make_reference
-from fastgan.metrics.summary import BATCH, KEPT, Advance, Summary, check_count, summarise
+from fastgan.metrics.summary import BATCH, KEPT, OF_MOMENTS, Advance, Summary, check_count, summarise
 
 Sample = Callable[[int, int], Tensor]
 """sample(start, n) -> the images of seeds start, ..., start + n - 1: uint8 [n, H, W, C]"""
-METRICS = ("fid", "kid", "is", "prdc")
+METRICS = ("fid", "kid", "is", "prdc", "periodic")
 DEFAULT_N = 10_000
 
 
@@ -97,9 +97,9 @@ class Evaluator:
         return widths, {f"fid_infinity[{self.names['fid']}]": at_infinity}
 
     def _at_hand(self, metric: str, side: Summary) -> Any:
-        """Moments for fid; features for the others, on the extractor's device; None where that side has no part."""
+        """Moments for fid and periodic; features for the others, on the extractor's device; None: no part."""
         space = self.extractor.space(metric)
-        if metric == "fid":
+        if metric in OF_MOMENTS:
             return side.moments[space]
         return side.features[space].to(self.extractor.device) if space in side.features else None
 
@@ -124,8 +124,8 @@ def evaluator(
 ) -> Evaluator:
     """A function sample -> {name: value} that scores generated images against all of `dataset`.
 
-    metrics: of fid, kid, is, prdc. n: images to generate for each evaluation. extractor: a name or a file, None: the
-    one that needs no download. advance(b): called as reference images are done. Raises MetricError.
+    metrics: of fid, kid, is, prdc, periodic. n: images to generate for each evaluation. extractor: a name or a file,
+    None: the one that needs no download. advance(b): called as reference images are done. Raises MetricError.
     """
     check_metrics(metrics)
     network = open_extractor(extractor, device)
@@ -159,11 +159,16 @@ def _prdc(real: Tensor, generated: Tensor) -> dict[str, float]:
     return {name: getattr(scores, name) for name in ("precision", "recall", "density", "coverage")}
 
 
+def _periodic(real: Moments, generated: Moments) -> dict[str, float]:
+    return {"periodic": periodic.periodic_artefacts(real.mean, generated.mean)}
+
+
 _SCORES: Mapping[str, Callable[[Any, Any], dict[str, float]]] = {
     "fid": _fid,
     "kid": _kid,
     "is": _is,
     "prdc": _prdc,
+    "periodic": _periodic,
 }
 
 
@@ -178,6 +183,7 @@ def _settings(metrics: Sequence[str], n: int, n_real: int) -> dict[str, Any]:
         },
         "is": {"splits": isc.SPLITS, "seed": isc.SEED},
         "prdc": {"k_precision": manifold.K_PRECISION, "k_density": manifold.K_DENSITY, "kept": KEPT},
+        "periodic": {"window": periodic.WINDOW, "frequencies": "1/4, 1/2", "floor": periodic.FLOOR},
     }
     return {metric: settings[metric] for metric in metrics if metric in settings}
 

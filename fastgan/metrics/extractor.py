@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fastgan.errors import MetricError
+from fastgan.metrics import periodic
 from fastgan.naming import named
 
 
@@ -45,7 +46,12 @@ class Extractor:
             return self.taps(images.to(self.device))
 
     def space(self, metric: str) -> str:
-        """The space that `metric` is computed in; MetricError if this network has none for it."""
+        """The space that `metric` is computed in; MetricError if this network has none for it.
+
+        periodic looks at the pixels themselves, whatever the network.
+        """
+        if metric == "periodic":
+            return periodic.SPACE
         if metric not in self.spaces:
             raise MetricError(
                 f"the extractor {self.name} is no classifier, so it cannot give {metric}: leave it out of "

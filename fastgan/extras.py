@@ -11,6 +11,7 @@ EXTRAS = {
     "hub": ("models on the Hugging Face Hub, hf://user/name", ("huggingface_hub>=0.30",)),
     "notebook": ("progress bars in notebooks", ("ipywidgets>=8",)),
     "parquet": ("reading parquet files, and generate --format parquet", ("pyarrow>=15",)),
+    "tune": ("fastgan tune, a search for settings", ("optuna>=4.9",)),
     "video": ("MP4 of generate --interpolate", ("av>=12",)),
 }
 

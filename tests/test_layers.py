@@ -96,8 +96,9 @@ MAY_IMPORT = {
     "report": BASE | {"pages"},
     "benchmark": EVERYTHING,
     "evaluation": CORE | TRAINED | {"metrics"},
-    "api": EVERYTHING | {"benchmark", "evaluation"},
-    "commands": EVERYTHING | {"benchmark", "evaluation", "api", "doctor"},
+    "tuning": EVERYTHING | {"evaluation", "api.evaluate", "api.run", "api.train"},
+    "api": EVERYTHING | {"benchmark", "evaluation", "tuning"},
+    "commands": EVERYTHING | {"benchmark", "evaluation", "tuning", "api", "doctor"},
     "cli": {"errors", "naming", "commands"},
     "__main__": {
         "commands",

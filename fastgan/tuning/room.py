@@ -1,0 +1,45 @@
+"""Whether trials fit, said before the first: the memory of all workers, and a budget in which something is learnt."""
+
+import torch
+
+from fastgan.config import Duration, build
+from fastgan.errors import ConfigError, MemoryLimitError
+from fastgan.naming import named
+from fastgan.training import afford
+from fastgan.training import plan as plans
+from fastgan.training.settings import RunConfig
+from fastgan.tuning.plan import Plan, run_settings
+
+_FEW_STEPS = 50
+"""Steps of a trial below which nothing can be told"""
+
+
+def check(plan: Plan, device: torch.device, jobs: int) -> list[str]:
+    """Notes on what presets take. MemoryLimitError, or ConfigError for a budget that is hopeless, with what fits."""
+    notes = []
+    for name in plan.space.presets:
+        for images in plan.sets:
+            tables = run_settings(plan, plan.base(name, images), images, plan.seed, scored=False)
+            config = build(RunConfig, tables)
+            ready = plans.make(config, device)
+            _check_steps(plan, ready.config, ready.slow, name)
+            free = afford.free_memory(device)
+            takes = afford.needed(ready.cost)
+            if free is not None and jobs > 1 and jobs * takes > free and device.type == "cpu":
+                raise MemoryLimitError(
+                    f"{jobs} workers with the preset {name} take about {jobs * takes / 2**30:.1f} GiB of memory, and "
+                    f"{free / 2**30:.1f} GiB are free: {named('jobs', max(free // takes, 1))}"
+                )
+            notes += [f"{name}: a training step takes about {takes / 2**30:.1f} GiB"] if jobs > 1 else []
+    return list(dict.fromkeys(notes))
+
+
+def _check_steps(plan: Plan, config: RunConfig, slow: str | None, name: str) -> None:
+    budget, batch = plan.trial_budget, config.train.batch
+    if budget.images is not None and budget.images < _FEW_STEPS * batch:
+        raise ConfigError(
+            f"{named('trial_budget', str(budget))} is {max(budget.images // batch, 1)} steps of the preset {name}, and "
+            f"nothing can be told after so few: give {Duration(images=200 * batch)} or more"
+        )
+    if slow is not None:
+        raise ConfigError(f"a trial would learn nothing: {slow}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastgan.config import Duration, to_toml
-from fastgan.documents import parse_toml
+from fastgan.documents import parse_json, parse_toml
 from fastgan.tuning import space as spaces
 from fastgan.tuning.metric import Metric
 from fastgan.tuning.sets import ImageSet
@@ -92,7 +92,7 @@ class Plan:
     @classmethod
     def read(cls, text: str) -> "Plan":
         """What `message` gave."""
-        told = json.loads(text)
+        told = parse_json(text, dict[str, Any], "what the worker is told")
         return cls(
             sets=[ImageSet.read(images) for images in told["sets"]],
             space=spaces.make(parse_toml(told["space"], "the space"), {}, (), "the space"),

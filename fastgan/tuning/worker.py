@@ -4,17 +4,18 @@ It is told in one line of JSON; standard input stays open as long as the process
 ends, the worker saves and ends too.
 """
 
-import json
 import os
 import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import optuna
 from filelock import FileLock
 
 from fastgan import allocator
+from fastgan.documents import parse_json
 from fastgan.errors import FastganError
 from fastgan.interrupts import exit_code, raised
 from fastgan.tuning import storage
@@ -27,7 +28,7 @@ CANNOT = 3
 
 def main() -> int:
     """Take a trial, end with 0 whatever came of it; CANNOT or 128 + signal otherwise."""
-    told = json.loads(sys.stdin.readline())
+    told = parse_json(sys.stdin.readline(), dict[str, Any], "standard input")
     threading.Thread(target=_end_with_parent, daemon=True).start()
     folder, name = Path(told["folder"]), told["worker"]
     lock = FileLock(lock_path(folder, name))

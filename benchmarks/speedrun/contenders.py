@@ -1,6 +1,6 @@
 """Who runs, on what, for how long: the one table to edit."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -125,30 +125,45 @@ RANKED = ("kid[effnet-lite0]", "kid[random-conv]", "periodic[pixels]")
 
 
 def best(results: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The LONG_BEST contenders of the longest short budget on LONG_SET; none while a contender has no result there.
-
-    By the mean of its ranks in RANKED, each by the mean over seeds; one that trains on pretrained features is not
-    ranked by them. periodic counts from 1 on: less is blur, not a virtue.
-    """
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    """The LONG_BEST contenders of the longest short budget on LONG_SET; none while a contender has no result there."""
+    short = max(MINUTES)
+    found: dict[str, list[Scores]] = {}
     for result in results:
-        if (result["dataset"], result["minutes"]) == (LONG_SET, max(MINUTES)):
-            found.setdefault(result["contender"], []).append(result)
-    if set(found) != set(CONTENDERS):
-        return []
+        if (result["dataset"], result["minutes"]) == (LONG_SET, short):
+            points = result["points"]
+            found.setdefault(result["contender"], []).append(points[-1]["scores"] if points else {})
+    return ranking(found)[:LONG_BEST] if set(found) >= set(CONTENDERS) else []
+
+
+Scores = Mapping[str, float]
+
+
+def ranking(found: Mapping[str, Sequence[Scores]]) -> list[str]:
+    """Contenders, best first, from the scores of their runs, one a seed; {} is a run that failed.
+
+    By the mean of a contender's ranks in RANKED, each by the mean over seeds. One that trains on pretrained features is
+    not ranked by scores in them.
+    """
     ranks: dict[str, list[int]] = {name: [] for name in found}
     for score in RANKED:
-        fair = [n for n in found if not (CONTENDERS[n].pretrained and "effnet" in score)]
+        fair = [name for name in found if not flattered(name, score)]
         for rank, name in enumerate(sorted(fair, key=lambda n: _mean(found[n], score))):
             ranks[name].append(rank)
-    return sorted(ranks, key=lambda name: sum(ranks[name]) / len(ranks[name]))[:LONG_BEST]
+    return sorted(ranks, key=lambda name: sum(ranks[name]) / len(ranks[name]))
 
 
-def _mean(results: list[Mapping[str, Any]], score: str) -> float:
-    """Of the last point; infinite where a run failed."""
-    values: list[float] = []
-    for result in results:
-        scores = result["points"][-1]["scores"] if result["points"] else {}
-        value = scores.get(score, float("inf"))
-        values.append(max(value, 1.0) if score.startswith("periodic") else value)
-    return sum(values) / len(values)
+def flattered(name: str, score: str) -> bool:
+    """Whether a contender was trained against the very features that a score is computed in."""
+    return name in CONTENDERS and CONTENDERS[name].pretrained and "[effnet-lite0" in score
+
+
+def cost(score: str, value: float) -> float:
+    """A score as a number of which less is better. periodic counts from 1 on: less than that is blur, no virtue."""
+    if score.startswith("periodic"):
+        return max(value, 1.0)
+    return -value if score.startswith("coverage") else value
+
+
+def _mean(runs: Sequence[Scores], score: str) -> float:
+    """Infinite where a run failed."""
+    return sum(cost(score, run[score]) if score in run else float("inf") for run in runs) / len(runs)

@@ -25,9 +25,9 @@ def result(out: Path, cell: Cell) -> Path:
     return out / "results" / machine() / f"{_flat(cell)}.json"
 
 
-def grid(out: Path, cell: Cell) -> Path:
-    """The samples of a run."""
-    return out / "grids" / f"{_flat(cell)}.png"
+def grid(out: Path, cell: Cell, minutes: float) -> Path:
+    """Samples of a run at a point of its budget."""
+    return out / "grids" / f"{_flat(cell)}-{minutes:g}m.png"
 
 
 def work(out: Path, cell: Cell) -> Path:

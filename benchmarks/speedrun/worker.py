@@ -24,7 +24,7 @@ FORMAT = "fastgan.speedrun"
 
 
 def run(out: Path, cell: Cell, samples: int = SAMPLES) -> None:
-    """Train, score, write the result and a grid, and remove what was in between."""
+    """Train, score, write the result and grids, and remove what was in between."""
     contender, folder = CONTENDERS[cell.contender], work(out, cell)
     folder.mkdir(parents=True, exist_ok=True)
     recorder = Recorder(folder, cell.due, samples)
@@ -62,10 +62,10 @@ def run(out: Path, cell: Cell, samples: int = SAMPLES) -> None:
     document |= _scored(recorder, trained_on, held_out)
     target = result(out, cell)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if recorder.folder.exists() and document["points"]:
-        picture = grid(out, cell)
+    for number, seconds in enumerate(cell.due[: len(document["points"])]):
+        picture = grid(out, cell, seconds / 60)
         picture.parent.mkdir(parents=True, exist_ok=True)
-        score.write_grid(picture, np.load(recorder.path(len(document["points"]) - 1)))
+        score.write_grid(picture, np.load(recorder.path(number)))
     write_json(target, document)
     shutil.rmtree(folder)
 

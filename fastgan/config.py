@@ -22,6 +22,8 @@ from fastgan.text import shown
 T = TypeVar("T")
 DEFAULT_PRESET = "small"
 PRESETS = Path(__file__).with_name("presets")
+CHOOSE = "choose"
+"""The table of a preset that is no setting: fastgan/training/choices/ reads it"""
 _UNITS = {
     "s": ("seconds", 1),
     "m": ("seconds", 60),
@@ -131,7 +133,7 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if isinstance(value, Duration):
+    if hasattr(type(value), "parse"):
         return str(value)
     return "none" if value is None else value
 
@@ -153,8 +155,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return _convert_union(value, options, where)
     if origin is tuple:
         return _convert_tuple(value, options, where)
-    if hint is Duration:
-        return Duration.parse(value, where)
+    if hasattr(hint, "parse"):  # a Duration, or another length of training
+        return hint.parse(value, where)
     if dataclasses.is_dataclass(hint):
         require(isinstance(value, Mapping), f"{where} = {said(value)} must be a table: write [{where}]")
         return build(typing.cast("type[Any]", hint), value, where)
@@ -326,7 +328,17 @@ def preset_names() -> list[str]:
 
 
 def preset(name: str) -> dict[str, Any]:
-    """The tables of a preset; an unknown name is a ConfigError that lists the known ones."""
+    """The tables of a preset's settings; an unknown name is a ConfigError that lists the known ones."""
+    return {table: values for table, values in _read_preset(name).items() if table != CHOOSE}
+
+
+def preset_choices(name: str) -> dict[str, Any]:
+    """The table [choose] of a preset: what of its settings is open to choice, and by what; empty where nothing is."""
+    found: dict[str, Any] = _read_preset(name).get(CHOOSE, {})
+    return found
+
+
+def _read_preset(name: str) -> dict[str, Any]:
     names = preset_names()
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.75)
     hint = f" (did you mean {close[0]}?)" if close else ""

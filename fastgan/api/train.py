@@ -25,6 +25,7 @@ from fastgan.text import clock
 from fastgan.training import distributed, folder, layers, plan, summary
 from fastgan.training import run as training
 from fastgan.training.afford import Again
+from fastgan.training.choices.layered import Layered
 from fastgan.training.distributed import Processes
 from fastgan.training.evaluation import Evaluate
 from fastgan.training.options import OPTIONS, Asked, tables
@@ -116,16 +117,16 @@ class Start:
     out: str | Path | None = None
     device: str = "auto"
 
-    def settle(self) -> tuple[Path | None, RunConfig, list[str]]:
-        """The run to go on with (None: a new one), its settings, and what is to be said of how they were chosen."""
+    def settle(self) -> tuple[Path | None, RunConfig, Layered | None]:
+        """The run to go on with (None: a new one), its settings, and the preset that a new one may choose from."""
         if str(self.resume) == layers.AUTO:
             run = layers.run_to_start(self.out)
             if run is not None:
-                return run, layers.goes_on(run, self.asked), []
+                return run, layers.goes_on(run, self.asked), None
         elif self.resume is not None:
             run = layers.run_to_resume(self.resume, self.asked, self.out)
-            return run, layers.resumed(folder.existing(run), self.asked), []
-        return None, *layers.new_run(self.asked, self.device)
+            return run, layers.resumed(folder.existing(run), self.asked), None
+        return None, *layers.new_run(self.asked)
 
     def done(self, run: Path | None, config: RunConfig) -> str | None:
         """With AUTO: why there is nothing left to do, in a sentence."""
@@ -172,15 +173,14 @@ def carry_out(
     """
     allocator.keep_memory()
     with distributed.joined() as processes:
-        run, config, chosen = processes.first(start.settle)
+        run, config, layered = processes.first(start.settle)
         done = processes.first(lambda: start.done(run, config))
         if done is not None and run is not None:
             return Ended(rank=processes.rank, run=run, done=done)
         with progressing(progress and processes.rank == 0) as shown:
-            for text in chosen:
-                shown.note(text)
+            settled = (run, config, layered)
             with _opened(
-                start, run, config, shown, processes, again, evaluator or own_evaluator, callback
+                start, settled, shown, processes, again, evaluator or own_evaluator, callback
             ) as session:
                 for text in passed_over.warnings(session.dataset.notes):
                     shown.note(text)
@@ -191,18 +191,18 @@ def carry_out(
 
 def _opened(
     start: Start,
-    run: Path | None,
-    config: RunConfig,
+    settled: tuple[Path | None, RunConfig, Layered | None],
     shown: Progress,
     processes: Processes,
     again: Again,
     evaluator: MakeEvaluate,
     callback: Callback,
 ) -> AbstractContextManager[Session]:
+    run, config, layered = settled
     shared: dict[str, Any] = {"device": start.device, "note": shown.note, "progress": stages(shown)}
     shared |= {"processes": processes, "evaluator": evaluator, "again": again, "callback": callback}
     if run is None:
-        return training.new(config, out=start.out, **shared)
+        return training.new(config, out=start.out, layered=layered, **shared)
     return training.resumed(run, config, **shared)
 
 
@@ -214,12 +214,12 @@ def planned(start: Start, *, again: Again) -> tuple[RunConfig, list[str]] | None
     with distributed.joined() as processes:
 
         def look() -> tuple[RunConfig, list[str]]:
-            run, config, chosen = start.settle()
+            run, config, layered = start.settle()
             where = choose(start.device, processes)
             if run is not None:
-                return training.planned(run, config), chosen
-            ready = plan.make(config, where, processes=processes, again=again)
-            return ready.config, [*chosen, *ready.facts()]
+                return training.planned(run, config), []
+            ready = plan.make(config, where, layered=layered, processes=processes, again=again)
+            return ready.config, ready.facts()
 
         found = processes.first(look)
         return found if processes.rank == 0 else None

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from fastgan.config import Duration, build, merge
 from fastgan.data import Dataset, packed
 from fastgan.data.dataset import content_hash
 from fastgan.data.feed import Conditions
+from fastgan.device import choose
 from fastgan.interrupts import Interrupted
 from fastgan.pixels import to_float
 from fastgan.study.labelled import Labelled
@@ -27,8 +28,9 @@ from fastgan.study.task import Task
 from fastgan.training import assemble, checkpoint, conditions, weights
 from fastgan.training import folder as folders
 from fastgan.training import run as training
-from fastgan.training.layers import Images, layered
+from fastgan.training.choices.layered import Layered
 from fastgan.training.outcome import Report
+from fastgan.training.portion import Portion
 from fastgan.training.settings import RunConfig
 
 RELEASE = "generator.safetensors"
@@ -68,9 +70,12 @@ class Recipe:
                 "init_from": "" if self.origin is None else str(self.origin.path),
             },
         }
-        images = Images(len(train), train.images.shape[1], at_size=True)
-        found, _ = layered(self.preset, merge(dict(self.sets), own), lambda data: images, self.device)
-        return found
+        layered = Layered(preset=self.preset, given=merge(dict(self.sets), own))
+        side = train.images.shape[1]
+        facts = layered.facts_of(
+            build(RunConfig, layered.merged), len(train), side, choose(self.device).type, keeps_size=True
+        )
+        return layered.tables(facts)[0]  # nothing is measured: what names a GAN is the same everywhere
 
 
 def data_set(task: Task, train: Labelled) -> Dataset:
@@ -94,10 +99,16 @@ def identity(task: Task, train: Labelled, recipe: Recipe, seed: int) -> str:
     made = asdict(build(RunConfig, tables)) | {
         "model": tables["model"]
     }  # without defaults, as GANs were named first
+    made["train"] = {key: _named(value) for key, value in made["train"].items() if key != "planned_kimg"}
     if recipe.origin is not None:
         made["train"]["init_from"] = recipe.origin.digest
     text = json.dumps([data_set(task, train).content_hash, made, task.names], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _named(value: Any) -> Any:
+    """A setting as a name has it: a portion is no number of kimg."""
+    return str(value) if isinstance(value, Portion) else value
 
 
 def found(identity: str, folder: Path) -> Path | None:
@@ -130,7 +141,10 @@ def train(
         packed.write(source, data_set(task, images))
     config = recipe.config(task, images, source, seed)
     started = (run / "latest").exists()
-    if not started and run.exists():
+    if started:  # with what was planned when it began, wherever it lies now
+        before = folders.read_config(run)
+        config = replace(before, data=replace(before.data, source=str(source)))
+    elif run.exists():
         shutil.rmtree(run)
 
     def note(text: str) -> None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 from fastgan.config import Duration, require
 from fastgan.naming import named
-from fastgan.training import few_shot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +32,7 @@ class Settings:
     """Training steps of the CNN, for every arm"""
     tuned_steps: int = 80
     """Training steps of the pretrained network, for every arm"""
-    gan_preset: str = few_shot.PRESET
+    gan_preset: str = "few-shot"
     """A preset of fastgan train"""
     gan_budget: Duration = field(default=Duration(seconds=120.0))
     """Of each GAN"""

@@ -1,17 +1,12 @@
 """Whether a training step fits into memory, said before anything is packed or built; and what would fit."""
 
-import math
 import os
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 
 import torch
 
 from fastgan.machine import available_memory, require_memory
-from fastgan.naming import named
-from fastgan.text import duration
 from fastgan.training.rehearsal import Cost, rehearse
 from fastgan.training.settings import RunConfig
 
@@ -25,11 +20,6 @@ _ROOM = 0.8
 """The share of what is free that a smaller batch is advised to take."""
 _GROUP = 4  # minibatch stddev's: parts of whole groups give the result of the whole
 
-_HEAVY = 1e12
-"""Operations of an iteration that are over in seconds everywhere."""
-_FEW = 20
-"""Iterations that no model learns from."""
-
 Again = Callable[[str], str]
 """The user's command with one more option."""
 
@@ -39,14 +29,29 @@ def needed(cost: Cost) -> int:
     return round(_LASTING * cost.lasting + _PASSING * cost.passing) + _LIBRARIES
 
 
-def require(config: RunConfig, device: torch.device, precision: str, processes: int, again: Again) -> Cost:
-    """What an iteration of one of `processes` takes; MemoryLimitError where that is not free, with what would fit."""
-    cost = rehearse(config, precision, processes=processes)
-    together = _on_this_device(device, processes)
+def together(cost: Cost, device: torch.device, processes: int) -> int:
+    """Bytes that all `processes` take which share the memory of `device`, each with steps of `cost`."""
+    return _on_this_device(device, processes) * needed(cost)
+
+
+def require(
+    config: RunConfig,
+    device: torch.device,
+    precision: str,
+    processes: int,
+    again: Again,
+    cost: Cost | None = None,
+) -> Cost:
+    """What an iteration of one of `processes` takes; MemoryLimitError where that is not free, with what would fit.
+
+    cost: where it is known already.
+    """
+    cost = rehearse(config, precision, processes=processes) if cost is None else cost
+    sharing = _on_this_device(device, processes)
     require_memory(
-        together * needed(cost),
+        together(cost, device, processes),
         f"a training step of {config.train.batch} images",
-        lambda free: _what_fits(config, precision, processes, free // together, cost, again),
+        lambda free: _what_fits(config, precision, processes, free // sharing, cost, again),
         free=free_memory(device),
     )
     return cost
@@ -55,39 +60,6 @@ def require(config: RunConfig, device: torch.device, precision: str, processes: 
 def free_memory(device: torch.device) -> int | None:
     """Bytes that training may take on `device`; None where the system does not say."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
-
-
-def too_slow(config: RunConfig, cost: Cost, precision: str) -> str | None:
-    """A sentence where the budget is over after a few iterations on this CPU; None where it is not, or not in time.
-
-    By the speed of a matrix product, which no network reaches.
-    """
-    seconds, loss = config.train.budget.seconds, config.loss
-    lazy = loss.penalty != "none" and loss.penalty_interval > 1
-    lazy = lazy or (loss.path_length > 0 and loss.path_length_interval > 1)
-    flops = cost.flops / (2 if lazy else 1)  # an iteration without the terms that come now and then
-    if seconds is None or flops < _HEAVY or flops / _speed(precision) < seconds / _FEW:
-        return None
-    least = flops / _speed(precision)
-    steps = max(int(seconds / least), 1)
-    return (
-        f"a step of {config.train.batch} images of this model takes {duration(least)} on this CPU at the very least, "
-        f"so {config.train.budget} ends after {steps} at most: "
-        f"{named('preset', 'small')}, {named('resolution', 32)} or a GPU learn sooner"
-    )
-
-
-@cache
-def _speed(precision: str) -> float:
-    """Floating-point operations a second of this CPU in a matrix product."""
-    side = 1024
-    x = torch.ones(side, side, dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
-    best = math.inf
-    for _ in range(4):
-        start = time.perf_counter()
-        x @ x
-        best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best
 
 
 def _on_this_device(device: torch.device, processes: int) -> int:

@@ -18,7 +18,7 @@ from fastgan.losses.penalties import PENALTIES
 from fastgan.naming import named
 from fastgan.nn import ProjectedDiscriminator, projected, recompute_blocks, spectral_norm
 from fastgan.nn.projected import Features
-from fastgan.training import augmentation, conditions, graphs, growing, pretrained, thawing, weights
+from fastgan.training import augmentation, conditions, graphs, growing, planned, pretrained, thawing, weights
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.loss_settings import DiscriminatorConfig, LossConfig
 from fastgan.training.objective import Penalty
@@ -26,8 +26,15 @@ from fastgan.training.settings import RunConfig
 from fastgan.training.trainer import Trainer
 
 
-def resolve(config: RunConfig, dataset: conditions.Known | None = None) -> RunConfig:
-    """Check every name and setting of `config`, and fill in the model's defaults and the data's geometry."""
+def resolve(
+    config: RunConfig, dataset: conditions.Known | None = None, *, portions: bool = False
+) -> RunConfig:
+    """Check every name and setting of `config`, and fill in the model's defaults and the data's geometry.
+
+    Portions of the planned images become thousands of them (`planned.settle`), unless `portions` are to stay.
+    """
+    if not portions:
+        config = replace(config, train=planned.settle(config.train))
     model = config.model
     sized = dataset is not None or model.asked("resolution") is not None
     if dataset is not None:

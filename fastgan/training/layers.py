@@ -1,21 +1,20 @@
 """The layers of a run's settings: preset, file, options; and what a run that goes on may be told.
 
-Later layers win: the preset, what few-shot chooses for the images, the TOML file, `settings`, the options by name.
+Later layers win: the preset, what is chosen of what it leaves open (`choices`), the TOML file, `settings`, the options
+by name.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fastgan.config import DEFAULT_PRESET, build, merge, preset, read_toml, to_mapping
-from fastgan.data import survey
-from fastgan.device import choose
+from fastgan.config import DEFAULT_PRESET, build, merge, read_toml, to_mapping
 from fastgan.errors import ArgumentError
 from fastgan.naming import named
 from fastgan.text import quoted
-from fastgan.training import assemble, few_shot, folder
-from fastgan.training.data_settings import DataConfig
+from fastgan.training import assemble, folder, planned
+from fastgan.training.choices.layered import Layered
+from fastgan.training.choices.opened import comparable
 from fastgan.training.options import FREE, OPTIONS, Asked, settled
 from fastgan.training.settings import RunConfig
 
@@ -25,69 +24,29 @@ LAST = "?"
 """For `resume`: the run with the highest number under runs/"""
 
 
-@dataclass(frozen=True)
-class Images:
-    """What the preset few-shot chooses by."""
+def new_run(asked: Asked) -> tuple[RunConfig, Layered | None]:
+    """The settings of a new run before anything is chosen (`plan.make`), and the preset under what is asked for.
 
-    count: int
-    side: int
-    """Pixels"""
-    at_size: bool = False
-    """Whether they have the size to train at, which then is no choice"""
-
-
-def layered(
-    name: str | None, given: Mapping[str, Any], images: Callable[[DataConfig], Images], device: str
-) -> tuple[dict[str, Any], list[str]]:
-    """The tables of a new run's settings, and what the preset few-shot has to say of its choices.
-
-    name: of a preset; None: the `given` tables are complete in themselves. images: what there is to train on.
+    None: a file that names its model is complete in itself. Raises ArgumentError without a source.
     """
-    base = preset(name) if name else {}
-    together = merge(base, given)
-    if name != few_shot.PRESET:
-        return together, []
-    config = build(RunConfig, together)
-    found = images(config.data)
-    choices = few_shot.choose(
-        found.count,
-        found.side,
-        config.train.budget,
-        gpu=choose(device).type == "cuda",
-        resolution=found.side if found.at_size else _table(given, "model").get("resolution"),
-        model=few_shot.settled(config.train.init_from, _table(given, "model")),
-        projected=config.discriminator.name == "projected",
-        conditional=config.data.conditional != "none",
-    )
-    if found.at_size:
-        choices = [choice for choice in choices if choice.key != "model.resolution"]
-    chosen = merge(merge(base, few_shot.tables(choices)), given)
-    return chosen, few_shot.notes(found.count, choices, given)
-
-
-def new_run(asked: Asked, device: str) -> tuple[RunConfig, list[str]]:
-    """The settings of a new run, and what is to be said of them. Raises ArgumentError without a source."""
     written = read_toml(asked.file) if asked.file else {}
-    # A file that names its model is complete in itself; a preset asked for by name always comes first.
+    # A preset asked for by name always comes first.
     name = asked.options.get("preset") or (None if "name" in _table(written, "model") else DEFAULT_PRESET)
     given = merge(written, asked.tables)
     if not _table(given, "data").get("source"):
         raise ArgumentError(
             f"Missing argument {named('source')}: a folder of images, a zip of them, or a packed .fgd file."
         )
-    found, said = layered(name, given, _surveyed, device)
-    return build(RunConfig, found), said
+    if name is None:
+        return build(RunConfig, given), None
+    layered = Layered(preset=name, given=given)
+    return build(RunConfig, layered.merged), layered
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A table, empty where there is none; what stands in its place is for `build` to refuse."""
     found = tables.get(name)
     return found if isinstance(found, Mapping) else {}
-
-
-def _surveyed(data: DataConfig) -> Images:
-    found = survey(data.source, fit=data.fit, split=data.split, kind=data.kind, max_pixels=data.max_pixels)
-    return Images(found.count, found.resolution)
 
 
 def run_to_resume(resume: str | Path, asked: Asked, out: str | Path | None) -> Path:
@@ -110,6 +69,12 @@ def resumed(run: Path, asked: Asked) -> RunConfig:
     config = build(RunConfig, merge(before, asked.tables))
     now, was = to_mapping(config), dict(_leaves(before))
     changed = {key: value for key, value in _leaves(now) if key in was and value != was[key]}
+    portions = planned.portions(config.train)
+    if portions and config.train.planned_kimg is None:
+        raise ArgumentError(
+            f"{portions[0]} is a portion of the images that a run is planned for, and {run} does not say how many: "
+            "give thousands of images, or train.planned_kimg too"
+        )
     for key in settled("images"):
         if key in changed:
             raise ArgumentError(f"{key} belongs to a new run: the images of {run} are chosen already")
@@ -135,8 +100,7 @@ def run_to_start(out: str | Path | None) -> Path | None:
 def goes_on(run: Path, asked: Asked) -> RunConfig:
     """With AUTO: the settings with which `run` goes on; ArgumentError where those asked for contradict it."""
     name = asked.options.get("preset")
-    # few-shot's settings follow from the images: nothing of them can be compared
-    chosen = preset(name) if name and name != few_shot.PRESET else {}
+    chosen = comparable(name) if name else {}
     given = merge(read_toml(asked.file) if asked.file else {}, asked.tables)
     before = folder.read_config(run)
     tables = to_mapping(before)

@@ -3,14 +3,27 @@
 from collections.abc import Callable
 
 from fastgan.training import outlook, schedule
-from fastgan.training.settings import TrainConfig
+from fastgan.training.settings import RunConfig
+
+_OFF = 1.3
+"""How many times as fast or as slow as expected a run has to be for its outlook to be told again."""
 
 
 class Pace:
-    """Measures from line to line of the log. `cur_nimg` is where the session begins."""
+    """Measures from line to line of the log. `cur_nimg` is where the session begins.
 
-    def __init__(self, train: TrainConfig, cur_nimg: int, note: Callable[[str], None]) -> None:
-        self._train, self._note, self._began_at = train, note, cur_nimg
+    expected: images a second on which the user has been told the outlook; None: nothing has been told.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        cur_nimg: int,
+        note: Callable[[str], None],
+        expected: float | None = None,
+    ) -> None:
+        self._train, self._resolution = config.train, config.model.resolution
+        self._note, self._began_at, self._expected = note, cur_nimg, expected
         self._last = (cur_nimg, 0.0)
         self._foresaw = False
         self.img_per_s = 0.0
@@ -23,7 +36,8 @@ class Pace:
     def measure(self, cur_nimg: int, seconds: float, batch: int) -> bool:
         """Measure the speed since the last call; False where no image has been shown since.
 
-        As soon as it is that of steps after the first, what the budget comes to is said, once.
+        As soon as it is that of steps after the first, what the budget comes to is said, once, unless the user has been
+        told so, or the network still grows.
         """
         before, since = self._last
         if cur_nimg <= before:
@@ -32,8 +46,15 @@ class Pace:
         self._last = (cur_nimg, seconds)
         if not self._foresaw and before != self._began_at:
             self._foresaw = True
-            self._note(self._foresee(cur_nimg, seconds, batch))
+            if self._is_news():
+                self._note(self._foresee(cur_nimg, seconds, batch))
         return True
+
+    def _is_news(self) -> bool:
+        if self._expected is None:
+            return True
+        ratio = self.img_per_s / self._expected
+        return self._train.grow_from is None and not 1 / _OFF < ratio < _OFF
 
     def done(self, cur_nimg: int, seconds: float) -> float:
         """Share of the budget used, 0 to 1."""
@@ -55,4 +76,5 @@ class Pace:
             left=max((budget.seconds or 0.0) - seconds, 0.0),
             img_per_s=self.img_per_s,
             batch=batch,
+            resolution=self._resolution,
         )

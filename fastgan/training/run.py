@@ -27,6 +27,7 @@ from fastgan.training import (
     stopping,
     transfer,
 )
+from fastgan.training.choices.layered import Layered
 from fastgan.training.data_settings import DataConfig
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.evaluation import Evaluate
@@ -56,19 +57,21 @@ def new(
     evaluator: MakeEvaluate | None = None,
     again: afford.Again = str,
     callback: Callback = NOBODY,
+    layered: Layered | None = None,
 ) -> Iterator[Session]:
     """Begin a run in a new folder, which disappears again when it cannot begin (bad data, impossible settings).
 
+    layered: the preset, and what was given over it, that `config` was made of: what it leaves open is chosen.
     again: the user's command with one more option, for messages. callback: what `Session.fit` tells.
     """
 
     where = processes.in_turn(lambda: choose(device, processes))
     # Refused before any image is packed: impossible names and settings, other data, a step that does not fit.
-    note("looking at the images, and at what a training step takes")
+    note("looking at the images, and at how long a training step takes")
     ready = processes.first(
-        lambda: plan.make(config, where, processes=processes, progress=progress, again=again)
+        lambda: plan.make(config, where, layered=layered, processes=processes, progress=progress, again=again)
     )
-    for text in filter(None, (ready.why, ready.slow)):
+    for text in ready.notes():
         note(text)
     existed = out is not None and Path(out).exists()
     before = {path.name for path in Path(out).iterdir()} if out is not None and Path(out).is_dir() else set()
@@ -81,6 +84,7 @@ def new(
                 run, ready.config, where, None, ready, note, progress, processes, evaluator, again
             )
             session.callback = Callbacks((TensorBoard(note), callback))
+            session.expected = ready.img_per_s
         except BaseException:
             if processes.rank == 0:
                 folder.clear(run, before)

@@ -51,6 +51,8 @@ class Session:
     """Computes metrics every train.eval_every."""
     callback: Callback = NOBODY
     """Is told of each step log, event, grid and checkpoint, in the first process alone."""
+    expected: float | None = None
+    """Images a second, as measured before training, where the user has been told."""
     saved: Path | None = None
     """The newest checkpoint of this session."""
     rollbacks: list[dict[str, Any]] = field(default_factory=list)
@@ -81,7 +83,7 @@ class Session:
         self._stop_when = stopping.parse(self.config.train.stop_when, evaluates=True)
         own = self.run / "data.fgd"
         self._source = Source(own if own.exists() else Path(self.config.data.source), self.dataset)
-        self._pace = Pace(self.config.train, self.trainer.cur_nimg, self.note)
+        self._pace = Pace(self.config, self.trainer.cur_nimg, self.note, self.expected)
         settings = to_mapping(self.config)
         job = Job(work="train", folder=self.run, settings=settings, step=self.trainer.cur_nimg)
         with signals.graceful(size=processes.size) as stop, told(self.callback, job) as results:

@@ -11,17 +11,23 @@ from fastgan.naming import named
 from fastgan.training import stopping
 from fastgan.training.data_settings import DataConfig
 from fastgan.training.loss_settings import DiscriminatorConfig, LossConfig
+from fastgan.training.portion import Portion
 
 LARGEST_GRID = 16_384
 """Samples: 128 rows of 128"""
 
 
+Kimg = Portion | float
+"""Thousands of images, or a portion of the planned ones."""
 _MOST_KIMG = 1e12  # a count of images stays within 64 bits, and finite
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How long, how fast and with what record."""
+    """How long, how fast and with what record.
+
+    Lengths in kimg may be portions of the planned images, as in "2.5%", until `fastgan.training.planned` settles them.
+    """
 
     batch: int = 64
     """Images a step, over all processes."""
@@ -35,13 +41,13 @@ class TrainConfig:
     """Adam's learning rate for the generator."""
     lr_d: float = 2e-4
     """Adam's learning rate for the discriminator."""
-    lr_warmup_kimg: float = 0.0
+    lr_warmup_kimg: Kimg = 0.0
     """Thousands of images in which both learning rates rise from 0."""
     lr_decay: Literal["none", "linear", "cosine"] = "none"
     """How both learning rates fall to lr_floor over decay_kimg, and stay."""
     lr_floor: float = 0.0
     """With lr_decay: the share of the learning rates that is left in the end."""
-    decay_kimg: float | None = None
+    decay_kimg: Kimg | None = None
     """With lr_decay or loss.penalty_weight_end: thousands of images from the start of training to their end."""
     beta1: float = 0.5
     """Adam's first moment decay; 0 makes it RMSprop, with the bias of its first steps corrected."""
@@ -55,24 +61,24 @@ class TrainConfig:
     """How many of the discriminator's blocks, from the image on, stay as they are (FreezeD)."""
     tune_g: str = "all"
     """What of the generator is trained: all, or some of its mapping, styles and norms, as in "mapping,styles"."""
-    thaw_kimg: float | None = None
+    thaw_kimg: Kimg | None = None
     """Thousands of images after which all of the generator is trained, and one more of the freeze_d blocks each time,
     the last first; none keeps frozen what is frozen."""
     augment: str = "none"
     """What the discriminator sees of all images: none, transforms such as "color,translation,cutout", or "ada"."""
     ada_target: float = 0.6
     """With ada: the r_t (how often real images are told from fakes, -1 to 1) that the probability is steered by."""
-    ada_kimg: float = 500.0
+    ada_kimg: Kimg = 500.0
     """With ada: thousands of images in which the probability goes from 0 to 1 at its fastest."""
     grow_from: int | None = None
     """Resolution to start at, doubled again and again while training (stylegan); or none: whole from the start."""
-    grow_kimg: float = 600.0
+    grow_kimg: Kimg = 600.0
     """With grow_from: thousands of images for which each resolution below the last is trained, once it is there."""
-    fade_kimg: float = 600.0
+    fade_kimg: Kimg = 600.0
     """With grow_from: thousands of images in which each new resolution is faded in; 0 puts it there at once."""
     grow_batch: int = 256
     """With grow_from: the batch doubles with each halving of the resolution, up to this many images."""
-    ema_kimg: float | tuple[float, ...] = 10.0
+    ema_kimg: Kimg | tuple[Kimg, ...] = 10.0
     """Half-life of the averaged generator, in thousands of images; 0 keeps no average. Of several, as in [10, 1, 100],
     the first is what is shown and shared, and checkpoints hold the others beside it."""
     ema_rampup: float | None = 0.05
@@ -81,6 +87,8 @@ class TrainConfig:
     """Everything random follows from it."""
     budget: Duration = field(default=Duration(seconds=3600.0))
     """When to end: training time or images, over all resumptions."""
+    planned_kimg: float | None = None
+    """Thousands of images that the run is planned for, of which "2.5%" is a portion; none: what the budget comes to."""
     usual_kimg: float | None = None
     """Thousands of images after which pictures usually can be told, for what is said of the budget; or none."""
     checkpoint_every: Duration = field(default=Duration(seconds=300.0))
@@ -173,14 +181,14 @@ class TrainConfig:
         require(0 < self.ada_kimg < math.inf, f"train.ada_kimg = {self.ada_kimg} must be above 0 and finite")
 
     def _check_averages_and_decay(self) -> None:
-        kimg = self.half_lives
+        lives = self.half_lives
         require(
-            len(kimg) > 0 and all(0 <= k < math.inf for k in kimg),
+            len(lives) > 0 and all(0 <= k < math.inf for k in lives),
             f"train.ema_kimg = {self.ema_kimg} must name one half-life or more, and none may be negative",
         )
         require(
-            len({round(1000 * k) for k in kimg}) == len(kimg),
-            f"train.ema_kimg = {list(kimg)} names a half-life twice, to the image",
+            len({str(k) if isinstance(k, Portion) else round(1000 * k) for k in lives}) == len(lives),
+            f"train.ema_kimg = {list(lives)} names a half-life twice, to the image",
         )
         require(
             0 <= self.lr_warmup_kimg < math.inf,
@@ -195,11 +203,12 @@ class TrainConfig:
             self.lr_decay == "none" or decay is not None,
             f"train.lr_decay = {self.lr_decay!r} needs its length: set train.decay_kimg, thousands of images",
         )
-        usual = self.usual_kimg
-        require(
-            usual is None or 0 < usual < math.inf,
-            f'train.usual_kimg = {usual} must be above 0 and finite, or "none"',
-        )
+        for key in ("planned_kimg", "usual_kimg"):
+            kimg = getattr(self, key)
+            require(
+                kimg is None or 0 < kimg < math.inf,
+                f'train.{key} = {kimg} must be above 0 and finite, or "none"',
+            )
         rampup = self.ema_rampup
         require(rampup is None or rampup > 0, f'train.ema_rampup = {rampup} must be above 0, or "none"')
 

@@ -1,14 +1,11 @@
-"""Which size images are trained at where none is asked for: what suits them, within what the device trains in time."""
+"""Which size images are trained at where none is asked for or chosen: theirs, within what a device can do."""
 
 import torch
 
 from fastgan.data import Found
 from fastgan.data.opening import size_note
 from fastgan.naming import named
-
-LARGEST = {"cpu": 64, "cuda": 256}
-"""The largest side that is chosen on a device. Twice the side costs four times as long for an image, and needs more of
-them: on two CPU cores 64 px take minutes to an hour, 128 px hours (docs/training.md)."""
+from fastgan.training.choices.facts import LARGEST
 
 
 def choose(found: Found, device: torch.device) -> tuple[int, str | None]:

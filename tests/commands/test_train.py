@@ -22,7 +22,7 @@ from fastgan.commands.train import command
 from fastgan.config import Duration, build, preset_names, read_toml
 from fastgan.data import open_dataset
 from fastgan.errors import CheckpointError, FastganError
-from fastgan.training import checkpoint
+from fastgan.training import checkpoint, folder
 from fastgan.training.settings import RunConfig
 
 KILLS = int(os.environ.get("FASTGAN_KILLS", "20"))
@@ -33,7 +33,7 @@ TINY = {
     "r3gan": ["model.channel_multiplier=0.01"],
     "stylegan": ["model.channel_multiplier=0.03", "model.w_dim=16", "model.z_dim=16"],
 }
-USUAL = {"dcgan": "60kimg", "wgan-gp": "400kimg"}
+USUAL = {"dcgan": "60kimg", "wgan-gp": "400kimg", "r3gan": "500kimg", "stylegan": "40kimg"}
 """What pictures usually need, where a preset says so: the budget that is advised after less."""
 QUICK = ["train.batch=8", "train.grid_images=4", "train.precision=fp32"]
 
@@ -153,6 +153,7 @@ def test_kill_9_at_any_moment_loses_nothing_that_was_saved(images, tmp_path, dev
     ]
     if device.type != "cpu":
         return
+    sets += [f"train.planned_kimg={folder.read_config(mine).train.planned_kimg}"]  # schedules are as long
     here(*arguments(mine / "data.fgd", "--out", tmp_path / "whole", "--budget", end, sets=sets))
     one, other = (tmp_path / name / "checkpoints" / f"{reached + 24:09d}" for name in ("mine", "whole"))
     for name in ("model.safetensors", "optimizer.safetensors"):

@@ -25,7 +25,7 @@ from fastgan.study.labelled import Labelled
 from fastgan.study.pace import OutOfTimeError
 from fastgan.study.scenarios import Scenario
 from fastgan.study.study import Study
-from fastgan.training import layers
+from fastgan.training.choices import choose
 from tests.study.test_transfer import backbone
 
 Make = Callable[..., Study]
@@ -384,7 +384,7 @@ def test_everything_is_kept_by_what_decides_over_it(small: Make, monkeypatch: py
     assert names[0] != names[1]
     before = study.cells.name(study.identity(scenario, mixed, 0))
     changed = merge(preset("few-shot"), {"train": {"beta2": 0.9}})
-    monkeypatch.setattr(layers, "preset", lambda name: changed)
+    monkeypatch.setattr(choose, "preset", lambda name: changed)
     later = small()
     assert later.cells.name(later.identity(scenario, real, 0)) == names[0]
     assert later.cells.name(later.identity(scenario, mixed, 0)) != before, "a preset that says something else"

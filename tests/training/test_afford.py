@@ -82,30 +82,3 @@ def test_processes_of_one_machine_share_its_memory(monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     with pytest.raises(MemoryLimitError):
         afford.require(config(batch=64), CPU, "fp32", 4, options)
-
-
-@pytest.mark.parametrize(
-    ("budget", "flops", "lazily", "told"),
-    [
-        ("40s", 1e14, False, True),
-        ("1h", 1e14, False, True),  # 18 steps
-        ("3h", 1e14, False, False),
-        ("1h", 1e14, True, False),  # 36 steps without the penalty
-        ("1kimg", 1e14, False, False),
-        ("1s", 1e11, False, False),  # nothing to speak of
-    ],
-)
-def test_a_budget_of_a_few_steps_is_told(budget, flops, lazily, told, monkeypatch):
-    monkeypatch.setattr(afford, "_speed", lambda precision: 5e11)
-    loss = {"penalty_interval": 16} if lazily else {}
-    asked = small("rpgan", train={"budget": budget, "batch": 64}, loss=loss)
-    said = afford.too_slow(asked, Cost(lasting=0, passing=0, flops=int(flops)), "bf16")
-    assert (said is not None) == told
-    if said:
-        assert said.startswith(
-            "a step of 64 images of this model takes 3 minutes on this CPU at the very least"
-        )
-
-
-def test_the_speed_of_this_machine_is_a_number():
-    assert 1e8 < afford._speed("fp32") < 1e15

@@ -28,7 +28,7 @@ from fastgan.study.task import Task
 from fastgan.training import assemble, checkpoint, conditions, weights
 from fastgan.training import folder as folders
 from fastgan.training import run as training
-from fastgan.training.choices.layered import Layered
+from fastgan.training.choices.layered import unmeasured
 from fastgan.training.outcome import Report
 from fastgan.training.portion import Portion
 from fastgan.training.settings import RunConfig
@@ -70,12 +70,9 @@ class Recipe:
                 "init_from": "" if self.origin is None else str(self.origin.path),
             },
         }
-        layered = Layered(preset=self.preset, given=merge(dict(self.sets), own))
-        side = train.images.shape[1]
-        facts = layered.facts_of(
-            build(RunConfig, layered.merged), len(train), side, choose(self.device).type, keeps_size=True
-        )
-        return layered.tables(facts)[0]  # nothing is measured: what names a GAN is the same everywhere
+        given, side = merge(dict(self.sets), own), train.images.shape[1]
+        # Nothing is measured: what names a GAN is the same everywhere.
+        return unmeasured(self.preset, given, len(train), side, choose(self.device).type)
 
 
 def data_set(task: Task, train: Labelled) -> Dataset:

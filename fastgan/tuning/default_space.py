@@ -6,6 +6,7 @@ from typing import Any
 
 from fastgan.config import build, merge
 from fastgan.training.options import tables
+from fastgan.training.portion import Portion
 from fastgan.training.settings import RunConfig
 
 _FACTORS = {
@@ -14,7 +15,7 @@ _FACTORS = {
     "train.ema_kimg": (0.25, 4.0),
     "loss.penalty_weight": (0.1, 10.0),
 }
-"""Settings searched on a logarithmic scale, between these multiples of the preset's own"""
+"""Settings searched on a logarithmic scale, between these multiples of the preset's own; portions at the three"""
 _AUGMENT = ("none", "ada", "color,translation,cutout")
 
 
@@ -27,7 +28,9 @@ def default(bases: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, (low, high) in _FACTORS.items():
         own = [_value(config, key) for config in configs]
-        if all(isinstance(value, float) and value > 0 for value in own):
+        if any(isinstance(value, Portion) for value in own):
+            found[key] = list(dict.fromkeys(_scaled(value, f) for value in own for f in (low, 1.0, high)))
+        elif all(isinstance(value, float) and value > 0 for value in own):
             text = f"x{low:g}..x{high:g} log" if len(own) > 1 else _around(own[0], low, high)
             found[key] = text
     found["train.batch"] = _sizes([config.train.batch for config in configs], (0.5, 1, 2), at_least=8)
@@ -44,6 +47,12 @@ def default(bases: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     for key, value in found.items():
         written = merge(written, tables({key: value}))
     return written
+
+
+def _scaled(value: float, factor: float) -> Any:
+    """A length in kimg times a factor: a portion of the planned images as its text."""
+    scaled = float(f"{value * factor:.3g}")
+    return str(Portion(scaled)) if isinstance(value, Portion) else scaled
 
 
 def _value(config: RunConfig, key: str) -> Any:

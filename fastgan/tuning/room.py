@@ -12,6 +12,8 @@ from fastgan.tuning.plan import Plan, run_settings
 
 _FEW_STEPS = 50
 """Steps of a trial below which nothing can be told"""
+_FEWEST_STEPS = 20
+"""The same where the speed is not known exactly"""
 
 
 def check(plan: Plan, device: torch.device, jobs: int) -> list[str]:
@@ -22,7 +24,7 @@ def check(plan: Plan, device: torch.device, jobs: int) -> list[str]:
             tables = run_settings(plan, plan.base(name, images), images, plan.seed, scored=False)
             config = build(RunConfig, tables)
             ready = plans.make(config, device)
-            _check_steps(plan, ready.config, ready.slow, name)
+            _check_steps(plan, ready, name)
             free = afford.free_memory(device)
             takes = afford.needed(ready.cost)
             if free is not None and jobs > 1 and jobs * takes > free and device.type == "cpu":
@@ -34,12 +36,13 @@ def check(plan: Plan, device: torch.device, jobs: int) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _check_steps(plan: Plan, config: RunConfig, slow: str | None, name: str) -> None:
-    budget, batch = plan.trial_budget, config.train.batch
+def _check_steps(plan: Plan, ready: plans.Plan, name: str) -> None:
+    budget, batch = plan.trial_budget, ready.config.train.batch
     if budget.images is not None and budget.images < _FEW_STEPS * batch:
         raise ConfigError(
             f"{named('trial_budget', str(budget))} is {max(budget.images // batch, 1)} steps of the preset {name}, and "
             f"nothing can be told after so few: give {Duration(images=200 * batch)} or more"
         )
-    if slow is not None:
-        raise ConfigError(f"a trial would learn nothing: {slow}")
+    reached = (ready.img_per_s or 0.0) * (budget.seconds or 0.0)
+    if budget.seconds is not None and reached < _FEWEST_STEPS * batch:
+        raise ConfigError(f"a trial would learn nothing: {ready.outlook}")

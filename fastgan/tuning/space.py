@@ -10,8 +10,10 @@ from optuna import Trial
 from fastgan.config import build, merge, preset_names, read_toml, require, said, to_toml
 from fastgan.errors import ConfigError, FastganError
 from fastgan.naming import named
-from fastgan.training import assemble, layers
+from fastgan.training import assemble
+from fastgan.training.choices.layered import unmeasured
 from fastgan.training.options import tables
+from fastgan.training.portion import Portion
 from fastgan.training.settings import RunConfig
 from fastgan.tuning.dimension import Dimension, parse
 
@@ -82,13 +84,7 @@ class Space:
 
     def base(self, name: str, images: Images, device: str) -> dict[str, Any]:
         """The tables of a preset with what is fixed."""
-        found, _ = layers.layered(
-            name,
-            self.fixed,
-            lambda data: layers.Images(images.count, images.side, at_size=True),
-            device,
-        )
-        return found
+        return unmeasured(name, self.fixed, images.count, images.side, device)
 
     def draw(self, trial: Trial) -> dict[str, Any]:
         """Let Optuna draw a trial; `settings` says what it stands for."""
@@ -118,9 +114,13 @@ class Space:
 
 
 def look_up(found: Mapping[str, Any], key: str) -> Any:
-    """A setting of tables, with the default where they leave it out; None where there is none."""
+    """A setting of tables, with the default where they leave it out; None where there is none.
+
+    A portion of the planned images is its text: no number of kimg.
+    """
     table, _, name = key.partition(".")
-    return getattr(getattr(build(RunConfig, found), table, None), name, None)
+    value = getattr(getattr(build(RunConfig, found), table, None), name, None)
+    return str(value) if isinstance(value, Portion) else value
 
 
 def read(path: Path) -> tuple[dict[str, Any], str]:

@@ -63,7 +63,10 @@ def test_a_call_and_a_command_with_the_same_settings_make_the_same_run(images: P
 
 
 def test_a_run_that_is_resumed_goes_on_exactly(images: Path, tmp_path: Path) -> None:
-    planned = {**QUIET, "settings": {**QUIET["settings"], "train.planned_kimg": 0.008}}  # as the parts are, by the first
+    planned = {
+        **QUIET,
+        "settings": {**QUIET["settings"], "train.planned_kimg": 0.008},
+    }  # as the parts are, by the first
     whole = fastgan.train(images, budget="24img", out=tmp_path / "whole", **planned)
     first = fastgan.train(images, budget="8img", out=tmp_path / "parts", **QUIET)
     for resume, budget in ((first, "16img"), (str(first.path), "20img"), ("auto", "24img")):

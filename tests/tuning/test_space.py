@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from fastgan.config import preset, preset_names, read_toml
+from fastgan.config import build, preset, preset_names, read_toml
 from fastgan.documents import parse_toml
 from fastgan.errors import ConfigError
+from fastgan.training.settings import RunConfig
 from fastgan.tuning import default_space, space
 from fastgan.tuning.dimension import parse
 from fastgan.tuning.space import Images, Space
@@ -61,7 +62,10 @@ def test_lists_are_choices_and_all_else_is_fixed() -> None:
         ({"train.batch": [16, 16]}, "lists 16 twice"),
         ({"train.batch": []}, "lists no choices"),
         ({"train.batch": "x2..4"}, "one end with x and one without"),
-        ({"train.augment": "x0.5..x2"}, "is a factor, and the preset small has 'ada' there"),
+        (
+            {"train.augment": "x0.5..x2"},
+            "is a factor, and the preset small has 'color,translation,cutout' there",
+        ),
         ({"loss.name": ["hinge", "hing"]}, "loss.name"),
         ({"model.width": "16.0..32.0"}, "a whole number"),
         ({"model.resolution": [16, 32]}, "`resolution` sets it"),
@@ -133,3 +137,14 @@ def test_the_presets_own_value_moves_into_a_space_without_it() -> None:
     drawn, moved = found.own("small", IMAGES, "cpu")
     assert drawn == {"train.lr_g": 4e-4, "model.width": 16, "train.batch": 24}
     assert sorted(moved) == ["model.width", "train.batch", "train.lr_g"]
+
+
+def test_portions_of_the_planned_images_are_searched_as_portions():
+    one = default_space.default({"small": {"model": {"name": "dcgan"}, "train": {"ema_kimg": "2.5%"}}})
+    assert one["train"]["ema_kimg"] == ["0.625%", "2.5%", "10%"]
+    two = default_space.default(
+        {"a": {"model": {"name": "dcgan"}, "train": {"ema_kimg": "2.5%"}}, "b": {"model": {"name": "dcgan"}}}
+    )
+    assert two["train"]["ema_kimg"] == ["0.625%", "2.5%", "10%", 2.5, 10.0, 40.0]
+    for value in two["train"]["ema_kimg"]:
+        build(RunConfig, {"train": {"ema_kimg": value}})

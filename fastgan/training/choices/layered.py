@@ -89,3 +89,13 @@ class Layered:
         if model.keys() - {"resolution"}:
             return None
         return replace(self, preset=preset)
+
+
+def unmeasured(name: str, given: Mapping[str, Any], images: int, side: int, device: str) -> Tables:
+    """The settings of a preset for so many `images`, which keep their `side`; what follows from the speed is left.
+
+    device: cpu or cuda. The same on every machine.
+    """
+    layered = Layered(preset=name, given=given)
+    facts = layered.facts_of(build(RunConfig, layered.merged), images, side, device, keeps_size=True)
+    return layered.tables(facts)[0]

@@ -176,7 +176,10 @@ def check(space: Space, images: Images, device: str) -> None:
         'train.lr_g = "1e-4..4e-3 log"',
     )
     for name in space.presets:
-        base = space.base(name, images, device)
+        try:
+            base = space.base(name, images, device)
+        except ConfigError as error:
+            raise ConfigError(f"{space.origin}: {error}") from error
         _refuse(base, space.origin)
         for dimension in space.dimensions:
             _check_dimension(space, dimension, base, name)

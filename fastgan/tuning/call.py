@@ -23,6 +23,7 @@ from fastgan.tuning import confirm, default_space, outcome, page, room, search, 
 from fastgan.tuning import sets as image_sets
 from fastgan.tuning import space as spaces
 from fastgan.tuning.crew import Crew
+from fastgan.tuning.lost import alone
 from fastgan.tuning.metric import Metric
 from fastgan.tuning.plan import Plan
 from fastgan.tuning.records import Record, best, records
@@ -64,6 +65,11 @@ class Asked:
     command: str
 
     @property
+    def name(self) -> str:
+        """Of the study."""
+        return self.study or self.folder.resolve().name
+
+    @property
     def told(self) -> dict[str, Any]:
         """For callbacks, without what may hold a password."""
         return {key: value for key, value in asdict(self).items() if key not in ("storage", "command")}
@@ -90,6 +96,7 @@ def ready(asked: Asked, shown: Progress, *, write: bool) -> Ready:
     _check_folder(asked.folder)
     _check_presets(asked.presets)
     written, origin = _written(asked)
+    before = storage.remembered(asked.storage, asked.folder, asked.name)
     wanted = image_sets.wanted(
         asked.sources,
         asked.held,
@@ -105,7 +112,7 @@ def ready(asked: Asked, shown: Progress, *, write: bool) -> Ready:
     ]
     images = spaces.Images(found[0].count, found[0].side)
     space = _space(asked, written, origin, images, where.type)
-    each, trials = _each(asked, len(found) * asked.seeds)
+    each, trials = _each(asked, len(found) * asked.seeds, before.get("trial_budget"))
     plan = Plan(
         sets=found,
         space=space,
@@ -120,6 +127,7 @@ def ready(asked: Asked, shown: Progress, *, write: bool) -> Ready:
     )
     confirming = _confirming(asked, plan)
     searching, said = search.fits(plan, trials, asked.seconds, asked.jobs, confirming)
+    room.check_metric(plan)
     for text in (*room.check(plan, where, asked.jobs), *([said] if said else [])):
         shown.note(text)
     if write:
@@ -139,20 +147,21 @@ def carry_out(ready: Ready, shown: Progress, callback: Callback) -> tuple[dict[s
     """Search, confirm and report; study.json and the best settings. Interrupted with how to go on on a signal."""
     asked, plan = ready.asked, ready.plan
     place = storage.open_storage(asked.storage, asked.folder)
-    name = asked.study or asked.folder.resolve().name
-    study = storage.begin(plan, place, name)
+    study = storage.begin(plan, place, asked.name)
     with atomic_write(asked.folder / "space.toml") as temporary:
         temporary.write_text(plan.space.toml(), encoding="utf-8")
     _remember(study, asked.command)
-    _enqueue_presets(study, plan)
     with Crew(
         plan=plan,
         folder=asked.folder,
-        storage=asked.storage,
+        storage=_absolute(asked.storage),
+        meeting=storage.meeting(asked.storage, asked.folder),
         jobs=asked.jobs,
         devices=ready.devices,
     ) as crew:
         try:
+            with alone(crew.meeting):
+                _enqueue_presets(study, plan)
             trials, rows = _worked(ready, study, place, crew, shown, callback)
         except KeyboardInterrupt as stop:
             shown.note("saving what is being trained")
@@ -185,7 +194,8 @@ def _worked(
     if not chosen:
         return trials, []
     again = storage.begin(replace(plan, pruner="none"), place, storage.confirmation(study.study_name))
-    confirm.enqueue(again, plan, chosen, asked.confirm_seeds)
+    with alone(crew.meeting):
+        confirm.enqueue(again, plan, chosen, asked.confirm_seeds)
     runs = search.Search(study=again, trials=None, confirms=True, hear=lambda record: None, **shared).run()
     return trials, confirm.confirmed(runs, chosen, plan)
 
@@ -290,11 +300,11 @@ def _space(
     return made
 
 
-def _each(asked: Asked, runs: int) -> tuple[Duration, int | None]:
-    """The budget of a run, and how many trials there are to be."""
-    if asked.trial_budget is not None:
+def _each(asked: Asked, runs: int, before: str | None) -> tuple[Duration, int | None]:
+    """The budget of a run (before: that of the study, where it has begun), and how many trials there are to be."""
+    if asked.trial_budget is not None or before is not None:
         trials = asked.trials if asked.trials or asked.seconds else TRIALS
-        return asked.trial_budget, trials
+        return asked.trial_budget or Duration.parse(before), trials
     trials = asked.trials or TRIALS
     if asked.seconds is None:
         return EACH, trials
@@ -330,6 +340,10 @@ def _confirming(asked: Asked, plan: Plan) -> float | None:
         return None
     runs = (asked.confirm + 1) * asked.confirm_seeds * len(plan.sets) if asked.confirm else 0
     return seconds * -(-runs // asked.jobs)
+
+
+def _absolute(asked: str | None) -> str | None:
+    return asked if asked is None or "://" in asked else str(Path(asked).absolute())
 
 
 def _devices(asked: str, where: torch.device) -> tuple[str, ...]:

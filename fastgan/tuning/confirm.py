@@ -12,6 +12,7 @@ import optuna
 
 from fastgan.tuning.plan import CONFIRMING, Plan
 from fastgan.tuning.records import Record, records
+from fastgan.tuning.trial import by_set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,9 @@ class Confirmed:
     """Of the runs"""
     drawn: dict[str, Any] | None
     """What was drawn; None: the preset as it is"""
+    mean: float | None = None
+    """Over seeds and sets, as a trial's score; None where a run failed"""
     failed: str | None = None
-
-    @property
-    def mean(self) -> float | None:
-        """Over seeds and sets; None where a run failed."""
-        return sum(self.scores) / len(self.scores) if self.scores and self.failed is None else None
 
 
 def enqueue(study: optuna.Study, plan: Plan, chosen: Sequence[Record], seeds: int) -> None:
@@ -65,6 +63,8 @@ def confirmed(found: Sequence[Record], chosen: Sequence[Record], plan: Plan) -> 
         runs = [record for record in found if record.attributes.get("of") == name and record.over]
         if not runs:
             continue
+        failed = next((record.reason for record in runs if record.state == "failed"), None)
+        scores = by_set(run for record in runs for run in record.runs)
         rows.append(
             Confirmed(
                 of=name,
@@ -73,7 +73,8 @@ def confirmed(found: Sequence[Record], chosen: Sequence[Record], plan: Plan) -> 
                 second=tuple(r["second"] for record in runs for r in record.runs if "second" in r),
                 folders=tuple(r["folder"] for record in runs for r in record.runs),
                 drawn=runs[0].attributes["drawn"],
-                failed=next((record.reason for record in runs if record.state == "failed"), None),
+                mean=plan.metric.together(scores) if scores and failed is None else None,
+                failed=failed,
             )
         )
     sign = -1 if plan.metric.direction == "maximize" else 1

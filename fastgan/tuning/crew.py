@@ -41,6 +41,8 @@ class Crew:
     plan: Plan
     folder: Path
     storage: str | None
+    meeting: Path
+    """Where workers hold their locks"""
     jobs: int
     devices: Sequence[str]
     """Given to the workers in turn"""
@@ -50,7 +52,8 @@ class Crew:
     _useless: int = 0
 
     def __enter__(self) -> Self:
-        (self.folder / "workers").mkdir(parents=True, exist_ok=True)
+        for place in (self.folder / "workers", self.meeting):
+            place.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(
@@ -79,6 +82,7 @@ class Crew:
             "plan": self.plan.message(),
             "study": study,
             "storage": self.storage,
+            "meeting": str(self.meeting.absolute()),
             "device": self.devices[slot % len(self.devices)],
             "confirms": confirms,
         }

@@ -145,7 +145,7 @@ def parallel(
     whole = [trial for trial in trials if trial["state"] == "complete" and trial["score"] is not None]
     ordered = sorted(whole, key=lambda trial: trial["score"], reverse=not higher)  # the best on top
     count, height = len(dimensions) + 1, HEIGHT + 40
-    across = [LEFT + 20 + k * (WIDTH - 2 * LEFT - 40) / max(count - 1, 1) for k in range(count)]
+    across = [round(LEFT + 20 + k * (WIDTH - 2 * LEFT - 40) / max(count - 1, 1), 1) for k in range(count)]
     axes = [
         (
             dimension.key,
@@ -170,7 +170,7 @@ def parallel(
             share = (rank + 1) / len(ordered)
             lines.append(
                 {
-                    "kind": "line c1" if rank >= len(ordered) - 3 else "line c0",
+                    "kind": "line c1" if rank >= len(ordered) - min(3, len(ordered) // 2) else "line c0",
                     "points": points,
                     "title": f"trial {trial['number']:04d}: {trial['score']:.4g}",
                     "opacity": round(0.15 + 0.85 * share**2, 2),

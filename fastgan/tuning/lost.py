@@ -19,12 +19,12 @@ _PATIENCE = 60.0
 """Seconds in which a worker has said its name"""
 
 
-def queue_again(study: optuna.Study, folder: Path) -> list[Record]:
-    """Queue the trials that have lost their worker; which they were."""
+def queue_again(study: optuna.Study, meeting: Path) -> list[Record]:
+    """Queue the trials that have lost their worker; which they were. meeting: where workers hold their locks."""
     try:
-        with FileLock(folder / "workers" / ".queue.lock", timeout=30):  # not two calls at once
+        with alone(meeting):
             for record in records(study):
-                if record.state == "running" and _is_lost(record, folder):
+                if record.state == "running" and _is_lost(record, meeting):
                     study.tell(record.trial.number, state=TrialState.FAIL, skip_if_finished=True)
             lost = [record for record in records(study) if record.state == "lost"]
             for record in lost:
@@ -34,11 +34,16 @@ def queue_again(study: optuna.Study, folder: Path) -> list[Record]:
     return lost
 
 
-def _is_lost(record: Record, folder: Path) -> bool:
+def alone(meeting: Path) -> FileLock:
+    """Held while trials are queued, so that two calls do not queue the same."""
+    return FileLock(meeting / ".queue.lock", timeout=30)
+
+
+def _is_lost(record: Record, meeting: Path) -> bool:
     if record.worker is None:
         began = record.began or datetime.now()
         return (datetime.now() - began).total_seconds() > _PATIENCE
-    return is_free(lock_path(folder, record.worker))
+    return is_free(lock_path(meeting, record.worker))
 
 
 def is_free(lock: Path) -> bool:

@@ -1,6 +1,7 @@
 """What trials are judged by: the metrics of `fastgan eval`, and which way is better."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,7 @@ _OF = {
     "lpips-diversity": "lpips-diversity",
 }
 """Score -> the metric of `fastgan eval` that gives it"""
+_DISTANCES, _LEAST = {"kid", "fid", "ifid", "ppl_w_end"}, 1e-4
 _HIGHER = {"is", "precision", "recall", "density", "coverage", "cas", "lpips-diversity"}
 
 
@@ -52,6 +54,16 @@ class Metric:
     def better(self, one: float, other: float) -> bool:
         """Whether `one` is better."""
         return one > other if self.name in _HIGHER else one < other
+
+    def together(self, scores: Mapping[str, Sequence[float]]) -> float:
+        """One score of several runs by set: the mean, and of distances over several sets the geometric mean.
+
+        Sets differ in how near anything comes to them: so each counts by ratios, not by its own scale.
+        """
+        means = [sum(of) / len(of) for of in scores.values()]
+        if len(means) > 1 and self.name in _DISTANCES:
+            return math.exp(sum(math.log(max(mean, _LEAST)) for mean in means) / len(means))
+        return sum(means) / len(means)
 
     def of(self, scores: Mapping[str, float]) -> float | None:
         """Its value among scores by their full names."""

@@ -15,6 +15,7 @@ from fastgan.training.settings import RunConfig
 from fastgan.tuning.confirm import Confirmed
 from fastgan.tuning.plan import Plan
 from fastgan.tuning.records import Record, best
+from fastgan.tuning.space import PRESET, look_up
 from fastgan.version import __version__
 
 FORMAT = "fastgan.tune"
@@ -95,9 +96,7 @@ def report(
             for images in plan.sets
         ],
         "trials": [_trial(plan, record) for record in trials],
-        "confirmed": [
-            {**{k: v for k, v in vars(row).items() if k != "drawn"}, "mean": row.mean} for row in rows
-        ],
+        "confirmed": [{name: value for name, value in vars(row).items() if name != "drawn"} for row in rows],
         "best": None if decided is None else decided[0],
         "commands": list(commands),
         "machine": {"cpu": processor().name, "cores": processor().cores, "system": platform.platform()},
@@ -120,8 +119,6 @@ def settings_of(plan: Plan, record: Record) -> dict[str, Any]:
     """What is searched, by the settings' names, with the values that the trial was trained with."""
     if any(dimension.key not in record.drawn for dimension in plan.space.searched):
         return dict(record.drawn)  # it had not drawn all
-    from fastgan.tuning.space import PRESET, look_up
-
     found = plan.settings(record.drawn, plan.sets[0])
     told = {PRESET: record.drawn[PRESET]} if PRESET in record.drawn else {}
     return told | {dimension.key: look_up(found, dimension.key) for dimension in plan.space.dimensions}

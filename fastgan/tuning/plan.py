@@ -1,12 +1,12 @@
 """What a study is about: all that its trials have in common, which stays the same however often it goes on."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastgan.config import Duration, to_toml
+from fastgan.config import Duration
 from fastgan.documents import parse_json, parse_toml
 from fastgan.tuning import space as spaces
 from fastgan.tuning.metric import Metric
@@ -39,8 +39,8 @@ class Plan:
 
     @property
     def instances(self) -> list[tuple[ImageSet, int]]:
-        """The set and the seed of each run of a trial: all seeds of a set, then the next."""
-        return [(images, self.seed + k) for images in self.sets for k in range(self.seeds)]
+        """The set and the seed of each run of a trial: all sets with one seed, then with the next."""
+        return [(images, self.seed + k) for k in range(self.seeds) for images in self.sets]
 
     @property
     def prunes_within(self) -> bool:
@@ -136,15 +136,3 @@ def run_settings(
 def numbered(folder: Path, plan: Plan, images: ImageSet, seed: int) -> Path:
     """The run of a trial whose place is `folder`: itself, or one of several in it."""
     return folder if len(plan.instances) == 1 else folder / f"{images.name}-{seed}"
-
-
-def written(found: Mapping[str, Any]) -> str:
-    """Tables as TOML."""
-    return to_toml(found)
-
-
-def leaves(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Settings by their dotted names."""
-    for table, values in found.items():
-        for key, value in values.items():
-            yield f"{table}.{key}", value

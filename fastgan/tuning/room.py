@@ -2,8 +2,11 @@
 
 import torch
 
+from fastgan import models
 from fastgan.config import Duration, build
-from fastgan.errors import ConfigError, MemoryLimitError
+from fastgan.data import survey
+from fastgan.errors import ConfigError, DataError, MemoryLimitError
+from fastgan.evaluation.extra_scores import OF_REAL
 from fastgan.naming import named
 from fastgan.training import afford
 from fastgan.training import plan as plans
@@ -34,6 +37,30 @@ def check(plan: Plan, device: torch.device, jobs: int) -> list[str]:
                 )
             notes += [f"{name}: a training step takes about {takes / 2**30:.1f} GiB"] if jobs > 1 else []
     return list(dict.fromkeys(notes))
+
+
+def check_metric(plan: Plan) -> None:
+    """DataError or ConfigError where a metric asks for what images or models do not have."""
+    computed, name = plan.metric.computed, plan.metric.name
+    for preset in plan.space.presets:
+        for images in plan.sets:
+            config = build(RunConfig, plan.base(preset, images))
+            if computed == "ppl" and not models.load(config.model.name).Generator.has_truncation:
+                raise ConfigError(
+                    f"{named('metric', name)} is a path through styles, and the preset {preset} has none: judge by kid"
+                )
+            if computed not in OF_REAL:
+                continue
+            if not survey(images.train).class_names:
+                raise DataError(
+                    f"{images.name} has no classes, which {named('metric', name)} needs: judge by kid, or sort the "
+                    "images into a folder for each class"
+                )
+            if config.data.conditional in ("none", "attributes"):
+                raise ConfigError(
+                    f"{named('metric', name)} asks models for classes: train them by {named('settings')} "
+                    "data.conditional=labels"
+                )
 
 
 def _check_steps(plan: Plan, ready: plans.Plan, name: str) -> None:

@@ -6,15 +6,20 @@ from dataclasses import dataclass, field
 
 import optuna
 
+from fastgan.config import Duration
 from fastgan.errors import FastganError
+from fastgan.naming import named
 from fastgan.text import clock, duration
 from fastgan.tuning.crew import Crew
 from fastgan.tuning.lost import queue_again
 from fastgan.tuning.plan import Plan
 from fastgan.tuning.records import Record, best, records, worked
+from fastgan.tuning.trial import STOPPED
 
 _LOOK = 0.5
 """Seconds between looks"""
+_FEW, _ENOUGH = 50, 200
+"""Steps of a trial below which the search ends, and below which its user is warned"""
 _HOPELESS = 3
 """Trials of which none came to a score, upon which the search ends"""
 Say = Callable[[str, float | None], None]
@@ -52,13 +57,17 @@ class Search:
 
     def _look(self) -> list[Record]:
         self.crew.reap({record.worker or "" for record in records(self.study)})
-        for record in queue_again(self.study, self.crew.folder):
-            self.note(f"trial {record.name} has lost its worker and is tried again")
+        for record in queue_again(self.study, self.crew.meeting):
+            stopped = record.attributes.get(STOPPED)
+            self.note(
+                f"trial {record.name} {'goes on' if stopped else 'has lost its worker and is tried again'}"
+            )
         optuna.storages.fail_stale_trials(self.study)  # of a database that hears its workers
         found = records(self.study)
         for record in found:
             if record.over and record.number not in self._heard:
                 self._heard.add(record.number)
+                self._check_steps(record)
                 self.hear(record)
         self._check_hopeless(found)
         return found
@@ -92,6 +101,9 @@ class Search:
     def _line(self, found: list[Record]) -> tuple[str, float | None]:
         over = sum(record.over for record in found)
         total = len(found) if self.confirms else self.trials
+        if not self.crew.names and _running(found):
+            theirs = ", ".join(f"{r.name} ({r.worker})" for r in found if r.state == "running")
+            return f"waiting for what other calls are training: {theirs}", None
         what = "confirming: run" if self.confirms else "trial"
         text = f"{what} {min(over + 1, total or over + 1)}{f' of {total}' if total else ''}"
         first = best(found, self.plan.metric)[:1]
@@ -106,6 +118,21 @@ class Search:
             left = remaining if left is None else min(left, remaining)
         text += "" if left is None else f", about {clock(left)} to go"
         return text, over / total if total else None
+
+    def _check_steps(self, record: Record) -> None:
+        """FastganError where a whole trial has made so few steps that trials cannot be told apart."""
+        steps = min((run["steps"] for run in record.runs), default=_FEW)
+        if record.state != "complete" or steps >= _ENOUGH:
+            return
+        budget = self.plan.trial_budget
+        longer = Duration(seconds=budget.seconds and 2 * round(budget.seconds * _ENOUGH / max(steps, 1)))
+        text = f"trial {record.name} made {steps} steps in {budget}"
+        if steps < _FEW and budget.seconds is not None:
+            raise FastganError(
+                f"{text}, from which nothing can be told: give {named('trial_budget', str(longer))} in a new study, "
+                f"{named('resolution', 32)}, or a smaller model"
+            )
+        self.note(f"{text}, few to tell settings apart")
 
     def _check_hopeless(self, found: list[Record]) -> None:
         failed = [record for record in found if record.state == "failed"]

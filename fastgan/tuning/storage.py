@@ -66,6 +66,23 @@ def open_storage(asked: str | None, folder: Path) -> BaseStorage:
         raise ConfigError(f"{named('storage')}: the database cannot be opened ({reason(error)})") from error
 
 
+def meeting(asked: str | None, folder: Path) -> Path:
+    """Where workers hold their locks: beside the journal, for all who can read it to see; of a database in OUT."""
+    beside = folder if asked is None or "://" in asked else Path(asked).absolute().parent
+    return beside / "workers"
+
+
+def remembered(asked: str | None, folder: Path, name: str) -> dict[str, Any]:
+    """`Plan.identity` of the study `name`, if it has begun; nothing is made."""
+    if "://" not in (asked or "") and not (folder / JOURNAL if asked is None else Path(asked)).is_file():
+        return {}
+    try:
+        study = optuna.load_study(study_name=name, storage=open_storage(asked, folder))
+    except KeyError:
+        return {}
+    return dict(study.user_attrs.get(PLAN, {}))
+
+
 def pruner(plan: Plan) -> BasePruner:
     """What stops trials: see docs/tuning.md."""
     if plan.pruner == "halving":

@@ -1,6 +1,6 @@
 """A trial: settings drawn, runs trained and scored, and what the study is told of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from fastgan.api.evaluate import evaluate
 from fastgan.api.run import Run
 from fastgan.api.train import train
 from fastgan.callbacks import Callback
+from fastgan.config import to_toml
 from fastgan.data import Dataset
 from fastgan.errors import DataError, FastganError, OutputError
 from fastgan.files import atomic_write
@@ -25,7 +26,7 @@ from fastgan.metrics.evaluate import Evaluator
 from fastgan.training import checkpoint
 from fastgan.training.evaluation import Evaluate
 from fastgan.training.settings import TrainConfig
-from fastgan.tuning.plan import POINTS, Plan, numbered, run_settings, written
+from fastgan.tuning.plan import POINTS, Plan, numbered, run_settings
 from fastgan.tuning.sets import ImageSet
 
 WORKER, REASON, STOPPED, RUNS, LABEL = "worker", "reason", "stopped", "runs", "label"
@@ -89,9 +90,9 @@ class Work:
             trial.set_user_attr(RUNS, runs)
             if len(plan.instances) > 1:
                 trial.report(runs[-1]["score"], k)
-                if k + 1 < len(plan.instances) and LABEL not in trial.user_attrs and trial.should_prune():
-                    raise optuna.TrialPruned
-        return sum(run["score"] for run in runs) / len(runs)
+                if k + 1 < len(plan.instances):
+                    _stop_if_weak(trial)
+        return plan.metric.together(by_set(runs))
 
     def _confirm(self, trial: Trial) -> float:
         asked, plan = trial.user_attrs, self.plan
@@ -113,29 +114,32 @@ class Work:
         scored = judge is not None and plan.metric.while_training
         settings = path.with_name(f"{path.name}.toml")
         with atomic_write(settings) as temporary:
-            temporary.write_text(written(run_settings(plan, found, images, seed, scored=scored)), "utf-8")
+            temporary.write_text(to_toml(run_settings(plan, found, images, seed, scored=scored)), "utf-8")
         if judge is not None and (path / "log.jsonl").is_file():
             judge.catch_up(Run(path).history)
-        run = train(
-            images.train,
-            config=settings,
-            out=path,
-            resume="auto",
-            device=self.device,
-            evaluator=self._evaluator(images) if scored else None,
-            callback=judge,
-            progress=False,
-        )
+        try:
+            run = train(
+                images.train,
+                config=settings,
+                out=path,
+                resume="auto",
+                device=self.device,
+                evaluator=self._evaluator(images) if scored else None,
+                callback=judge,
+                progress=False,
+            )
+        finally:  # stopped early, too
+            _slim(path)
         last = next(iter(run.history[::-1]), {})
         score = plan.metric.of(last) if last.get("cur_nimg") == run.cur_nimg else None
         if score is None:
             score = self._scored(path, images, plan.extractor)
-        _slim(path)
         return {
             "set": images.name,
             "seed": seed,
             "score": score,
             "cur_nimg": run.cur_nimg,
+            "steps": run.cur_nimg // run.config.train.batch,
             "seconds": run.facts["seconds"],
             "folder": str(path.relative_to(self.folder)),
         }
@@ -204,13 +208,28 @@ class Judge(Callback):
             self.report(point, score)
 
 
+def by_set(runs: Iterable[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """The scores of runs by the names of their sets."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        found.setdefault(run["set"], []).append(run["score"])
+    return found
+
+
 def _reporting(trial: Trial) -> Callable[[int, float], None]:
     def report(point: int, score: float) -> None:
         trial.report(score, point)
-        if point < POINTS and LABEL not in trial.user_attrs and trial.should_prune():
-            raise optuna.TrialPruned
+        if point < POINTS:
+            _stop_if_weak(trial)
 
     return report
+
+
+def _stop_if_weak(trial: Trial) -> None:
+    """Raise TrialPruned where the pruner says so; presets, which others are held against, are trained to their end."""
+    weak = trial.should_prune()  # asked of presets, too: it remembers what others are held against
+    if weak and LABEL not in trial.user_attrs:
+        raise optuna.TrialPruned
 
 
 def _frozen(trial: Trial) -> FrozenTrial:
@@ -226,6 +245,8 @@ def first_number(trial: FrozenTrial) -> int:
 def _slim(run: Path) -> None:
     """Keep the newest checkpoint alone."""
     (run / "best").unlink(missing_ok=True)
+    if not (run / "latest").is_file():
+        return
     newest = checkpoint.locate(run)
     for path in ownership.checkpoints(run):
         if path.resolve() != newest.resolve():

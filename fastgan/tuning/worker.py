@@ -31,7 +31,7 @@ def main() -> int:
     told = parse_json(sys.stdin.readline(), dict[str, Any], "standard input")
     threading.Thread(target=_end_with_parent, daemon=True).start()
     folder, name = Path(told["folder"]), told["worker"]
-    lock = FileLock(lock_path(folder, name))
+    lock = FileLock(lock_path(Path(told["meeting"]), name))
     lock.acquire(timeout=0)
     allocator.keep_memory()
     plan = Plan.read(told["plan"])
@@ -55,9 +55,9 @@ def main() -> int:
     return 0
 
 
-def lock_path(folder: Path, name: str) -> Path:
+def lock_path(meeting: Path, name: str) -> Path:
     """The file that a worker holds locked while it lives."""
-    return folder / "workers" / f"{name}.lock"
+    return meeting / f"{name}.lock"
 
 
 def _end_with_parent() -> None:

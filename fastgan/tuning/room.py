@@ -26,7 +26,7 @@ def check(plan: Plan, device: torch.device, jobs: int) -> list[str]:
         for images in plan.sets:
             tables = run_settings(plan, plan.base(name, images), images, plan.seed, scored=False)
             config = build(RunConfig, tables)
-            ready = plans.make(config, device)
+            ready = plans.make(config, device, again=_again)
             _check_steps(plan, ready, name)
             free = afford.free_memory(device)
             takes = afford.needed(ready.cost)
@@ -37,6 +37,14 @@ def check(plan: Plan, device: torch.device, jobs: int) -> list[str]:
                 )
             notes += [f"{name}: a training step takes about {takes / 2**30:.1f} GiB"] if jobs > 1 else []
     return list(dict.fromkeys(notes))
+
+
+def _again(option: str) -> str:
+    """What mends a call of train, of a search: `--accumulate 2` is a setting of all its trials."""
+    name, _, value = option.partition(" ")
+    if name == "--accumulate":
+        return f"{named('settings')} train.accumulate={value}"
+    return f"{named('settings')} {value}" if name == "--set" else option
 
 
 def check_metric(plan: Plan) -> None:
@@ -67,8 +75,8 @@ def _check_steps(plan: Plan, ready: plans.Plan, name: str) -> None:
     budget, batch = plan.trial_budget, ready.config.train.batch
     if budget.images is not None and budget.images < _FEW_STEPS * batch:
         raise ConfigError(
-            f"{named('trial_budget', str(budget))} is {max(budget.images // batch, 1)} steps of the preset {name}, and "
-            f"nothing can be told after so few: give {Duration(images=200 * batch)} or more"
+            f"{named('trial_budget', str(budget))} comes to {budget.images / batch:.3g} steps of the preset "
+            f"{name}, and nothing can be told after so few: give {Duration(images=200 * batch)} or more"
         )
     reached = (ready.img_per_s or 0.0) * (budget.seconds or 0.0)
     if budget.seconds is not None and reached < _FEWEST_STEPS * batch:

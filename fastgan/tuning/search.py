@@ -125,9 +125,9 @@ class Search:
         if record.state != "complete" or steps >= _ENOUGH:
             return
         budget = self.plan.trial_budget
-        longer = Duration(seconds=budget.seconds and 2 * round(budget.seconds * _ENOUGH / max(steps, 1)))
         text = f"trial {record.name} made {steps} steps in {budget}"
         if steps < _FEW and budget.seconds is not None:
+            longer = Duration(seconds=2.0 * round(budget.seconds * _ENOUGH / max(steps, 1)))
             raise FastganError(
                 f"{text}, from which nothing can be told: give {named('trial_budget', str(longer))} in a new study, "
                 f"{named('resolution', 32)}, or a smaller model"

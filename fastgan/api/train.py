@@ -74,7 +74,9 @@ def train(
 
     Settings come in layers, later ones winning: the preset ("small" where none is named), the TOML file `config`,
     `settings` by dotted keys or tables ({"train.batch": 16}; docs/training.md has them all), the arguments here, which
-    `fastgan train --help` explains.
+    `fastgan train --help` explains. What a preset leaves open and nobody sets is chosen by the images, the device,
+    memory, the budget and the speed measured at the start. Lengths in kimg may be portions of the planned images, as in
+    "2.5%".
 
     out: the run's folder; by default the next free number under runs/. budget: of the whole run, as in "10m", "2h" or
     "50kimg" (thousands of images shown). resume: a run to go on with exactly, or one of its checkpoints; "auto" starts

@@ -1,10 +1,10 @@
 """The images: 64 px RGB, a training set and images that are never trained on, the same at every call.
 
-| set | trained on | held out | from | licence |
-| --- | --- | --- | --- | --- |
-| avatars | 6,000 | 2,000 | PyPI python-avatars 1.4.1 | MIT |
-| emoji3d | 1,500 | 371 | npm @lobehub/fluent-emoji-3d 1.1.0, without skin tones, on white | MIT |
-| solar | 2,000 | 624 | PyPI elpv-dataset 1.0.0.post1, grey photographs of solar cells | CC-BY-NC-SA |
+| set | trained on | held out |
+| --- | --- | --- |
+| avatars | 6,000 | 2,000 |
+| emoji3d | 1,500 | 371 |
+| solar | 2,000 | 624 |
 """
 
 import io
@@ -22,6 +22,13 @@ from fastgan.files import atomic_write
 from tools.small_datasets import on_white, solar, tarball
 
 SIZE = 64
+SOURCES = {
+    "avatars": "PyPI python-avatars 1.4.1 (MIT)",
+    "emoji3d": "npm @lobehub/fluent-emoji-3d 1.1.0 without skin tones, on white (MIT)",
+    "solar": "PyPI elpv-dataset 1.0.0.post1, grey photographs of solar cells (CC-BY-NC-SA)",
+}
+SHOWN = ("avatars", "emoji3d")
+"""Sets of which real images may stand in docs/runs"""
 TRAINED = {"avatars": 6000, "emoji3d": 1500, "solar": 2000}
 EMOJI = ("@lobehub/fluent-emoji-3d", "1.1.0")
 _SKINS = tuple(f"1f3f{last}" for last in "bcdef")

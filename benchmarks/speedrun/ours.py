@@ -1,5 +1,6 @@
 """A fastgan run whose seconds are CPU seconds: `fastgan.train` as a user calls it, with another clock."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,6 +63,9 @@ def train(contender: Contender, cell: Cell, data: Path, folder: Path, recorder: 
     before = 0.0
     if (run / "latest").exists():
         before = float(checkpoint.read_state(checkpoint.locate(run))["seconds"])
+    elif run.exists():  # killed before its first checkpoint
+        shutil.rmtree(run)
+        recorder.forget()
     points = Points(recorder, before)
     # All that the loop asks the time for: its budget, log, schedules, and when to evaluate.
     setattr(session, "time", SimpleNamespace(monotonic=points.monotonic))  # noqa: B010 (for mypy)

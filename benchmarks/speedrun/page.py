@@ -129,7 +129,7 @@ def _protocol(results: Sequence[Result]) -> str:
     )
     sizes = {result["dataset"]: result["data"] for result in results}
     counted = "; ".join(
-        f"{name} {data['trained_on']['images']:,} and {data['held_out']['images']:,}"
+        f"{name} {data['trained_on']['images']:,} and {data['held_out']['images']:,}, {datasets.SOURCES[name]}"
         for name, data in sorted(sizes.items())
     )
     samples = sorted({result["samples"] for result in results})
@@ -212,7 +212,8 @@ def take_over(out: Path, folder: Path, docs: Path) -> None:
         shutil.copyfile(path, target)
     for results in machines(out / "results"):
         for dataset, minutes, found in tables(results):
-            drawn = sheets.draw(out, found, datasets.paths(out, dataset)[1])
+            held_out = datasets.paths(out, dataset)[1]
+            drawn = sheets.draw(out, found, held_out if dataset in datasets.SHOWN else None)
             with atomic_write(docs / "runs" / sheets.name(dataset, minutes)) as temporary:
                 drawn.save(temporary, "png", optimize=True)
 

@@ -19,15 +19,18 @@ def name(dataset: str, minutes: float) -> str:
     return f"speedrun-{dataset}-{minutes:g}.png"
 
 
-def draw(out: Path, found: dict[str, list[Reading]], held_out: Path) -> Image.Image:
-    """Real images and the first samples of each contender's first seed, best first, in 256 colours."""
-    tiles = [("real images, held out", _real(held_out))]
+def draw(out: Path, found: dict[str, list[Reading]], held_out: Path | None) -> Image.Image:
+    """Real images and the first samples of each contender's first seed, best first, in 256 colours.
+
+    held_out: the real images; None where they may not be shown.
+    """
+    tiles = [] if held_out is None else [("real images, held out", _real(held_out))]
     for contender, runs in found.items():
         path = grid(out, runs[0].cell, runs[0].minutes)
         if path.exists():
             with Image.open(path) as image:
                 tiles.append((contender, _part(np.asarray(image.convert("RGB")))))
-    height, width = tiles[0][1].shape[:2]
+    height, width = 64 * ROWS, 64 * COLUMNS
     down = -(-len(tiles) // ACROSS)
     sheet = Image.new("RGB", (ACROSS * (width + _GAP), down * (height + _CAPTION + _GAP)), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)

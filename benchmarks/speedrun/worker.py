@@ -17,7 +17,7 @@ from benchmarks.speedrun.places import environment, grid, result, venv, work
 from benchmarks.speedrun.recorder import Recorder
 from fastgan.benchmark import report
 from fastgan.data import Dataset, open_dataset
-from fastgan.errors import FastganError
+from fastgan.errors import CheckpointError, ConfigError, DataError, FastganError, OutputError
 from fastgan.files import write_json
 
 FORMAT = "fastgan.speedrun"
@@ -39,8 +39,10 @@ def run(out: Path, cell: Cell, samples: int = SAMPLES) -> None:
                     f"{cell.key} was sampled at {len(recorder.points)} of {len(cell.due)} points: its clock is wrong"
                 )
             facts.write_text(json.dumps(made))
-    except FastganError as error:  # such as losses beyond all numbers: a result
-        failed = str(error)
+    except FastganError as error:
+        if isinstance(error, ConfigError | DataError | CheckpointError | OutputError):
+            raise  # a mistake of ours
+        failed = str(error)  # such as losses beyond all numbers: a result
     document: dict[str, Any] = {
         "format": FORMAT,
         "dataset": cell.dataset,

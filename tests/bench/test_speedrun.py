@@ -1,6 +1,8 @@
 """The speedrun: whose time counts, what is sampled when, which runs there are, and that each contender trains."""
 
 import json
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.speedrun import __main__ as speedrun
 from benchmarks.speedrun import (
     contenders,
     datasets,
@@ -26,6 +29,7 @@ from benchmarks.speedrun.contenders import CONTENDERS, Cell, Contender, best, ce
 from benchmarks.speedrun.recorder import CpuClock, Recorder
 from fastgan.config import build, merge, read_toml, to_toml
 from fastgan.data import packed
+from fastgan.errors import ConfigError, FastganError
 from fastgan.training.settings import RunConfig
 from tests.metrics.sets import dataset, shapes
 
@@ -143,6 +147,76 @@ def test_runs_are_named_by_how_their_keys_begin(tmp_path: Path) -> None:
     for wrong in ("avatar", "avatars/4/nobody/0"):
         with pytest.raises(click.UsageError, match="no run begins like this"):
             wanted(tmp_path, (wrong,))
+
+
+CHILD = """
+import signal, sys, time
+from pathlib import Path
+def stop(*_):
+    Path(sys.argv[1]).with_suffix(".stopped").touch()
+    sys.exit(1)
+signal.signal(signal.SIGINT, stop)
+Path(sys.argv[1]).with_suffix(".started").touch()
+time.sleep(0 if sys.argv[2] == "ends" else 60)
+sys.exit(sys.argv[3] == "fails")
+"""
+
+
+def child(folder: Path, cell: Cell, *words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", CHILD, str(folder / f"{cell.seed}.x"), *words])
+
+
+def test_runs_that_fail_are_counted_and_stop_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo = [Cell("solar", 4, "small", seed) for seed in range(3)]
+    monkeypatch.setattr(
+        speedrun,
+        "start",
+        lambda out, cell, _: child(out, cell, "ends", "fails" if cell.seed == 1 else "works"),
+    )
+    monkeypatch.setattr(speedrun.time, "sleep", lambda _: None)
+    assert speedrun.run_all(tmp_path, todo, jobs=2, samples=1) == 1
+    assert len(list(tmp_path.glob("*.started"))) == 3
+
+
+def test_an_interruption_is_passed_on_to_every_run_and_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo = [Cell("solar", 4, "small", seed) for seed in range(3)]
+    monkeypatch.setattr(speedrun, "start", lambda out, cell, _: child(out, cell, "waits", "works"))
+
+    def interrupt(_: float) -> None:
+        if len(list(tmp_path.glob("*.started"))) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(speedrun.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        speedrun.run_all(tmp_path, todo, jobs=2, samples=1)
+    assert sorted(path.name for path in tmp_path.glob("*.stopped")) == ["0.stopped", "1.stopped"]
+
+
+def test_a_mistake_in_settings_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in datasets.paths(tmp_path, "solar"):
+        path.parent.mkdir(exist_ok=True)
+        packed.write(path, dataset(4))
+    cell = Cell("solar", 0.1, "small", 1)
+
+    def wrong(*_: object) -> dict[str, Any]:
+        raise ConfigError("no such setting")
+
+    monkeypatch.setattr(worker, "_train", wrong)
+    with pytest.raises(ConfigError, match="no such setting"):
+        worker.run(tmp_path, cell, samples=4)
+    assert not places.result(tmp_path, cell).exists()
+
+    def diverged(*_: object) -> dict[str, Any]:
+        raise FastganError("losses beyond all numbers")
+
+    monkeypatch.setattr(worker, "_train", diverged)
+    worker.run(tmp_path, cell, samples=4)
+    made = json.loads(places.result(tmp_path, cell).read_text())
+    assert (made["failed"], made["points"], made["audit"]) == ("losses beyond all numbers", [], None)
 
 
 def test_sets_are_split_the_same_way_everywhere() -> None:

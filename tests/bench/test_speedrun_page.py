@@ -141,7 +141,7 @@ def test_curves_are_medians_along_the_budget() -> None:
 def test_the_protocol_names_data_commits_and_contenders(tmp_path: Path) -> None:
     text = page.rendered(page.SKELETON, write(tmp_path, RESULTS))
     assert "7 runs on" in text
-    assert "avatars 6,000 and 2,000" in text
+    assert "avatars 6,000 and 2,000, PyPI python-avatars 1.4.1 (MIT)" in text
     assert "commits abc, 2026-01-02" in text
     assert f"- `old-small`: {CONTENDERS['old-small'].what}" in text
     assert "`dcgan-tutorial`:" not in text

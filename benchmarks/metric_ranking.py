@@ -1,6 +1,6 @@
 """Does the extractor that needs no download rank damaged images as it should? `python -m benchmarks.metric_ranking`.
 
-Real avatars against other real avatars, damaged in five ways, each in four strengths; prints the Markdown table of
+Real avatars against other real avatars, damaged in several ways, each in four strengths; prints the Markdown table of
 docs/metrics.md. A row is in order where every score gets worse with the strength.
 """
 
@@ -75,15 +75,37 @@ def memorised(images: Tensor, reference: Tensor, share: float) -> Tensor:
     return torch.cat([reference[:copied], images[copied:]])
 
 
+def posterise(images: Tensor, _reference: Tensor, step: float) -> Tensor:
+    """Grey levels in steps of `step`."""
+    return ((images.float() / step).floor() * step + step / 2).clamp(0, 255).to(torch.uint8)
+
+
+def hue(images: Tensor, _reference: Tensor, angle: float) -> Tensor:
+    """Colours turned by `angle` radians about grey, which stays."""
+    grey = torch.full((3, 3), 1 / 3)
+    across = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    turn = grey + math.cos(angle) * (torch.eye(3) - grey) + math.sin(angle) * across
+    return _bytes((images.float() @ turn.T).permute(0, 3, 1, 2))
+
+
+def checkerboard(images: Tensor, _reference: Tensor, levels: float) -> Tensor:
+    """Every second pixel brighter by `levels`, the others darker."""
+    line = 1 - 2 * (torch.arange(images.shape[1]) % 2).float()
+    return _bytes(_planes(images) + levels * torch.outer(line, line))
+
+
 DAMAGES: dict[str, tuple[Damage, tuple[float, ...]]] = {
     "blur, sigma px": (blur, (0.5, 1, 2, 4)),
     "noise, grey levels": (noise, (4, 8, 16, 32)),
     "swirl, radians": (swirl, (0.25, 0.5, 1, 2)),
+    "posterised, grey levels": (posterise, (8, 16, 32, 64)),
+    "hue, radians": (hue, (0.1, 0.2, 0.4, 0.8)),
+    "checkerboard, grey levels": (checkerboard, (2, 4, 8, 16)),
     "modes dropped, share left": (dropped_modes, (0.8, 0.6, 0.4, 0.2)),
     "repeats, share left": (repeats, (0.5, 0.2, 0.05, 0.02)),
     "memorised copies, share": (memorised, (0.1, 0.25, 0.5, 1)),
 }
-SHOWN = {"fid": +1, "kid": +1, "precision": -1, "recall": -1, "density": -1, "coverage": -1}
+SHOWN = {"fid": +1, "kid": +1, "precision": -1, "recall": -1, "density": -1, "coverage": -1, "periodic": +1}
 """Score -> whether worse is more or less"""
 
 
@@ -97,7 +119,7 @@ def main() -> None:
     avatars = render(2 * options.n, size=64).images
     reference, others = avatars[: options.n], avatars[options.n :]
     dataset = Dataset(images=reference, content_hash=content_hash(reference))
-    evaluate = evaluator(dataset, ("fid", "kid", "prdc"), options.n, options.extractor)
+    evaluate = evaluator(dataset, ("fid", "kid", "prdc", "periodic"), options.n, options.extractor)
 
     def scores(images: Tensor) -> dict[str, float]:
         found = evaluate(lambda start, n: images[start : start + n])

@@ -19,7 +19,7 @@ from fastgan.progress import progress as progressing
 from fastgan.training.options import tables
 
 if TYPE_CHECKING:
-    from fastgan.tuning.call import Asked
+    from fastgan.tuning.begin import Asked
 
 PRUNERS = ("auto", "halving", "hyperband", "none")
 _MOST = 1 << 31
@@ -136,7 +136,7 @@ def tune(
     if extras.missing("tune"):
         raise ConfigError(f"fastgan tune needs Optuna: {extras.install_line('tune')}")
     allocator.keep_memory()
-    from fastgan.tuning import call
+    from fastgan.tuning.begin import Asked
 
     paths = tuple(arguments.path(each, "source") for each in arguments.several(source, "source"))
     if not paths:
@@ -146,7 +146,7 @@ def tune(
         raise ConfigError(
             f"{named('data')} names {len(held)} sets and {named('source')} {len(paths)}: give one for each"
         )
-    asked = call.Asked(
+    asked = Asked(
         sources=paths,
         held=held,
         space=space if space is None or isinstance(space, Mapping) else arguments.path(space, "space"),
@@ -177,11 +177,11 @@ def tune(
 
 
 def _tuned(asked: "Asked", dry_run: bool, callback: Callback, progress: bool) -> Tuned:
-    from fastgan.tuning import call
+    from fastgan.tuning import begin, call
 
     job = Job(work="tune", folder=asked.folder, settings=asked.told)
     with progressing(progress) as shown, told(callback, job) as results:
-        ready = call.ready(asked, shown, write=not dry_run)
+        ready = begin.ready(asked, shown, write=not dry_run)
         shown.note(ready.sentence)
         found = Tuned(folder=asked.folder, plan=ready.sentence, space=ready.plan.space.toml())
         if dry_run:

@@ -1,6 +1,7 @@
 """Where a study lies: a journal file in OUT, or a database; opened by each process that works on it."""
 
 import logging
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -56,14 +57,21 @@ def open_storage(asked: str | None, folder: Path) -> BaseStorage:
             "give a journal file on a disk that is shared, or a database such as sqlite:///, postgresql:// or mysql://"
         )
     try:
-        return RDBStorage(
-            asked,
-            heartbeat_interval=_BEAT,
-            grace_period=_GRACE,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-        )
+        return _database(asked)
     except Exception as error:  # of SQLAlchemy, of a driver, or of Optuna
+        if "already exists" in str(error):  # another call has made the tables at this moment
+            time.sleep(2.0)
+            return _database(asked)
         raise ConfigError(f"{named('storage')}: the database cannot be opened ({reason(error)})") from error
+
+
+def _database(url: str) -> RDBStorage:
+    return RDBStorage(
+        url,
+        heartbeat_interval=_BEAT,
+        grace_period=_GRACE,
+        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+    )
 
 
 def meeting(asked: str | None, folder: Path) -> Path:

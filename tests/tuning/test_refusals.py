@@ -11,7 +11,7 @@ from fastgan import extras
 from fastgan.config import Duration
 from fastgan.errors import FastganError
 from fastgan.training import afford
-from fastgan.tuning import call, search, sets, storage
+from fastgan.tuning import begin, search, sets, storage
 from fastgan.tuning.metric import Metric
 from fastgan.tuning.plan import Plan
 from fastgan.tuning.space import given, make
@@ -193,8 +193,8 @@ def test_trials_get_what_a_budget_leaves(squares: Path, tmp_path: Path) -> None:
         **{"settings": {}, "folder": tmp_path, "metric": "kid", "extractor": "", "eval_images": 32},
         **{"seeds": 1, "seed": 0, "pruner": "auto", "jobs": 2, "device": "cpu", "command": ""},
     }
-    each, trials = call._each(call.Asked(**asked, **shared), 1, None)
+    each, trials = begin._each(begin.Asked(**asked, **shared), 1, None)
     assert trials is None
     assert each.seconds is not None
     assert 600 < each.seconds < 720  # 20 trials, 14 of them whole, and 8 confirmations on two workers
-    assert call._each(call.Asked(**asked, **shared), 1, "3m")[0] == Duration(seconds=180.0)
+    assert begin._each(begin.Asked(**asked, **shared), 1, "3m")[0] == Duration(seconds=180.0)

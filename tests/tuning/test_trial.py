@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 import fastgan
 from fastgan.config import Duration, read_toml
 from fastgan.progress import Silent
-from fastgan.tuning import call, lost, storage, trial
+from fastgan.tuning import begin, lost, storage, trial
 from fastgan.tuning.metric import Metric
 from fastgan.tuning.records import MOST_LOSSES, best, records, worked
 from fastgan.tuning.sampler import STARTUP, ByNumber
@@ -60,7 +60,7 @@ def work(squares: Path, tmp_path: Path) -> Callable[..., Work]:
             "device": "cpu",
             "command": "",
         }
-        ready = call.ready(call.Asked(**asked | changes), Silent(), write=True)
+        ready = begin.ready(begin.Asked(**asked | changes), Silent(), write=True)
         plan = replace(ready.plan, trial_budget=Duration(images=64))  # fewer than a user may ask for
         return Work(plan=plan, folder=tmp_path / "out", device="cpu", worker="here")
 
@@ -243,14 +243,14 @@ def test_the_best_are_different_settings_and_time_counts_once() -> None:
     from datetime import datetime, timedelta
 
     study, start = optuna.create_study(), datetime(2026, 1, 1)
-    for x, score, begin in ((1.0, 3.0, 0), (2.0, 1.0, 5), (2.0, 2.0, 100), (3.0, 2.5, 200)):
+    for x, score, at in ((1.0, 3.0, 0), (2.0, 1.0, 5), (2.0, 2.0, 100), (3.0, 2.5, 200)):
         made = optuna.create_trial(
             params={"x": x},
             distributions={"x": optuna.distributions.FloatDistribution(0, 9)},
             value=score,
         )
-        made.datetime_start = start + timedelta(seconds=begin)
-        made.datetime_complete = start + timedelta(seconds=begin + 10)
+        made.datetime_start = start + timedelta(seconds=at)
+        made.datetime_complete = start + timedelta(seconds=at + 10)
         study.add_trial(made)
     found = records(study)
     assert [record.score for record in best(found, Metric("kid"))] == [1.0, 2.5, 3.0]

@@ -9,7 +9,8 @@ from benchmarks.speedrun.readings import Result, at, curve
 from fastgan.pages.curves import HEIGHT, WIDTH, Series, plot
 
 COLOURS = ("#2f6fde", "#d9622b", "#2a9d5c", "#8e4ec6", "#b8860b", "#0f8b8d", "#c2255c", "#555555")
-_LEGEND = 190
+_LEGEND = 230
+_LEAST = 1e-4  # a score of real images may be 0 and less
 _NAMES = {"kid[effnet-lite0]": "kid-effnet", "kid[random-conv]": "kid-random", "periodic[pixels]": "periodic"}
 
 
@@ -25,14 +26,12 @@ def curves(results: Sequence[Result], dataset: str, minutes: float) -> dict[str,
 
 
 def chosen(results: Sequence[Result], dataset: str, minutes: float, score: str) -> list[Series]:
-    """The curves of the best contenders, as many as there are colours; periodic as its decimal logarithm."""
+    """The curves of the best contenders, as many as there are colours; scores as their decimal logarithms."""
     series = []
     for name in at(results, dataset, minutes):
         points = curve(results, name, dataset, minutes, score)
-        if score.startswith("periodic"):
-            points = [(x, math.log10(max(y, 1e-3))) for x, y in points]
         if points:
-            series.append(Series(name, points))
+            series.append(Series(name, [(x, math.log10(max(y, _LEAST))) for x, y in points]))
     return series[: len(COLOURS)]
 
 
@@ -44,8 +43,7 @@ def svg(results: Sequence[Result], dataset: str, minutes: float, score: str) -> 
         "svg{background:#fff;font:11px sans-serif}.rule{stroke:#e4e4e4}.tick{fill:#666}"
         f".line{{fill:none;stroke-width:1.6}}.cursor{{display:none}}{lines}"
     )
-    axis = f"log10 of {score}" if score.startswith("periodic") else score
-    title = f'<text x="{WIDTH + 4}" y="22" fill="#333">{escape(axis)}, over core-minutes</text>'
+    title = f'<text x="{WIDTH + 4}" y="22" fill="#333">log10 of {escape(score)}, over core-minutes</text>'
     names = "".join(
         f'<text x="{WIDTH + 4}" y="{44 + 16 * i}" fill="{COLOURS[i]}">{escape(s.name)}</text>'
         for i, s in enumerate(series)

@@ -17,6 +17,7 @@ OPTIONS = {
     "r3gan": {"channel_multiplier": 1 / 48, "z_dim": 12},
     "sle": {"width": 1, "z_dim": 12},
     "stylegan": {"channel_multiplier": 1 / 64, "z_dim": 16, "w_dim": 16, "mapping_layers": 2},
+    "swift": {"width": 4, "widest": 16, "z_dim": 12},
 }
 
 

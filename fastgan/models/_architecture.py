@@ -144,12 +144,13 @@ class Architecture(Protocol[C]):
 
 
 if TYPE_CHECKING:
-    from fastgan.models import dcgan, r3gan, sle, stylegan
+    from fastgan.models import dcgan, r3gan, sle, stylegan, swift
     from fastgan.nn import ProjectedDiscriminator
 
     _dcgan: Architecture[dcgan.Config] = dcgan
     _r3gan: Architecture[r3gan.Config] = r3gan
     _sle: Architecture[sle.Config] = sle
+    _swift: Architecture[swift.Config] = swift
     _stylegan: Architecture[stylegan.Config] = stylegan
 
     def _styled(generator: stylegan.Generator) -> Styled:

@@ -18,6 +18,7 @@ _GROUPS = {
     "Diversity of the samples": ("diversity", "duplicates"),
     "Penalty": ("penalty",),
     "Path length": ("path_length",),
+    "Reconstruction": ("reconstruction",),
     "Steps skipped": ("skipped",),
     "Speed": ("img_per_s",),
 }
@@ -28,6 +29,7 @@ _EXPLAIN = {
     "val": "mean logit of held-out images",
     "fake": "mean logit of generated images",
     "r_t": "share of real images it is sure of, -1 to 1; near 1: overfitting",
+    "reconstruction": "mean difference of images made from the latents of real ones, of 2",
     "r_v": "0: held-out images look as real as the others; 1: as false as fakes",
     "augment_p": "ADA's probability",
     "diversity": "distance between samples, in units of the data's",

@@ -19,6 +19,7 @@ from fastgan.naming import named
 from fastgan.nn import ProjectedDiscriminator, projected, recompute_blocks, spectral_norm
 from fastgan.nn.projected import Features
 from fastgan.training import augmentation, conditions, graphs, growing, planned, pretrained, thawing, weights
+from fastgan.training.codes import Codes
 from fastgan.training.distributed import ALONE, Processes
 from fastgan.training.loss_settings import DiscriminatorConfig, LossConfig
 from fastgan.training.objective import Penalty
@@ -194,6 +195,7 @@ def make_trainer(
         device=device,
         precision=precision,
         processes=processes,
+        codes=Codes(feed.dataset, model.z_dim).to(device) if config.loss.reconstruction else None,
     )
     if graphs.wanted(config.train, device, processes.size):
         trainer.graphs = graphs.StepGraphs(trainer, partial(graphs.Cuda, device))

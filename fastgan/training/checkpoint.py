@@ -1,7 +1,7 @@
 """Checkpoints: whole or not at all, safetensors and JSON, nothing that runs code when it is read.
 
     RUN/checkpoints/000012800/model.safetensors       g.*, d.*, g_ema.*, g_ema_<half-life in images>.* for each further
-                                                      one, what techniques keep (augment.*, path_length.*)
+                                                      one, what techniques keep (augment.*, path_length.*, codes.*)
                                                       and, of a conditional model, what goes together (conditions.*)
                               optimizer.safetensors   {g,d}.<parameter>.{step,exp_avg,exp_avg_sq}
                               state.json              format, settings, cur_nimg, data, versions, time
@@ -45,7 +45,7 @@ class Checkpoint:
     path: Path
     """The checkpoint's folder."""
     model: dict[str, Tensor]
-    """Parameters and buffers, named g.*, d.* and g_ema.*, and augment.* and path_length.* where they are in use."""
+    """Parameters and buffers, named g.*, d.* and g_ema.*; augment.*, path_length.* and codes.* where in use."""
     optimizer: dict[str, Tensor]
     """Adam's state by parameter name."""
     state: dict[str, Any]

@@ -124,6 +124,13 @@ class Objective:
             loss, losses = loss + lengths, losses | shown
         return loss, losses
 
+    def reconstruct(self, real: Tensor, z: Tensor, c: Tensor | None = None) -> Term:
+        """loss.reconstruction * E|G(z) - x|, of `real` images x [N, C, R, R] and latents z [N, Z] made of them."""
+        with self.autocast():
+            images = self.generator(z, c, **self.size)
+        error = (images.float() - real).abs().mean()
+        return self.config.loss.reconstruction * error, {"reconstruction": error}
+
     def smooth(self, n: int, c: Tensor | None = None) -> Term:
         """Path length regularisation of the generator alone, on `n` fresh latents."""
         assert self.path_length is not None

@@ -14,6 +14,7 @@ _SHORT = {
     "loss_g": "G",
     "penalty": "penalty",
     "path_length": "path",
+    "reconstruction": "rec",
     "r_t": "r_t",
     "augment_p": "p",
     "r_v": "r_v",

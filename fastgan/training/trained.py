@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fastgan.losses.penalties import PathLength
 from fastgan.training import adam, checkpoint, ema, weights
 from fastgan.training.augmentation import Augmentation
+from fastgan.training.codes import Codes
 from fastgan.training.distributed import Processes
 from fastgan.training.guard import Guard
 from fastgan.training.settings import RunConfig
@@ -16,7 +17,7 @@ _NETWORKS = ("g", "d", "g_ema")
 
 
 class Trained:
-    """Both networks and their optimisers, guarded; the generator's averages; what augmentation and path length keep.
+    """Both networks and their optimisers, guarded; the generator's averages; what other techniques keep.
 
     With `cur_nimg`, the real images shown so far, and `rollbacks` that is the whole state of training.
     """
@@ -29,6 +30,7 @@ class Trained:
         average: nn.Module,
         augmentation: Augmentation,
         path_length: PathLength | None,
+        codes: Codes | None,
         penalised: bool,
         config: RunConfig,
         device: torch.device,
@@ -56,6 +58,7 @@ class Trained:
             **{"g": generator, "d": discriminator, **self.averages, "augment": augmentation},
             **{"guard_g": self.g_guard, "guard_d": self.d_guard},
             **({} if path_length is None else {"path_length": path_length}),
+            **({} if codes is None else {"codes": codes}),
         }
 
     def stuck(self) -> bool:

@@ -17,8 +17,9 @@ from fastgan.data import Feed
 from fastgan.losses.wasserstein import clip_weights
 from fastgan.training import adam, checkpoint, conditions, ema, growing, schedule, thawing
 from fastgan.training.augmentation import Augmentation
+from fastgan.training.codes import Codes
 from fastgan.training.distributed import ALONE, Processes
-from fastgan.training.graphs import StepGraphs, Steps
+from fastgan.training.graphs import StepGraphs
 from fastgan.training.guard import Guard
 from fastgan.training.objective import Losses, Objective, Penalty, Term
 from fastgan.training.settings import RunConfig
@@ -31,6 +32,7 @@ class Trainer(Trained):
     """Trains `generator` against `discriminator`; one `step` is `d_steps` discriminator steps and a generator step.
 
     Where the loss compares fakes with real images for the generator too, these are the last discriminator step's.
+    With `codes`, the generator also reconstructs real images, at first nothing else.
 
     Receives built objects: networks on `device` in their memory format, `feed.batch(cur_nimg, n)` -> images
     [n, C, R, R] in [-1, 1] and labels, `loss` (a module of fastgan.losses) and `penalty` (or None). `precision`
@@ -51,6 +53,7 @@ class Trainer(Trained):
         device: torch.device,
         precision: str,
         processes: Processes = ALONE,
+        codes: Codes | None = None,
         frozen: Sequence[thawing.Frozen] = (),
     ) -> None:
         self.objective = Objective(
@@ -70,13 +73,14 @@ class Trainer(Trained):
             average=average,
             augmentation=augmentation,
             path_length=self.objective.path_length,
+            codes=codes,
             penalised=penalty is not None,
             config=config,
             device=device,
             processes=processes,
         )
         self.encode = conditions.Encoder(config)
-        self.feed, self.precision = feed, precision
+        self.feed, self.precision, self.codes = feed, precision, codes
         self.z_dim = self.objective.z_dim
         moving = [m for m in (generator, discriminator, self.objective.path_length) if m is not None]
         self.shares = Shares(processes, config.train.accumulate, config.train.batch, moving, device)
@@ -92,31 +96,64 @@ class Trainer(Trained):
         self._tally = Tally()
 
     def step(self) -> None:
-        """One iteration: d_steps discriminator steps, one generator step, the average."""
-        train, loss, objective, phase = self.config.train, self.config.loss, self.objective, self.phase
+        """One iteration: d_steps discriminator steps, one generator step, the average.
+
+        With `codes` the first iterations only reconstruct.
+        """
+        train, phase = self.config.train, self.phase
         self.processes.lead("step")
         alpha = self._prepare(phase)
         torch.manual_seed(schedule.iteration_seed(train.seed, self.cur_nimg, self.rollbacks))
-        iteration, batch = phase.iteration(self.cur_nimg), phase.batch
-        penalise = objective.penalty is not None and iteration % loss.penalty_interval == 0
-        smooth = objective.path_length is not None and iteration % loss.path_length_interval == 0
-        steps: Steps = self.graphs or self
-        with self.shares.merged(list(objective.augmentation.sums())):
+        adversarial = self.codes is None or self.cur_nimg >= 1000 * self.config.loss.reconstruction_kimg
+        with self.shares.merged(list(self.objective.augmentation.sums())):
             for i in range(train.d_steps):
-                start, n = self.shares.slice(self.cur_nimg + i * batch, batch)
-                shown = self.feed.batch(start, n, stride=batch)
+                start, n = self.shares.slice(self.cur_nimg + i * phase.batch, phase.batch)
+                shown = self.feed.batch(start, n, stride=phase.batch)
                 c = self.encode(shown)  # [n, condition_dim]
                 real = growing.shrink(shown.images, phase.resolution, alpha)  # [n, C, R, R]
-                self._tally.add(steps.step_d(real, penalise, c))
-            against = real if objective.loss.GENERATOR_NEEDS_REAL else None
-            if against is None and c is not None:  # else pairs differ in nothing that c knows
-                c = self.encode(self.feed.conditions(start, n))
-            self._tally.add(steps.step_g(n, against, smooth, c))
+                if adversarial:
+                    self._discriminate(phase, real, c)
+                else:
+                    self._tally.add(self.step_reconstruction(real, c, interval=1))
+            if adversarial:
+                self._generate(phase, start, real, c)
         for average, kimg in zip(self.averages.values(), train.half_lives, strict=True):
             beta = schedule.ema_beta(self.cur_nimg, phase.iteration_nimg, kimg, train.ema_rampup)
             ema.update(average, self.generator, beta)
-        objective.augmentation.update(iteration)
+        if adversarial:
+            self.objective.augmentation.update(phase.iteration(self.cur_nimg))
         self.cur_nimg += phase.iteration_nimg
+
+    def _discriminate(self, phase: growing.Phase, real: Tensor, c: Tensor | None) -> None:
+        """A discriminator step, penalised where it is due."""
+        interval = self.config.loss.penalty_interval
+        penalise = self.objective.penalty is not None and phase.iteration(self.cur_nimg) % interval == 0
+        self._tally.add((self.graphs or self).step_d(real, penalise, c))
+
+    def _generate(self, phase: growing.Phase, start: int, real: Tensor, c: Tensor | None) -> None:
+        """A generator step after the last discriminator step, on `real` from position `start` on."""
+        loss, objective, iteration = self.config.loss, self.objective, phase.iteration(self.cur_nimg)
+        if self.codes is not None and iteration % loss.reconstruction_interval == 0:
+            self._tally.add(self.step_reconstruction(real, c, interval=loss.reconstruction_interval))
+        smooth = objective.path_length is not None and iteration % loss.path_length_interval == 0
+        against = real if objective.loss.GENERATOR_NEEDS_REAL else None
+        if against is None and c is not None:  # else pairs differ in nothing that c knows
+            c = self.encode(self.feed.conditions(start, len(real)))
+        self._tally.add((self.graphs or self).step_g(len(real), against, smooth, c))
+
+    def step_reconstruction(self, real: Tensor, c: Tensor | None = None, *, interval: int = 1) -> Losses:
+        """A generator step towards `real` [N, C, R, R], from the latents that `codes` makes of them.
+
+        interval: it comes every so many iterations, and counts as often.
+        """
+        codes = self.codes
+        assert codes is not None
+
+        def term(real: Tensor, c: Tensor | None) -> Term:
+            return self.objective.reconstruct(real, codes(real), c)
+
+        self.g_guard.hold()
+        return self._minimise(term, (real, c), self.g_guard, interval)
 
     def step_d(self, real: Tensor, penalise: bool, c: Tensor | None = None) -> Losses:
         """One discriminator step on `real` [N, C, R, R] and as many fakes; a lazy penalty is a step of its own.

@@ -20,7 +20,7 @@ def test_every_model_file_has_the_three_classes(name):
 
 @pytest.mark.parametrize("name", ["stylegan9", "_checks", "__init__", "", "os.path", "../losses/wasserstein"])
 def test_unknown_model_names_those_there_are(name):
-    with pytest.raises(ConfigError, match="dcgan, r3gan, sle, stylegan"):
+    with pytest.raises(ConfigError, match="dcgan, r3gan, sle, stylegan, swift"):
         models.load(name)
 
 

@@ -25,6 +25,11 @@ SMALL = {
         "loss": {"penalty_interval": 3},
         "train": {"batch": 4},
     },
+    "swift": {  # two iterations that only reconstruct, then one of three
+        "model": {"width": 4, "widest": 16, "z_dim": 8},
+        "loss": {"reconstruction_kimg": 0.008, "reconstruction_interval": 3},
+        "train": {"batch": 4},
+    },
 }
 GROWING = "growing"
 """16 px from 8: three iterations of 8 images at 8 px, four of 4 that fade 16 in, then 16 px. It has its own tests."""

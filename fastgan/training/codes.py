@@ -1,0 +1,65 @@
+"""Latents for real images, so that a generator can learn to reconstruct them before, and while, it plays against a
+discriminator.
+
+An adversary teaches a generator little in its first minutes, and never asks for the kinds of images that are missing. A
+regression from latents to images does both at once (GLO, Bojanowski et al. 2018, which learns the latents as well). Here
+a latent is the image's first principal components, whitened, so that they are distributed about as the latents that
+images are generated from, with noise mixed in:
+
+    z = sqrt(SHARE) V^T (x - mean) / std + sqrt(1 - SHARE) n,   n ~ N(0, I)
+
+The noise keeps the generator smooth around each image, and from learning images by heart.
+"""
+
+
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fastgan import draws
+from fastgan.data import Dataset
+
+SHARE = 0.8
+"""Of a latent's variance, what is the image's."""
+_SIDE = 32
+"""Pixels at most of what principal components are taken of"""
+_IMAGES = 8192
+"""Images at most, evenly spread over the set"""
+
+
+class Codes(nn.Module):
+    """Images [N, C, R, R] in [-1, 1] -> latents [N, z_dim]. Components beyond those that the images have are noise."""
+
+    mean: Tensor
+    """[F], F = C * r * r values of an image made r = min(R, 32) pixels wide"""
+    components: Tensor
+    """[F, z_dim], each divided by the standard deviation along it; zero where there is none"""
+
+    def __init__(self, dataset: Dataset, z_dim: int) -> None:
+        super().__init__()
+        chosen = torch.linspace(0, len(dataset) - 1, min(len(dataset), _IMAGES)).long()
+        images = torch.cat([_small(dataset.images[part].movedim(-1, 1) / 127.5 - 1) for part in chosen.split(256)])
+        mean = images.mean(0)
+        images = images - mean
+        count = min(z_dim, *images.shape)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # pca_lowrank starts from random directions
+            _, singular, directions = torch.pca_lowrank(images, count, center=False, niter=4)
+        std = singular / len(images) ** 0.5
+        components = torch.where(std > 1e-4 * std[:1], directions / std, 0.0)  # [F, count]
+        self.register_buffer("mean", mean)
+        self.register_buffer("components", F.pad(components, (0, z_dim - count)))
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Another latent of the same images at every call, float32."""
+        code = (_small(images.float()) - self.mean) @ self.components
+        noise = draws.normal(len(images), code.shape[1], device=images.device)
+        known = (self.components != 0).any(0)
+        return torch.where(known, SHARE**0.5 * code + (1 - SHARE) ** 0.5 * noise, noise)
+
+
+def _small(images: Tensor) -> Tensor:
+    """[N, C, R, R] -> [N, C * r * r], r = min(R, 32), by means of squares of pixels."""
+    return F.avg_pool2d(images, max(images.shape[-1] // _SIDE, 1)).flatten(1)

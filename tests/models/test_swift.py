@@ -1,0 +1,70 @@
+"""The model for minutes: what its discriminator sees of fine detail, and its shapes."""
+
+import pytest
+import torch
+
+from fastgan import models
+from fastgan.nn import bake
+
+swift = models.load("swift")
+
+
+def build(device, **options):
+    config = swift.Config(**{"resolution": 16, "width": 4, "widest": 16, "z_dim": 8, **options})
+    torch.manual_seed(0)
+    return swift.Generator(config).to(device), swift.Discriminator(config).to(device)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "width", "channels"),
+    [(8, 4, [8, 4]), (64, 16, [256, 128, 64, 32, 16]), (256, 16, [256, 256, 256, 128, 64, 32, 16])],
+)
+def test_channels_double_as_maps_halve_up_to_the_widest(resolution, width, channels):
+    config = swift.Config(resolution=resolution, width=width)
+    assert config.channels == channels
+
+
+@pytest.mark.parametrize(("resolution", "img_channels"), [(8, 1), (16, 4), (32, 3)])
+def test_shapes_and_range(device, resolution, img_channels):
+    generator, discriminator = build(device, resolution=resolution, img_channels=img_channels)
+    images = generator(torch.randn(3, 8, device=device))
+    assert images.shape == (3, img_channels, resolution, resolution)
+    assert images.abs().max() <= 1
+    assert discriminator(images).shape == (3,)
+
+
+def test_folding_batch_norm_changes_no_image(device):
+    generator, _ = build(device)
+    for _ in range(3):
+        generator(torch.randn(8, 8, device=device))  # moves the running statistics
+    generator.eval()
+    z = torch.randn(4, 8, device=device)
+    with torch.no_grad():
+        before = generator(z)
+        bake(generator)
+        torch.testing.assert_close(generator(z), before, rtol=1e-4, atol=1e-5)
+
+
+def test_one_image_does_not_depend_on_another_in_the_discriminator(device):
+    _, discriminator = build(device)
+    images = torch.randn(4, 3, 16, 16, device=device)
+    torch.testing.assert_close(discriminator(images)[:2], discriminator(images[:2]), rtol=1e-5, atol=1e-5)
+
+
+def test_the_amplified_view_is_the_finest_level_of_a_laplacian_pyramid(device):
+    """A constant image has none; a checkerboard, which a blur takes away, is all of it, `detail` times as strong."""
+    _, discriminator = build(device, detail=5.0)
+    seen = []
+    discriminator.blocks.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    checkers = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], device=device).repeat(8, 8).expand(1, 3, 16, 16)
+    discriminator.features(torch.full((1, 3, 16, 16), 0.3, device=device))
+    discriminator.features(checkers.contiguous())
+    inside = (slice(None), slice(3, 6), slice(3, 13), slice(3, 13))  # away from zero padding
+    torch.testing.assert_close(seen[0][inside], torch.zeros(1, 3, 10, 10, device=device), atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen[1][inside], 5 * checkers[inside[0], :, 3:13, 3:13], atol=1e-4, rtol=0)
+    assert seen[1].shape[1] == 6
+
+
+def test_without_detail_it_sees_the_image_alone(device):
+    _, discriminator = build(device, detail=0.0)
+    assert discriminator.blocks[0].conv.in_channels == 3

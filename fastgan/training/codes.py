@@ -11,8 +11,6 @@ images are generated from, with noise mixed in:
 The noise keeps the generator smooth around each image, and from learning images by heart.
 """
 
-
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,7 +37,9 @@ class Codes(nn.Module):
     def __init__(self, dataset: Dataset, z_dim: int) -> None:
         super().__init__()
         chosen = torch.linspace(0, len(dataset) - 1, min(len(dataset), _IMAGES)).long()
-        images = torch.cat([_small(dataset.images[part].movedim(-1, 1) / 127.5 - 1) for part in chosen.split(256)])
+        images = torch.cat(
+            [_small(dataset.images[part].movedim(-1, 1) / 127.5 - 1) for part in chosen.split(256)]
+        )
         mean = images.mean(0)
         images = images - mean
         count = min(z_dim, *images.shape)

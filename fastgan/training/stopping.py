@@ -15,7 +15,18 @@ _SIGNS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_ALWAYS = {"real", "fake", "r_t", "r_v", "augment_p", "penalty", "path_length", "reconstruction", "diversity", "duplicates"}
+_ALWAYS = {
+    "real",
+    "fake",
+    "r_t",
+    "r_v",
+    "augment_p",
+    "penalty",
+    "path_length",
+    "reconstruction",
+    "diversity",
+    "duplicates",
+}
 _ALWAYS |= {"skipped", "cur_nimg", "seconds", "img_per_s"}
 
 

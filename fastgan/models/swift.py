@@ -1,11 +1,11 @@
-"""The model for minutes on a CPU: a lean DCGAN generator against a discriminator that sees fine detail as well as shapes.
+"""The model for minutes on a CPU: a lean DCGAN generator, and a discriminator that sees fine detail as well as shapes.
 
 Two things keep DCGAN's pictures poor in short runs: its last transposed convolution writes RGB in four phases that know
 nothing of each other, and what its discriminator learns first is what is large. Here a 3x3 convolution at the images'
-resolution joins the phases. And the discriminator sees, beside the image, the finest level of its Laplacian pyramid
-(Burt & Adelson 1983), amplified: the power of images falls with frequency, and what has little power is learnt late
-(SWAGAN, Gal et al. 2021, judges wavelets for the same reason). It halves its maps by a blur, which no lattice hides from,
-and has no norm, so that it judges each image alone and R1 can keep it in check.
+resolution joins the phases. And the discriminator's layers see, beside the maps of the layer before, the level of the
+image's Laplacian pyramid (Burt & Adelson 1983) of their size. The power of images falls with frequency, and what has
+little power is learnt late: the finest level is amplified most, so that all look alike. (SWAGAN, Gal et al. 2021, judges
+wavelets for that reason.) The discriminator has no norm, so that it judges each image alone and R1 keeps it in check.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,8 @@ class Config(ModelConfig):
     widest: int = 256
     """Channels of the smallest maps at most."""
     detail: float = 4.0
-    """How much the discriminator's view of fine detail is amplified; 0: it sees the image alone."""
+    """What the discriminator's view of the finest detail is multiplied by, that of the next level by half of it, and so
+    on down to 1; below 1: it sees the image alone."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,8 +112,8 @@ class Generator(nn.Module):
         return torch.tanh(at_least_float32(self.to_image(self.blocks(x))))
 
 
-class _Down(nn.Module):
-    """Convolution, bias, leaky ReLU; `down` halves the size first, by a blur."""
+class _Layer(nn.Module):
+    """Convolution, bias, leaky ReLU, of maps that are blurred and halved first where `down`."""
 
     def __init__(self, in_channels: int, out_channels: int, *, down: bool) -> None:
         super().__init__()
@@ -121,8 +122,12 @@ class _Down(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         nn.init.kaiming_normal_(self.conv.weight, SLOPE)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.bias_act(self.conv(ops.downsample2x(x) if self.down else x), self.bias, SLOPE)
+    def forward(self, x: Tensor, fine: Tensor | None = None) -> Tensor:
+        """fine: [N, C, h, w], what is seen beside the maps, as large as the result."""
+        x = ops.downsample2x(x) if self.down else x
+        if fine is not None:
+            x = torch.cat([x, fine.to(x.dtype)], 1)
+        return ops.bias_act(self.conv(x), self.bias, SLOPE)
 
 
 class Discriminator(ConditionalDiscriminator):
@@ -134,9 +139,13 @@ class Discriminator(ConditionalDiscriminator):
         super().__init__(config.classes, config.attributes)
         self.config = config
         channels = config.channels[::-1]
-        seen = config.img_channels * (2 if config.detail else 1)
-        self.blocks = nn.Sequential(
-            _Down(seen, channels[0], down=False), *(_Down(i, o, down=True) for i, o in pairwise(channels))
+        gains = [config.detail / 2**k for k in range(len(channels) - 1)]
+        self.gains = [gain for gain in gains if gain >= 1]
+        """Of the levels of the pyramid, from the finest"""
+        before = [config.img_channels, *channels]
+        self.blocks = nn.ModuleList(
+            _Layer(before[k] + config.img_channels * (k < len(self.gains)), channels[k], down=k > 0)
+            for k in range(len(channels))
         )
         self.logit = nn.Linear(16 * channels[-1], 1)
         nn.init.normal_(self.logit.weight, 0.0, (16 * channels[-1]) ** -0.5)
@@ -145,11 +154,15 @@ class Discriminator(ConditionalDiscriminator):
 
     def features(self, images: Tensor) -> Tensor:
         """What the last layer sees, phi [N, 16 C]."""
-        if self.config.detail:
-            fine = images - ops.upsample2x(ops.downsample2x(images))  # the pyramid's finest level
-            images = torch.cat([images, self.config.detail * fine], 1)
-        x = self.blocks(images).permute(0, 2, 3, 1)  # flat without a copy if channels_last
-        return at_least_float32(x.flatten(1))
+        x = image = images
+        for k, block in enumerate(self.blocks):
+            if k < len(self.gains):
+                half = ops.downsample2x(image)
+                x = block(x, self.gains[k] * (image - ops.upsample2x(half)))
+                image = half
+            else:
+                x = block(x)
+        return at_least_float32(x.permute(0, 2, 3, 1).flatten(1))  # no copy if channels_last
 
     def forward(self, images: Tensor, c: Tensor | None = None) -> Tensor:
         """Score each image: the larger, the more it looks real, and like `c`."""

@@ -1,10 +1,9 @@
-"""Latents for real images, so that a generator can learn to reconstruct them before, and while, it plays against a
-discriminator.
+"""Latents for real images, from which the generator learns to reconstruct them, first alone and then now and then.
 
-An adversary teaches a generator little in its first minutes, and never asks for the kinds of images that are missing. A
-regression from latents to images does both at once (GLO, Bojanowski et al. 2018, which learns the latents as well). Here
-a latent is the image's first principal components, whitened, so that they are distributed about as the latents that
-images are generated from, with noise mixed in:
+An adversary teaches a generator little in its first minutes, and does not ask for the kinds of images that are missing.
+A regression from latents to images does both (GLO, Bojanowski et al. 2018, which learns the latents too). Here a latent
+is the image's first principal components, whitened, so that it is distributed about as the latents that images are
+generated from, with noise mixed in:
 
     z = sqrt(SHARE) V^T (x - mean) / std + sqrt(1 - SHARE) n,   n ~ N(0, I)
 

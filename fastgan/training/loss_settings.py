@@ -32,8 +32,6 @@ class LossConfig:
     made of their principal components (fastgan/training/codes.py); 0 is off."""
     reconstruction_interval: int = 4
     """Reconstruct every so many iterations, in a pass of its own that counts as often."""
-    reconstruction_kimg: float = 0.0
-    """Thousands of images from the start of training that are only reconstructed, without a discriminator."""
     auxiliary_weight: float = 1.0
     """With model.conditioning = "auxiliary": what the classifier's loss counts for, in both networks."""
     spectral_norm: bool = False
@@ -60,15 +58,11 @@ class LossConfig:
         require(
             0 <= self.path_length < math.inf, f"loss.path_length = {self.path_length} must not be negative"
         )
-        for key in ("auxiliary_weight", "reconstruction", "reconstruction_kimg"):
+        for key in ("auxiliary_weight", "reconstruction"):
             require(
                 0 <= getattr(self, key) < math.inf,
                 f"loss.{key} = {getattr(self, key)} must not be negative",
             )
-        require(
-            self.reconstruction > 0 or self.reconstruction_kimg == 0,
-            f"loss.reconstruction_kimg = {self.reconstruction_kimg} needs a weight: set loss.reconstruction too",
-        )
         for key in ("penalty_interval", "path_length_interval", "reconstruction_interval"):
             require(getattr(self, key) >= 1, f"loss.{key} = {getattr(self, key)} must be 1 or more")
 

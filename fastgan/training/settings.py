@@ -78,6 +78,8 @@ class TrainConfig:
     """With grow_from: thousands of images in which each new resolution is faded in; 0 puts it there at once."""
     grow_batch: int = 256
     """With grow_from: the batch doubles with each halving of the resolution, up to this many images."""
+    reconstruction_kimg: Kimg = 0.0
+    """With loss.reconstruction: thousands of images from the start that are only reconstructed, not yet judged."""
     ema_kimg: Kimg | tuple[Kimg, ...] = 10.0
     """Half-life of the averaged generator, in thousands of images; 0 keeps no average. Of several, as in [10, 1, 100],
     the first is what is shown and shared, and checkpoints hold the others beside it."""
@@ -157,7 +159,10 @@ class TrainConfig:
             0 < self.grow_kimg < math.inf,
             f"train.grow_kimg = {self.grow_kimg} must be above 0 and finite",
         )
-        require(0 <= self.fade_kimg < math.inf, f"train.fade_kimg = {self.fade_kimg} must not be negative")
+        for key in ("fade_kimg", "reconstruction_kimg"):
+            require(
+                0 <= getattr(self, key) < math.inf, f"train.{key} = {getattr(self, key)} must not be negative"
+            )
         require(self.grow_batch >= 1, f"train.grow_batch = {self.grow_batch} must be 1 or more")
         require(
             start is None or self.freeze_d == 0,
@@ -237,6 +242,10 @@ class RunConfig:
     """See TrainConfig."""
 
     def __post_init__(self) -> None:
+        require(
+            self.loss.reconstruction > 0 or self.train.reconstruction_kimg == 0,
+            f"train.reconstruction_kimg = {self.train.reconstruction_kimg} needs a weight: set loss.reconstruction too",
+        )
         require(
             self.loss.penalty_weight_end is None or self.train.decay_kimg is not None,
             "loss.penalty_weight_end needs the length of the way: set train.decay_kimg, thousands of images",

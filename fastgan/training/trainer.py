@@ -104,7 +104,7 @@ class Trainer(Trained):
         self.processes.lead("step")
         alpha = self._prepare(phase)
         torch.manual_seed(schedule.iteration_seed(train.seed, self.cur_nimg, self.rollbacks))
-        adversarial = self.codes is None or self.cur_nimg >= 1000 * self.config.loss.reconstruction_kimg
+        adversarial = self.codes is None or self.cur_nimg >= 1000 * self.config.train.reconstruction_kimg
         with self.shares.merged(list(self.objective.augmentation.sums())):
             for i in range(train.d_steps):
                 start, n = self.shares.slice(self.cur_nimg + i * phase.batch, phase.batch)

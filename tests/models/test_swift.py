@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fastgan import models
+from fastgan import models, ops
 from fastgan.nn import bake
 
 swift = models.load("swift")
@@ -51,20 +51,33 @@ def test_one_image_does_not_depend_on_another_in_the_discriminator(device):
     torch.testing.assert_close(discriminator(images)[:2], discriminator(images[:2]), rtol=1e-5, atol=1e-5)
 
 
-def test_the_amplified_view_is_the_finest_level_of_a_laplacian_pyramid(device):
-    """A constant image has none; a checkerboard, which a blur takes away, is all of it, `detail` times as strong."""
+def test_each_layer_sees_its_level_of_a_laplacian_pyramid(device):
+    """The levels and what is left add up to the image: g_k = l_k + up(g_k+1), each level amplified half as much."""
     _, discriminator = build(device, detail=5.0)
     seen = []
-    discriminator.blocks.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    for block in discriminator.blocks:
+        block.register_forward_pre_hook(lambda _, given: seen.append(given[1:]))
+    images = torch.randn(2, 3, 16, 16, device=device)
+    discriminator.features(images)
+    assert [len(given) for given in seen] == [1, 1, 0]  # 5 and 2.5; the last layer ends at 4x4
+    halved = ops.downsample2x(images)
+    fine = halved - ops.upsample2x(ops.downsample2x(halved))
+    torch.testing.assert_close(seen[0][0] / 5 + ops.upsample2x(halved), images)
+    torch.testing.assert_close(seen[1][0] / 2.5, fine)
+
+
+def test_a_checkerboard_is_all_detail_and_a_plain_image_none(device):
+    _, discriminator = build(device, detail=1.0)
+    seen = []
+    discriminator.blocks[0].register_forward_pre_hook(lambda _, given: seen.append(given[1]))
     checkers = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], device=device).repeat(8, 8).expand(1, 3, 16, 16)
     discriminator.features(torch.full((1, 3, 16, 16), 0.3, device=device))
     discriminator.features(checkers.contiguous())
-    inside = (slice(None), slice(3, 6), slice(3, 13), slice(3, 13))  # away from zero padding
+    inside = (slice(None), slice(None), slice(3, 13), slice(3, 13))  # away from zero padding
     torch.testing.assert_close(seen[0][inside], torch.zeros(1, 3, 10, 10, device=device), atol=1e-5, rtol=0)
-    torch.testing.assert_close(seen[1][inside], 5 * checkers[inside[0], :, 3:13, 3:13], atol=1e-4, rtol=0)
-    assert seen[1].shape[1] == 6
+    torch.testing.assert_close(seen[1][inside], checkers[inside], atol=1e-4, rtol=0)
 
 
 def test_without_detail_it_sees_the_image_alone(device):
     _, discriminator = build(device, detail=0.0)
-    assert discriminator.blocks[0].conv.in_channels == 3
+    assert [block.conv.in_channels for block in discriminator.blocks] == [3, 4, 8]

@@ -27,8 +27,8 @@ SMALL = {
     },
     "swift": {  # two iterations that only reconstruct, then one of three
         "model": {"width": 4, "widest": 16, "z_dim": 8},
-        "loss": {"reconstruction_kimg": 0.008, "reconstruction_interval": 3},
-        "train": {"batch": 4},
+        "loss": {"reconstruction_interval": 3},
+        "train": {"batch": 4, "reconstruction_kimg": 0.008},
     },
 }
 GROWING = "growing"

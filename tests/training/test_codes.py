@@ -111,7 +111,7 @@ def test_the_generator_learns_to_reconstruct(device):
     """Plain colours, of which three components say all."""
     colours = torch.randint(0, 256, (40, 1, 1, 3), generator=torch.Generator().manual_seed(2))
     plain = dataset(colours.byte().expand(40, 16, 16, 3).contiguous())
-    config = small("swift", loss={"reconstruction_kimg": 10.0}, train={"lr_g": 5e-3, "batch": 16})
+    config = small("swift", train={"reconstruction_kimg": 10.0, "lr_g": 5e-3, "batch": 16})
     trainer = assemble.make_trainer(
         assemble.resolve(config, plain), Feed(plain, device=device), device, "fp32"
     )

@@ -58,6 +58,7 @@ EXTRAS = {
             "train": {
                 "lr_warmup_kimg": 0.008,
                 "lr_decay": "linear",
+                "lr_floor": 0.0,
                 "decay_kimg": 0.03,
                 "ema_kimg": [10.0, 0.5, 0.0],
             },

@@ -5,7 +5,8 @@ nothing of each other, and what its discriminator learns first is what is large.
 resolution joins the phases. And the discriminator's layers see, beside the maps of the layer before, the level of the
 image's Laplacian pyramid (Burt & Adelson 1983) of their size. The power of images falls with frequency, and what has
 little power is learnt late: the finest level is amplified most, so that all weigh alike. (SWAGAN, Gal et al. 2021,
-judges wavelets for that reason.) The discriminator has no norm, so that it judges each image alone and R1 keeps it in check.
+judges wavelets for that reason.) The discriminator has no norm, so that it judges each image alone and R1 keeps it in
+check.
 """
 
 from dataclasses import dataclass

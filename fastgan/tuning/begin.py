@@ -1,7 +1,7 @@
 """From the arguments of `fastgan tune` to a study that can begin: everything checked before the first trial."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from fastgan.tuning import sets as image_sets
 from fastgan.tuning import space as spaces
 from fastgan.tuning.metric import Metric
 from fastgan.tuning.plan import Plan
-from fastgan.tuning.sets import ImageSet
+from fastgan.tuning.sets import Note, Wanted
 from fastgan.tuning.space import Space
 
 TRIALS, EACH = 20, Duration(seconds=240.0)
@@ -89,7 +89,14 @@ def ready(asked: Asked, shown: Progress, *, write: bool) -> Ready:
     _check_presets(asked.presets)
     written, origin = _written(asked)
     before = storage.remembered(asked.storage, asked.folder, asked.name)
-    found = _sets(asked, where, shown, write=write)
+    surveyed = image_sets.wanted(
+        asked.sources,
+        asked.held,
+        resolution=asked.resolution,
+        largest=sizes.LARGEST.get(where.type, sizes.LARGEST["cuda"]),
+        seed=asked.seed,
+    )
+    found = [image_sets.surveyed(each, of) for each, of in surveyed]
     images = spaces.Images(found[0].count, found[0].side)
     space = _space(asked, written, origin, images, where.type)
     each, trials = _each(asked, len(found) * asked.seeds, before.get("trial_budget"))
@@ -111,8 +118,7 @@ def ready(asked: Asked, shown: Progress, *, write: bool) -> Ready:
     for text in (*room.check(plan, where, asked.jobs), *([said] if said else [])):
         shown.note(text)
     if write:
-        for each_set in found:
-            image_sets.write_reference(each_set, metric, asked.extractor, where)
+        plan = _packed(plan, asked, [each for each, _ in surveyed], where, shown.note)
     return Ready(
         asked=asked,
         plan=plan,
@@ -123,20 +129,12 @@ def ready(asked: Asked, shown: Progress, *, write: bool) -> Ready:
     )
 
 
-def _sets(asked: Asked, where: torch.device, shown: Progress, *, write: bool) -> list[ImageSet]:
-    wanted = image_sets.wanted(
-        asked.sources,
-        asked.held,
-        resolution=asked.resolution,
-        largest=sizes.LARGEST.get(where.type, sizes.LARGEST["cuda"]),
-        seed=asked.seed,
-    )
-    return [
-        image_sets.prepared(each, asked.folder / "data", shown.note)
-        if write
-        else image_sets.surveyed(each, of)
-        for each, of in wanted
-    ]
+def _packed(plan: Plan, asked: Asked, wanted: Sequence[Wanted], where: torch.device, note: Note) -> Plan:
+    """The plan with its images packed and split, and the features of those held out."""
+    found = [image_sets.prepared(each, asked.folder / "data", note) for each in wanted]
+    for images in found:
+        image_sets.write_reference(images, plan.metric, plan.extractor, where)
+    return replace(plan, sets=found)
 
 
 def _check_folder(folder: Path) -> None:

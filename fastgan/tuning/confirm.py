@@ -31,6 +31,8 @@ class Confirmed:
     """Of the runs"""
     drawn: dict[str, Any] | None
     """What was drawn; None: the preset as it is"""
+    label: str | None = None
+    """The preset whose own settings these are"""
     mean: float | None = None
     """Over seeds and sets, as a trial's score; None where a run failed"""
     failed: str | None = None
@@ -57,6 +59,7 @@ def _key(told: dict[str, Any]) -> tuple[Any, ...]:
 def confirmed(found: Sequence[Record], chosen: Sequence[Record], plan: Plan) -> list[Confirmed]:
     """What was confirmed of `chosen` and of presets, the best first; those with a failed run last."""
     searched = {record.name: record.score for record in chosen}
+    labels = {record.name: record.label for record in chosen}
     names = [record.name for record in chosen] + list(plan.space.presets)
     rows = []
     for name in names:
@@ -73,6 +76,7 @@ def confirmed(found: Sequence[Record], chosen: Sequence[Record], plan: Plan) -> 
                 second=tuple(r["second"] for record in runs for r in record.runs if "second" in r),
                 folders=tuple(r["folder"] for record in runs for r in record.runs),
                 drawn=runs[0].attributes["drawn"],
+                label=labels.get(name, name),
                 mean=plan.metric.together(scores) if scores and failed is None else None,
                 failed=failed,
             )

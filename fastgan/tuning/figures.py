@@ -69,7 +69,7 @@ class Figure:
 def shown(value: Any) -> str:
     """A choice as it is written at an axis."""
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.4g}"
     return str(value)
 
 

@@ -68,9 +68,9 @@ def _tiles(report: Mapping[str, Any]) -> dict[str, str]:
     }
     if report["best"] in rows:
         tiles[f"confirmed {report['metric']} of {report['best']}"] = f"{rows[report['best']]['mean']:.4g}"
-    preset = next((row for of, row in rows.items() if not of.isdecimal()), None)
+    preset = next((row for row in rows.values() if row["label"]), None)
     if preset is not None and preset["of"] != report["best"]:
-        tiles[f"of the preset {preset['of']}"] = f"{preset['mean']:.4g}"
+        tiles[f"of the preset {preset['label']}"] = f"{preset['mean']:.4g}"
     return tiles
 
 

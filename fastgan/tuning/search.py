@@ -67,7 +67,8 @@ class Search:
         for record in found:
             if record.over and record.number not in self._heard:
                 self._heard.add(record.number)
-                self._check_steps(record)
+                if not self.confirms:
+                    self._check_steps(record)
                 self.hear(record)
         self._check_hopeless(found)
         return found

@@ -1,5 +1,6 @@
 """A trial: settings drawn, runs trained and scored, and what the study is told of it."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,6 +135,8 @@ class Work:
         score = plan.metric.of(last) if last.get("cur_nimg") == run.cur_nimg else None
         if score is None:
             score = self._scored(path, images, plan.extractor)
+        if not math.isfinite(score):
+            raise FastganError(f"its {plan.metric.name} is {score}")
         return {
             "set": images.name,
             "seed": seed,
@@ -194,7 +197,7 @@ class Judge(Callback):
 
     def _hear(self, line: Mapping[str, float]) -> None:
         score = self.plan.metric.of(line)
-        if score is None or self.report is None:
+        if score is None or not math.isfinite(score) or self.report is None:
             return
         budget = self.plan.trial_budget
         done = (

@@ -40,9 +40,11 @@ def result(report: Mapping[str, Any]) -> str:
     best = rows[name]
     seeds = f"{len(best['scores'])} fresh run{'s' if len(best['scores']) > 1 else ''}"
     what = f"trial {name}" if name.isdecimal() else f"the preset {name} as it is"
+    if name.isdecimal() and best["label"]:
+        what += f", the preset {best['label']},"
     text = f"{what} is the best of {over} trials: {metric} {best['mean']:.4g} over {seeds}"
-    presets = [row for of, row in rows.items() if not of.isdecimal() and of != name]
-    return text + "".join(f", {row['mean']:.4g} for the preset {row['of']}" for row in presets)
+    presets = [row for of, row in rows.items() if row["label"] and of != name]
+    return text + "".join(f", {row['mean']:.4g} for the preset {row['label']}" for row in presets)
 
 
 def table(report: Mapping[str, Any]) -> list[str]:

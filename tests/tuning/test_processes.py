@@ -51,7 +51,8 @@ def test_a_killed_worker_and_ctrl_c_lose_nothing(
 ) -> None:
     space = tmp_path / "space.toml"
     space.write_text('train.lr_g = "1e-4..4e-3 log"\n')
-    tiny = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
+    settings = TINY | {"train.batch": 4}  # steps enough on a loaded machine
+    tiny = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     words = [
         *(sys.executable, "-m", "fastgan", "tune", str(squares), "--out", str(tmp_path / "out")),
         *("--space", str(space), "--trials", "2", "--trial-budget", "6s", "--eval-images", "32"),
@@ -75,7 +76,7 @@ def test_a_killed_worker_and_ctrl_c_lose_nothing(
 
     before = fastgan.Run(tmp_path / "out" / "trials" / "0000").cur_nimg
     assert before > 0
-    done = tune(space=space, trial_budget="6s")
+    done = tune(space=space, settings=settings, trial_budget="6s")
     assert len([trial for trial in done.trials if trial["state"] in ("complete", "pruned")]) == 2
     assert done.trials[0]["number"] == 0  # as often as it was tried
     assert fastgan.Run(tmp_path / "out" / "trials" / "0000").cur_nimg > before

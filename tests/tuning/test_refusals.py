@@ -76,6 +76,9 @@ def test_too_few_images_for_a_split(tune: Callable[..., fastgan.Tuned], tmp_path
         FastganError, match="holds 31 images, and a search needs 32: 16 to train on and 16 that"
     ):
         tune(source=few)
+    with pytest.raises(FastganError, match="comes to 2 steps"):
+        tune(trial_budget="16img")
+    assert not (tmp_path / "out").exists()  # all is looked at before anything is written
     assert tune(source=few, data=images(tmp_path / "more.fgd", 16), dry_run=True).space.startswith("preset")
     with pytest.raises(FastganError, match="needs 16 to score by"):
         tune(source=few, data=images(tmp_path / "less.fgd", 15))

@@ -11,6 +11,7 @@ import torch
 import fastgan
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.data.packed import write
+from fastgan.tuning import storage
 
 TINY: dict[str, Any] = {
     "model.width": 4,
@@ -41,6 +42,11 @@ def images(path: Path, count: int = 64, *, seed: int = 0, labels: bool = False) 
         ),
     )
     return path
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    storage.quiet()
 
 
 @pytest.fixture

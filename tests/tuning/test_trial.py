@@ -23,11 +23,6 @@ from fastgan.tuning.worker import lock_path
 from tests.tuning.conftest import SPACE, TINY, images
 
 
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
-    storage.quiet()
-
-
 @pytest.fixture
 def work(squares: Path, tmp_path: Path) -> Callable[..., Work]:
     """A worker's work on a study in tmp_path/out."""

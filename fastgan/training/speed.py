@@ -4,6 +4,7 @@ An iteration with a lazy penalty takes longer than one without, and one of a net
 kind is timed, and counts as often as it comes.
 """
 
+import gc
 import math
 import time
 from collections import Counter
@@ -63,10 +64,18 @@ def measure(
         phases = growing.phases(train, config.model.resolution)
         return Speeds(by_resolution={phase.resolution: processes * best for phase in phases}, measured=False)
     alone = replace(config, train=replace(train, batch=n, accumulate=1))
-    with _random_numbers_kept(device), closing(_feed(alone, device)) as feed:
-        trainer = assemble.make_trainer(alone, feed, device, precision)
-        timed = {size: processes * speed for size, speed in _timed(trainer, device)}
-        return Speeds(by_resolution=timed)
+    with _random_numbers_kept(device):
+        timed = _measured(alone, device, precision)
+    if device.type == "cuda":  # what is free is asked for again
+        gc.collect()
+        torch.cuda.empty_cache()
+    return Speeds(by_resolution={size: processes * speed for size, speed in timed.items()})
+
+
+def _measured(config: RunConfig, device: torch.device, precision: str) -> dict[int, float]:
+    """Images a second of one process by resolution; all that it took is free afterwards."""
+    with closing(_feed(config, device)) as feed:
+        return dict(_timed(assemble.make_trainer(config, feed, device, precision), device))
 
 
 def seconds_for(config: RunConfig, speeds: Speeds, nimg: float) -> float:

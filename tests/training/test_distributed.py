@@ -36,6 +36,7 @@ PRESET = {
     "dcgan": ["model.width=4"],
 }
 QUICK = ["train.batch=8", "train.grid_images=4", "train.precision=fp32", "train.log_every=8img"]
+QUICK += ["train.planned_kimg=0.064"]  # schedules do not follow from the budget
 
 
 def command(preset, *args, sets=()):

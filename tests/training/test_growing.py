@@ -121,7 +121,7 @@ def test_each_phase_has_graphs_of_its_own_that_read_alpha_from_a_tensor(make):
         generate(*a, **k),
     )[1]
     run(trainer, 4)
-    assert trainer.scheduled() == {"resolution": 16, "alpha": 0.25}
+    assert {"resolution": 16, "alpha": 0.25}.items() <= trainer.scheduled().items()
     run(trainer, 5)
     assert len(recorders) == 3
     assert alphas[:3] == [1.0] * 3

@@ -65,7 +65,8 @@ class Guard(nn.Module):
         self.skipped += self.found
         self.streak.add_(1).mul_(self.found)
         for buffer, kept in zip(self._buffers_of, self._kept, strict=True):
-            buffer.copy_(torch.where(self.found > 0, kept, buffer))
+            # By way of `data`: a backward pass that is still to come does not read running statistics.
+            buffer.data.copy_(torch.where(self.found > 0, kept, buffer))
         self.hold()
 
     def take(self) -> float:

@@ -69,10 +69,12 @@ class Objective:
         self.size: dict[str, Any] = {}
         """What both networks are called with while they grow: resolution and alpha."""
 
-    @torch.no_grad()
-    def fakes(self, real: Tensor, c: Tensor | None = None) -> Tensor:
-        """As many fakes as `real` [N, C, R, R], in its dtype, without gradients: what the discriminator learns from."""
-        with self.autocast():
+    def fakes(self, real: Tensor, c: Tensor | None = None, *, gradients: bool = False) -> Tensor:
+        """As many fakes as `real` [N, C, R, R], in its dtype: what the discriminator learns from.
+
+        gradients: so that the generator can learn from them as well.
+        """
+        with torch.set_grad_enabled(gradients), self.autocast():
             fake: Tensor = self.generator(self._latents(len(real)), c, **self.size)
         return fake.to(real.dtype)
 
@@ -106,13 +108,22 @@ class Objective:
             penalty = penalty * self.strength
         return penalty, {"penalty": penalty}
 
-    def generate(self, n: int, real: Tensor | None, c: Tensor | None = None, *, smooth: bool) -> Term:
+    def generate(
+        self,
+        n: int,
+        real: Tensor | None,
+        c: Tensor | None = None,
+        *,
+        smooth: bool,
+        fake: Tensor | None = None,
+    ) -> Term:
         """The generator's loss on `n` fresh fakes, against `real` where the loss is relativistic.
 
-        smooth: with path length regularisation.
+        smooth: with path length regularisation. fake: `fakes` with gradients, in the place of fresh ones.
         """
         with self.autocast():
-            fake = self.generator(self._latents(n), c, **self.size)  # [N, C, R, R]
+            if fake is None:
+                fake = self.generator(self._latents(n), c, **self.size)  # [N, C, R, R]
             real_logits = None if real is None else self._logits(real, c)
             logits, error = self._judge(fake, c)
             loss = self.loss.generator(logits, real_logits)

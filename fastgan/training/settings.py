@@ -37,6 +37,9 @@ class TrainConfig:
     """Keep no activations within the blocks of both networks and compute them again: slower, in less memory."""
     d_steps: int = 1
     """Discriminator steps to one generator step, each with a fresh batch."""
+    reuse_fakes: bool = False
+    """The generator learns from the fakes of the last discriminator step, which saves making others: not with
+    accumulate, nor in CUDA graphs."""
     lr_g: float = 2e-4
     """Adam's learning rate for the generator."""
     lr_d: float = 2e-4

@@ -94,6 +94,11 @@ class Trainer(Trained):
         self._held: set[nn.Parameter] = set()  # of these, what still stays as it is
         self._hold()
         self._tally = Tally()
+        self._fake: Tensor | None = None  # with gradients, from a discriminator step to the generator's
+
+    @property
+    def _reuses(self) -> bool:
+        return self.config.train.reuse_fakes and self.shares.accumulate == 1 and self.graphs is None
 
     def step(self) -> None:
         """One iteration: d_steps discriminator steps, one generator step, the average.
@@ -111,10 +116,10 @@ class Trainer(Trained):
                 shown = self.feed.batch(start, n, stride=phase.batch)
                 c = self.encode(shown)  # [n, condition_dim]
                 real = growing.shrink(shown.images, phase.resolution, alpha)  # [n, C, R, R]
+                if i == 0 and self.codes is not None:
+                    self._reconstruct(phase, real, c, alone=not adversarial)
                 if adversarial:
                     self._discriminate(phase, real, c)
-                else:
-                    self._tally.add(self.step_reconstruction(real, c, interval=1))
             if adversarial:
                 self._generate(phase, start, real, c)
         for average, kimg in zip(self.averages.values(), train.half_lives, strict=True):
@@ -124,6 +129,12 @@ class Trainer(Trained):
             self.objective.augmentation.update(phase.iteration(self.cur_nimg))
         self.cur_nimg += phase.iteration_nimg
 
+    def _reconstruct(self, phase: growing.Phase, real: Tensor, c: Tensor | None, *, alone: bool) -> None:
+        """A generator step towards `real` where it is due: alone, in every iteration."""
+        interval = 1 if alone else self.config.loss.reconstruction_interval
+        if phase.iteration(self.cur_nimg) % interval == 0:
+            self._tally.add(self.step_reconstruction(real, c, interval=interval))
+
     def _discriminate(self, phase: growing.Phase, real: Tensor, c: Tensor | None) -> None:
         """A discriminator step, penalised where it is due."""
         interval = self.config.loss.penalty_interval
@@ -132,12 +143,12 @@ class Trainer(Trained):
 
     def _generate(self, phase: growing.Phase, start: int, real: Tensor, c: Tensor | None) -> None:
         """A generator step after the last discriminator step, on `real` from position `start` on."""
-        loss, objective, iteration = self.config.loss, self.objective, phase.iteration(self.cur_nimg)
-        if self.codes is not None and iteration % loss.reconstruction_interval == 0:
-            self._tally.add(self.step_reconstruction(real, c, interval=loss.reconstruction_interval))
-        smooth = objective.path_length is not None and iteration % loss.path_length_interval == 0
+        interval, objective = self.config.loss.path_length_interval, self.objective
+        smooth = objective.path_length is not None and phase.iteration(self.cur_nimg) % interval == 0
         against = real if objective.loss.GENERATOR_NEEDS_REAL else None
-        if against is None and c is not None:  # else pairs differ in nothing that c knows
+        if (
+            against is None and c is not None and not self._reuses
+        ):  # else pairs differ in nothing that c knows
             c = self.encode(self.feed.conditions(start, len(real)))
         self._tally.add((self.graphs or self).step_g(len(real), against, smooth, c))
 
@@ -165,8 +176,10 @@ class Trainer(Trained):
         lazily = penalise and interval > 1
         self.d_guard.hold()
         with self.shares.cut(real, c) as shares:
-            fakes = [self.objective.fakes(*share) for share in shares]
-        fake = torch.cat(fakes) if len(fakes) > 1 else fakes[0]
+            fakes = [self.objective.fakes(*share, gradients=self._reuses) for share in shares]
+        if self._reuses:
+            self._fake = fakes[0]
+        fake = torch.cat(fakes).detach() if len(fakes) > 1 else fakes[0].detach()
         term = partial(self.objective.discriminate, penalise=penalise and not lazily)
         losses = self._minimise(term, (real, fake, c), self.d_guard, clip=clip)
         if lazily:
@@ -187,7 +200,8 @@ class Trainer(Trained):
         for parameter in self.d_trained:
             parameter.requires_grad_(False)  # their gradients would be computed and thrown away
         self.g_guard.hold()
-        term = partial(self.objective.generate, n, smooth=smooth and not lazily)
+        fake, self._fake = self._fake, None
+        term = partial(self.objective.generate, n, smooth=smooth and not lazily, fake=fake)
         losses = self._minimise(term, (real, c), self.g_guard)
         for parameter in self.d_trained:
             parameter.requires_grad_(True)

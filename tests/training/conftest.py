@@ -64,6 +64,7 @@ EXTRAS = {
             },
         },
     ),
+    "reusing": ("stylegan", {"train": {"reuse_fakes": True}}),
     "frozen": ("stylegan", {"train": {"freeze_d": 1}}),
     GROWING: (
         "stylegan",

@@ -342,3 +342,18 @@ def test_several_averages_follow_at_their_own_pace(make, tmp_path):
         for n, t in tensors.items()
         if n[:2] == "g."
     )
+
+
+def test_the_generator_can_learn_from_the_fakes_that_the_discriminator_saw(make):
+    """One pass of the generator an iteration in the place of two, and both networks are trained by it."""
+    passes = {}
+    for reuse in (False, True):
+        trainer = make("dcgan", train={"reuse_fakes": reuse})
+        counted = []
+        trainer.generator.register_forward_hook(lambda *_, counted=counted: counted.append(1))
+        before = [p.clone() for p in (*trainer.g_named.values(), *trainer.d_named.values())]
+        trainer.step()
+        passes[reuse] = len(counted)
+        after = [*trainer.g_named.values(), *trainer.d_named.values()]
+        assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True) if b.grad.any())
+    assert passes == {False: 2, True: 1}

@@ -25,7 +25,7 @@ SMALL = {
         "loss": {"penalty_interval": 3},
         "train": {"batch": 4},
     },
-    "swift": {  # two iterations that only reconstruct, then one of three
+    "small": {  # two iterations that only reconstruct, then one of three
         "model": {"width": 4, "widest": 16, "z_dim": 8},
         "loss": {"reconstruction_interval": 3},
         "train": {"batch": 4, "reconstruction_kimg": 0.008},

@@ -87,7 +87,7 @@ def test_building_them_draws_nothing_from_the_common_generator():
 
 
 def test_at_first_only_the_generator_learns(make):
-    trainer = make("swift")
+    trainer = make("small")
     before = {name: p.clone() for name, p in trainer.d_named.items()}
     trainer.step()
     trainer.step()
@@ -99,7 +99,7 @@ def test_at_first_only_the_generator_learns(make):
 
 
 def test_reconstruction_comes_every_so_many_iterations(make):
-    trainer = make("swift")
+    trainer = make("small")
     seen = []
     for _ in range(8):
         trainer.step()
@@ -111,7 +111,7 @@ def test_the_generator_learns_to_reconstruct(device):
     """Plain colours, of which three components say all."""
     colours = torch.randint(0, 256, (40, 1, 1, 3), generator=torch.Generator().manual_seed(2))
     plain = dataset(colours.byte().expand(40, 16, 16, 3).contiguous())
-    config = small("swift", train={"reconstruction_kimg": 10.0, "lr_g": 5e-3, "batch": 16})
+    config = small("small", train={"reconstruction_kimg": 10.0, "lr_g": 5e-3, "batch": 16})
     trainer = assemble.make_trainer(
         assemble.resolve(config, plain), Feed(plain, device=device), device, "fp32"
     )

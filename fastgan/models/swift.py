@@ -33,7 +33,7 @@ class Config(ModelConfig):
     """Channels at the images' resolution; twice as many at half of it, in both networks."""
     widest: int = 256
     """Channels of the smallest maps at most."""
-    detail: float = 4.0
+    detail: float = 8.0
     """What the discriminator's view of the finest detail is multiplied by, that of the next level by half of it, and so
     on down to 1; below 1: it sees the image alone."""
 

@@ -1,7 +1,7 @@
 """How fast training goes here: a few iterations of the very networks on images of noise, before anything is packed.
 
-An iteration with a lazy penalty takes longer than one without, and one of a network that has not grown yet less: each
-kind is timed, and counts as often as it comes.
+An iteration with a lazy penalty takes longer than one without, and one of a network that has not grown yet, or that
+only reconstructs, less: each kind is timed, and counts as often as it comes.
 """
 
 import gc
@@ -32,6 +32,7 @@ _STEP = 0.3
 _TOO_LONG = 5.0
 """Seconds at the processor's best above which not even a few images are tried: then that best is the answer."""
 _FEWEST = 4  # a group of minibatch stddev
+_LONG = 1e9  # kimg
 _KINDS = 10_000  # iterations among which kinds are counted
 _WARM_UP = {"cpu": 1, "cuda": 4}  # a GPU picks algorithms, and captures graphs after two
 
@@ -42,6 +43,8 @@ class Speeds:
 
     by_resolution: Mapping[int, float]
     """Real images a second, of all resolutions that a growing network goes through"""
+    reconstructing: float | None = None
+    """Real images a second while they are only reconstructed (train.reconstruction_kimg)"""
     measured: bool = True
     """False: what the arithmetic alone allows at the very most"""
 
@@ -65,32 +68,53 @@ def measure(
         return Speeds(by_resolution={phase.resolution: processes * best for phase in phases}, measured=False)
     alone = replace(config, train=replace(train, batch=n, accumulate=1))
     with _random_numbers_kept(device):
-        timed = _measured(alone, device, precision)
+        timed, only = _measured(alone, device, precision)
     if device.type == "cuda":  # what is free is asked for again
         gc.collect()
         torch.cuda.empty_cache()
-    return Speeds(by_resolution={size: processes * speed for size, speed in timed.items()})
+    return Speeds(
+        by_resolution={size: processes * speed for size, speed in timed.items()},
+        reconstructing=processes * only if only else None,
+    )
 
 
-def _measured(config: RunConfig, device: torch.device, precision: str) -> dict[int, float]:
-    """Images a second of one process by resolution; all that it took is free afterwards."""
+def _measured(
+    config: RunConfig, device: torch.device, precision: str
+) -> tuple[dict[int, float], float | None]:
+    """Images a second of one process by resolution, and while it only reconstructs; all that it took is free then."""
+    kimg = config.train.reconstruction_kimg
     with closing(_feed(config, device)) as feed:
-        return dict(_timed(assemble.make_trainer(config, feed, device, precision), device))
+        trainer = assemble.make_trainer(_reconstructing(config, 0.0), feed, device, precision)
+        timed = dict(_timed(trainer, device))
+        if not kimg:
+            return timed, None
+        trainer.config = _reconstructing(config, _LONG)
+        phase = replace(trainer.phases[0], grows=False, iterations=10**9)
+        seconds = _seconds(trainer, device, phase, 0, time.perf_counter())
+        return timed, phase.iteration_nimg / seconds
+
+
+def _reconstructing(config: RunConfig, kimg: float) -> RunConfig:
+    return replace(config, train=replace(config.train, reconstruction_kimg=kimg))
 
 
 def seconds_for(config: RunConfig, speeds: Speeds, nimg: float) -> float:
-    """How long training on `nimg` real images takes at `speeds`, smaller ones while it grows."""
-    taken = 0.0
+    """How long training on `nimg` real images takes at `speeds`: less at first, where it reconstructs or grows."""
+    taken, only = 0.0, 0.0
+    if speeds.reconstructing is not None:
+        only = min(1000 * config.train.reconstruction_kimg, nimg)
+        taken = only / speeds.reconstructing
     for phase in growing.phases(config.train, config.model.resolution):
-        taken += max(min(nimg, phase.end) - phase.start, 0) / speeds.by_resolution[phase.resolution]
+        images = min(nimg, phase.end) - max(phase.start, only)
+        taken += max(images, 0) / speeds.by_resolution[phase.resolution]
     return taken
 
 
 def reach(config: RunConfig, speeds: Speeds, seconds: float) -> float:
-    """How many real images training comes to in `seconds`, whose growing may itself be planned by that."""
-    if config.train.grow_from is None:
+    """How many real images training comes to in `seconds`, whose schedules may themselves be planned by that."""
+    if config.train.grow_from is None and speeds.reconstructing is None:
         return seconds * speeds.by_resolution[config.model.resolution]
-    least, most = 0.0, seconds * max(speeds.by_resolution.values())
+    least, most = 0.0, seconds * max(*speeds.by_resolution.values(), speeds.reconstructing or 0.0)
     for _ in range(40):
         nimg = (least + most) / 2
         train = planned.settle(replace(config.train, planned_kimg=max(nimg / 1000, 1e-3)))
@@ -140,10 +164,12 @@ def _kinds(config: RunConfig, phase: growing.Phase) -> list[tuple[int, int]]:
     loss = config.loss
     penalised = loss.penalty_interval if loss.penalty != "none" else 1
     smoothed = loss.path_length_interval if loss.path_length else 1
-    firsts: dict[tuple[bool, bool], int] = {}
-    counted: Counter[tuple[bool, bool]] = Counter()
-    for k in range(min(math.lcm(penalised, smoothed), _KINDS)):
-        kind = (phase.first + k) % penalised == 0, (phase.first + k) % smoothed == 0
+    reconstructs = loss.reconstruction_interval if loss.reconstruction else 1
+    intervals = penalised, smoothed, reconstructs
+    firsts: dict[tuple[bool, ...], int] = {}
+    counted: Counter[tuple[bool, ...]] = Counter()
+    for k in range(min(math.lcm(*intervals), _KINDS)):
+        kind = tuple((phase.first + k) % interval == 0 for interval in intervals)
         firsts.setdefault(kind, k)
         counted[kind] += 1
     return [(firsts[kind], counted[kind]) for kind in firsts]

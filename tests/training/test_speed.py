@@ -72,6 +72,22 @@ def test_each_kind_of_iteration_counts_as_often_as_it_comes():
     assert speed._kinds(complete("dcgan"), phase) == [(0, 1)]
 
 
+def test_iterations_that_only_reconstruct_are_timed_apart(device):
+    config = complete("small", train={"reconstruction_kimg": 0.1})
+    speeds = measured(config, device)
+    assert speeds.reconstructing is not None
+    assert 0 < speeds.reconstructing < 1e9
+    assert measured(complete("dcgan"), device).reconstructing is None
+
+
+def test_how_far_a_time_goes_where_it_first_reconstructs():
+    speeds = Speeds(by_resolution={16: 100.0}, reconstructing=400.0)
+    config = complete("small", train={"reconstruction_kimg": 0.2})
+    assert speed.seconds_for(config, speeds, 40) == pytest.approx(0.1)
+    assert speed.seconds_for(config, speeds, 300) == pytest.approx(0.5 + 1)
+    assert speed.reach(config, speeds, 1.5) == pytest.approx(300, rel=1e-3)
+
+
 def test_how_far_a_time_goes_while_it_grows():
     speeds = Speeds(by_resolution={8: 400.0, 16: 100.0})
     config = complete(GROWING)  # 24 images at 8 px, then 16

@@ -35,14 +35,40 @@ def test_shapes_and_range(device, resolution, img_channels):
 
 def test_folding_batch_norm_changes_no_image(device):
     generator, _ = build(device)
+    for block in generator.blocks:
+        torch.nn.init.normal_(block.strength, 0, 0.3)
     for _ in range(3):
         generator(torch.randn(8, 8, device=device))  # moves the running statistics
     generator.eval()
     z = torch.randn(4, 8, device=device)
     with torch.no_grad():
         before = generator(z)
-        bake(generator)
-        torch.testing.assert_close(generator(z), before, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(bake(generator)(z), before, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_layer_is_nearest_neighbours_and_a_3x3_convolution(device, channels_last):
+    layer = swift._Up(5, 7, up=True).to(device)
+    layer.norm = torch.nn.Identity()
+    x = torch.randn(2, 5, 6, 4, device=device)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    doubled = x.double().repeat_interleave(2, 2).repeat_interleave(2, 3)
+    weight = layer.weight.double().transpose(0, 1).flip(2, 3)  # of a transposed convolution, turned round
+    expected = torch.nn.functional.conv2d(doubled, weight, padding=1).relu()
+    torch.testing.assert_close(layer(x).double(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_noise_moves_images_once_it_has_strength(device):
+    generator, _ = build(device)
+    generator.eval()
+    z = torch.randn(2, 8, device=device)
+    noise = [torch.randn(shape, device=device) for shape in generator.noise_shapes]
+    with torch.no_grad():
+        assert torch.equal(generator(z), generator(z, noise=noise))
+        for block in generator.blocks:
+            block.strength.fill_(0.5)
+        assert not torch.allclose(generator(z), generator(z, noise=noise))
 
 
 def test_one_image_does_not_depend_on_another_in_the_discriminator(device):

@@ -34,14 +34,14 @@ def hundred(tmp_path: Path) -> Path:
 def test_a_dry_run_says_what_was_chosen_and_why(hundred: Path) -> None:
     shown = dry_run(hundred, "--budget", "1kimg")
     notes = [line for line in shown.splitlines() if line.startswith("# ")]
-    assert "# train.batch = 32: images of 16 px: each step sees more of them" in notes
+    assert "# model.name = swift: learns fastest in minutes of all models here" in notes
     assert (
         "# model.resolution = 16: as large as the images allow, and a budget in images leaves time out"
         in notes
     )
-    assert len(notes) == 8 + 3  # of the images, the precision, what is coming
+    assert len(notes) == 5 + 3  # of the images, the precision, what is coming
     found = tomllib.loads(shown)
-    assert (found["train"]["batch"], found["model"]["resolution"]) == (32, 16)
+    assert (found["model"]["name"], found["model"]["resolution"]) == ("swift", 16)
     assert "choose" not in found
 
 

@@ -247,7 +247,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         require(
             self.loss.reconstruction > 0 or self.train.reconstruction_kimg == 0,
-            f"train.reconstruction_kimg = {self.train.reconstruction_kimg} needs a weight: set loss.reconstruction too",
+            f"train.reconstruction_kimg = {self.train.reconstruction_kimg} needs a weight: set "
+            "loss.reconstruction too, or train.reconstruction_kimg to 0",
         )
         require(
             self.loss.penalty_weight_end is None or self.train.decay_kimg is not None,

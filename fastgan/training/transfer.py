@@ -75,8 +75,8 @@ def _initialise(
     left = _copy_matching(module, there)
     if needed and _share(module, left) < _SHARE:
         raise CheckpointError(
-            f"next to nothing in {source} fits the {title} by name and shape: it is of another model, or of another "
-            "resolution, which a dcgan does not bear"
+            f"next to nothing in {source} fits the {title} by name and shape: it is of another model (the preset "
+            "few-shot takes that of what it starts from), or of another resolution, which dcgan and swift do not bear"
         )
     frozen = [left[name] for name, p in module.named_parameters() if not p.requires_grad and name in left]
     if frozen_by and frozen:

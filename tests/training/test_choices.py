@@ -178,7 +178,51 @@ def test_a_dcgan_that_few_shot_is_asked_for_is_trained_as_it_was_measured(images
     config, _ = chosen("few-shot", given={"model": {"name": "dcgan"}}, images=images, resolution=px)
     assert (config.train.batch, config.train.lr_g, config.train.lr_d) == (batch, *rates)
     assert (config.model.norm, config.loss.penalty_weight, config.loss.penalty_interval) == ("none", 0.5, 4)
+    assert (config.loss.penalty, config.train.beta1, config.train.beta2) == ("r1", 0.0, 0.99)
     assert (config.loss.reconstruction, config.train.reuse_fakes) == (0.0, False)
+
+
+@pytest.mark.parametrize("model", ["stylegan", "r3gan"])
+def test_few_shot_knows_the_batch_of_a_model_that_it_did_not_measure(model):
+    given, batches = {"model": {"name": model}}, []
+    for images in (100, 600):
+        config, _ = chosen("few-shot", given=given, images=images, resolution=64)
+        batches.append(config.train.batch)
+        assert (config.loss.reconstruction, config.train.reuse_fakes) == (0.0, False)
+        assert config.train.lr_g == preset(model)["train"]["lr_g"]
+    assert batches == [16, 32]
+
+
+@pytest.mark.parametrize("name", ["small", "demo"])
+@pytest.mark.parametrize("model", ["dcgan", "sle", "stylegan", "r3gan"])
+@pytest.mark.parametrize("images", [100, 5000])
+def test_only_the_model_that_it_was_chosen_for_reconstructs(name, model, images):
+    config, said = chosen(name, given={"model": {"name": model}}, images=images, resolution=64)
+    assert (config.loss.reconstruction, config.train.reconstruction_kimg) == (0.0, 0.0)
+    assert config.train.reuse_fakes is False
+    assert "measured with the model swift alone" in [choice.why for choice in said]
+    own, _ = chosen(name, images=images, resolution=64)
+    assert own.loss.reconstruction == preset(name)["loss"]["reconstruction"]
+    assert own.train.reuse_fakes is True
+    given = {"model": {"name": model}, "loss": {"reconstruction": 3.0}, "train": {"reconstruction_kimg": 1.0}}
+    asked, _ = chosen(name, given=given, images=images, resolution=64)
+    assert (asked.loss.reconstruction, asked.train.reconstruction_kimg) == (3.0, 1.0)
+
+
+@pytest.mark.parametrize(("images", "rates"), [(300, (2e-4, 4e-4)), (5000, (8e-4, 8e-4))])
+def test_a_dcgan_in_the_default_is_the_default_before_swift(images, rates):
+    config, _ = chosen("small", given={"model": {"name": "dcgan"}}, images=images, resolution=64)
+    assert (config.model.width, config.model.norm) == (32, "none")
+    assert (config.loss.penalty, config.loss.penalty_weight, config.loss.penalty_interval) == ("r1", 0.5, 4)
+    assert (config.train.lr_g, config.train.lr_d) == rates
+
+
+def test_in_the_default_a_projected_discriminator_changes_nothing_of_the_rest():
+    projected = {"discriminator": {"name": "projected", "features": "random", "size": 32}}
+    config, _ = chosen("small", given=projected, images=300, projected=True, resolution=64)
+    plain = build(RunConfig, preset("small"))
+    assert config.loss == plain.loss
+    assert replace(config.train, budget=plain.train.budget, usual_kimg=None) == plain.train
 
 
 def test_at_32_px_few_shot_is_the_default():
@@ -223,11 +267,14 @@ def test_the_reason_for_a_resolution_is_the_reason(name, about, why):
     assert choices[0].why.startswith(why)
 
 
-def test_a_dcgan_to_start_from_settles_the_resolution_of_few_shot():
+def test_a_dcgan_or_swift_to_start_from_settles_the_resolution_of_few_shot():
     start = {"name": "dcgan", "width": 8, "resolution": 16}
     config, choices = chosen("few-shot", budget="5h", start=start)
     assert (config.model.resolution, config.model.width) == (16, 8)
     assert choices[0].why.startswith("that of the dcgan to start from")
+    config, choices = chosen("few-shot", budget="5h", start=start | {"name": "swift"})
+    assert (config.model.name, config.model.resolution, config.model.width) == ("swift", 16, 8)
+    assert choices[0].why.startswith("that of the swift to start from")
     config, _ = chosen("few-shot", budget="9h", start=start, given={"model": {"name": "stylegan"}})
     assert config.model.resolution == 64, "most of a StyleGAN fits at any"
 

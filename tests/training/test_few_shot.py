@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from fastgan.commands.train import command
+from fastgan.config import preset
 from fastgan.data import packed
 from fastgan.data.dataset import Dataset, content_hash
 from tests.training.test_run import fit, settings
@@ -35,6 +36,9 @@ def test_a_dry_run_says_what_was_chosen_and_why(hundred: Path) -> None:
     shown = dry_run(hundred, "--budget", "1kimg")
     notes = [line for line in shown.splitlines() if line.startswith("# ")]
     assert "# model.name = swift: learns fastest in minutes of all models here" in notes
+    small = preset("small")["train"]
+    assert sum(line.endswith(": as in the preset small") for line in notes) == 1
+    assert f"# train.batch = {small['batch']}, train.lr_g = {small['lr_g']}, " in shown
     assert (
         "# model.resolution = 16: as large as the images allow, and a budget in images leaves time out"
         in notes
@@ -42,7 +46,16 @@ def test_a_dry_run_says_what_was_chosen_and_why(hundred: Path) -> None:
     assert len(notes) == 5 + 3  # of the images, the precision, what is coming
     found = tomllib.loads(shown)
     assert (found["model"]["name"], found["model"]["resolution"]) == ("swift", 16)
+    assert found["train"]["batch"] == small["batch"]
+    assert found["train"]["reuse_fakes"] is True
+    assert found["loss"]["reconstruction"] == preset("small")["loss"]["reconstruction"]
     assert "choose" not in found
+
+
+def test_a_dcgan_is_trained_by_the_number_and_the_size_of_the_images(hundred: Path) -> None:
+    shown = dry_run(hundred, "--budget", "1kimg", "--set", "model.name=dcgan")
+    assert "# train.batch = 32: images of 16 px: each step sees more of them" in shown.splitlines()
+    assert "reconstruct" not in "".join(line for line in shown.splitlines() if line[0:1] == "#")
 
 
 def test_a_run_on_classes_is_augmented_as_far_as_it_overfits(hundred: Path) -> None:

@@ -15,6 +15,7 @@ from fastgan.data import packed
 from fastgan.data.dataset import Dataset, content_hash
 from fastgan.training import forecast, gauge, outlook, plan, run, speed
 from fastgan.training.choices.layered import Layered
+from fastgan.training.choices.opened import opened
 from fastgan.training.pace import Pace
 from fastgan.training.rehearsal import Cost
 from fastgan.training.speed import Speeds
@@ -89,7 +90,7 @@ def test_the_first_line_of_the_readme_comes_to_pictures_on_a_laptop(tmp_path, sl
         (["--preset", "r3gan", "--budget", "30m"], ["--preset small", "--budget 45m"]),
         (["--preset", "dcgan", "--budget", "10m"], ["--resolution 32", "--budget 35m"]),
         (["--budget", "30s"], ["--budget 1m"]),
-        (["--budget", "20kimg"], ["--budget 60kimg"]),
+        (["--budget", "20kimg"], [f"--budget {opened('small').usual(64):g}kimg"]),
         (["--preset", "r3gan", "--set", "model.blocks=1", "--budget", "30m"], ["--budget 45m"]),
     ],
 )

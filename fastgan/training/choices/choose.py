@@ -14,6 +14,8 @@ from fastgan.training.choices.opened import Opened, Size, opened
 _NOT_TAKEN = ("resolution", "img_channels", "classes", "attributes", "norm")
 """Of the settings of a model to start from: what the data says, and what R1 does."""
 _AS_IT_IS = Size(settings={})
+_OF_ONE_SIZE = ("dcgan", "swift")
+"""Models whose layers, named from the first on, have another shape at every resolution"""
 
 
 def choose(
@@ -138,7 +140,7 @@ class _Chooser:
         if self.facts.resolution is not None:
             return self.facts.resolution
         start = self._start()
-        return start["resolution"] if start.get("name") == "dcgan" and "resolution" in start else None
+        return start.get("resolution") if start.get("name") in _OF_ONE_SIZE else None
 
     def _untimed(self) -> int:
         settled = self._settled()
@@ -165,7 +167,7 @@ class _Chooser:
 
     def _why_so_large(self, rung: _Rung) -> str:
         if self._settled() is not None:
-            return _THAT_OF_THE_START
+            return self._that_of_the_start()
         side, budget, size = self.facts.side, self.facts.budget, rung.resolution
         fits = _power(side)
         if not outlook.reaches(rung.share):
@@ -181,10 +183,14 @@ class _Chooser:
         if not self.opened.follow:
             return ""
         if self._settled() is not None:
-            return _THAT_OF_THE_START
+            return self._that_of_the_start()
         side = self.facts.side
         why = _as_large(side, resolution, _power(side), self.name)
         return why if self.facts.budget.images is None else f"{why}, and a budget in images leaves time out"
+
+    def _that_of_the_start(self) -> str:
+        name = self._start().get("name")
+        return f"that of the {name} to start from, of which nothing fits at any other"
 
     def _size(self, rung: _Rung) -> Iterator[Choice]:
         if not rung.size.settings:
@@ -235,9 +241,10 @@ class _Chooser:
         return {key: value for key, value in start.items() if key == "resolution" or key not in asked}
 
     def _own_models(self) -> set[str]:
-        """The models that the preset itself takes."""
+        """The models that the preset itself takes, or has rules for."""
         tables = [self.base, *(rule.settings for rule in self.opened.rules)]
-        return {str(table["model"]["name"]) for table in tables if "name" in table.get("model", {})}
+        taken = {str(table["model"]["name"]) for table in tables if "name" in table.get("model", {})}
+        return taken.union(*(rule.model for rule in self.opened.rules))
 
     def _of_preset(self, name: str) -> Iterator[Choice]:
         """Where the preset `name` trains otherwise than this one; nothing that this one has measured is about it."""
@@ -249,9 +256,6 @@ class _Chooser:
             for key, value in theirs.get(table, {}).items():
                 if value != ours.get(table, {}).get(key):
                     yield Choice(settings={f"{table}.{key}": value}, why=f"that of --preset {name}")
-
-
-_THAT_OF_THE_START = "that of the dcgan to start from, of which nothing fits at any other"
 
 
 def tables_dotted(choices: Sequence[Choice]) -> dict[str, Any]:

@@ -195,7 +195,7 @@ def make_trainer(
         device=device,
         precision=precision,
         processes=processes,
-        codes=Codes(feed.dataset, model.z_dim).to(device) if config.loss.reconstruction else None,
+        codes=Codes(feed.dataset, model.z_dim, feed.held).to(device) if config.loss.reconstruction else None,
     )
     if graphs.wanted(config.train, device, processes.size):
         trainer.graphs = graphs.StepGraphs(trainer, partial(graphs.Cuda, device))

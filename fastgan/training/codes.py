@@ -26,18 +26,26 @@ _IMAGES = 8192
 
 
 class Codes(nn.Module):
-    """Images [N, C, R, R] in [-1, 1] -> latents [N, z_dim]. Components beyond those that the images have are noise."""
+    """Images [N, C, R, R] in [-1, 1] -> latents [N, z_dim]. Components beyond those that the images have are noise.
+
+    Those of fewer pixels, as a growing generator makes them, are enlarged.
+    """
 
     mean: Tensor
     """[F], F = C * r * r values of an image made r = min(R, 32) pixels wide"""
     components: Tensor
     """[F, z_dim], each divided by the standard deviation along it; zero where there is none"""
 
-    def __init__(self, dataset: Dataset, z_dim: int) -> None:
+    def __init__(self, dataset: Dataset, z_dim: int, held: Tensor | None = None) -> None:
+        """held: int64 [H], images of `dataset` that are not looked at."""
         super().__init__()
-        chosen = torch.linspace(0, len(dataset) - 1, min(len(dataset), _IMAGES)).long()
+        self.side = min(dataset.resolution, _SIDE)
+        rows = torch.arange(len(dataset))
+        if held is not None:
+            rows = rows[~torch.isin(rows, held)]
+        chosen = rows[torch.linspace(0, len(rows) - 1, min(len(rows), _IMAGES)).long()]
         images = torch.cat(
-            [_small(dataset.images[part].movedim(-1, 1) / 127.5 - 1) for part in chosen.split(256)]
+            [_small(dataset.images[part].movedim(-1, 1) / 127.5 - 1, self.side) for part in chosen.split(256)]
         )
         mean = images.mean(0)
         images = images - mean
@@ -53,12 +61,14 @@ class Codes(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Another latent of the same images at every call, float32."""
-        code = (_small(images.float()) - self.mean) @ self.components
+        code = (_small(images.float(), self.side) - self.mean) @ self.components
         noise = draws.normal(len(images), code.shape[1], device=images.device)
         known = (self.components != 0).any(0)
         return torch.where(known, SHARE**0.5 * code + (1 - SHARE) ** 0.5 * noise, noise)
 
 
-def _small(images: Tensor) -> Tensor:
-    """[N, C, R, R] -> [N, C * r * r], r = min(R, 32), by means of squares of pixels."""
-    return F.avg_pool2d(images, max(images.shape[-1] // _SIDE, 1)).flatten(1)
+def _small(images: Tensor, side: int) -> Tensor:
+    """[N, C, R, R] -> [N, C * side * side], by means of squares of pixels; where R is less, each pixel is repeated."""
+    if images.shape[-1] < side:
+        return F.interpolate(images, size=(side, side)).flatten(1)
+    return F.avg_pool2d(images, images.shape[-1] // side).flatten(1)

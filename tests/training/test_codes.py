@@ -1,5 +1,7 @@
 """Latents of real images against principal components in float64, and what the generator learns from them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -71,6 +73,25 @@ def test_noise_is_mixed_in_so_that_the_variance_stays():
     assert covariance.mean() == pytest.approx(codes.SHARE, abs=0.1)
 
 
+def test_images_that_are_held_out_are_not_looked_at():
+    pixels = images(30, 16)
+    held = torch.tensor([0, 7, 29])
+    other = pixels.clone()
+    other[held] = 255 - other[held]
+    first, second = (Codes(dataset(of), 4, held) for of in (pixels, other))
+    assert torch.equal(first.mean, second.mean)
+    assert torch.equal(first.components, second.components)
+    assert not torch.equal(first.mean, Codes(dataset(pixels), 4).mean)
+
+
+@pytest.mark.parametrize(("size", "smaller"), [(16, 4), (64, 8)])
+def test_an_image_of_fewer_pixels_has_about_the_same_latent(without_noise, size, smaller):
+    colours = torch.randint(0, 256, (40, 1, 1, 3), generator=torch.Generator().manual_seed(2)).byte()
+    made = Codes(dataset(colours.expand(40, size, size, 3).contiguous()), 3)
+    whole, small_ones = (batch(colours.expand(40, side, side, 3)) for side in (size, smaller))
+    torch.testing.assert_close(made(small_ones), made(whole), rtol=1e-4, atol=1e-4)
+
+
 def test_images_that_are_all_alike_have_no_components():
     pixels = torch.full((6, 8, 8, 3), 77, dtype=torch.uint8)
     z = Codes(dataset(pixels), 4)(batch(pixels))
@@ -96,6 +117,35 @@ def test_at_first_only_the_generator_learns(make):
     trainer.step()
     assert {"loss_d", "loss_g"} <= set(trainer.take_losses())
     assert not all(torch.equal(p, before[name]) for name, p in trainer.d_named.items())
+
+
+def test_a_generator_that_grows_reconstructs_at_each_of_its_sizes(make):
+    trainer = make("growing", loss={"reconstruction": 1.0, "reconstruction_interval": 1})
+    seen = {}
+    while trainer.phase.resolution < 16:
+        size = trainer.phase.resolution
+        trainer.step()
+        seen[size] = trainer.take_losses()["reconstruction"]
+    trainer.step()
+    assert set(seen) == {8}
+    assert 0 < trainer.take_losses()["reconstruction"] < 2
+
+
+def test_an_image_is_reconstructed_under_its_own_condition(dataset, device):
+    labels = torch.arange(len(dataset)) % 3
+    labelled = replace(dataset, labels=labels, class_names=("a", "b", "c"))
+    config = small("small", data={"conditional": "labels"}, train={"reconstruction_kimg": 10.0})
+    feed = Feed(labelled, device=device)
+    trainer = assemble.make_trainer(assemble.resolve(config, labelled), feed, device, "fp32")
+    seen = []
+    handle = trainer.generator.register_forward_pre_hook(lambda _, args: seen.append(args))
+    shown = feed.batch(0, config.train.batch)
+    trainer.step()
+    handle.remove()
+    (z, c), *more = seen
+    assert not more, "only reconstructed so far"
+    assert torch.equal(c.argmax(1), shown.labels)
+    assert len(z) == len(c) == config.train.batch
 
 
 def test_reconstruction_comes_every_so_many_iterations(make):

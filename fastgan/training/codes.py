@@ -41,7 +41,7 @@ class Codes(nn.Module):
         super().__init__()
         self.side = min(dataset.resolution, _SIDE)
         rows = torch.arange(len(dataset))
-        if held is not None:
+        if held is not None and len(held):
             rows = rows[~torch.isin(rows, held)]
         chosen = rows[torch.linspace(0, len(rows) - 1, min(len(rows), _IMAGES)).long()]
         images = torch.cat(

@@ -272,9 +272,11 @@ def test_the_preset_few_shot_chooses_by_the_training_images_of_its_cell(small: M
     few = study.desk(study.scenarios[0], 0).train
     recipe = study.gan_recipe()
     made = recipe.config(study.task, few, Path("train.fgd"), 0)
-    assert (made.model.name, made.model.width, made.train.augment) == ("dcgan", 32, "ada")
+    assert (made.model.name, made.train.augment) == ("swift", "ada")
+    assert made.loss.reconstruction > 0
+    assert made.train.reuse_fakes
     assert made.train.batch == 8, "what is set is not chosen"
-    bare = dataclasses.replace(recipe, sets=())
+    bare = dataclasses.replace(recipe, sets=(("model", {"name": "dcgan"}),))
     large = Labelled(torch.zeros(100, 64, 64, 3, dtype=torch.uint8), torch.zeros(100, dtype=torch.int64))
     many = Labelled(large.images.repeat(6, 1, 1, 1), large.targets.repeat(6))
     batches = [bare.config(study.task, images, Path("train.fgd"), 0).train.batch for images in (large, many)]

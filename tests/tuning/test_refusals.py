@@ -1,5 +1,6 @@
 """What is refused before the first trial, and what a refusal leaves behind: nothing that stands in the way."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 import fastgan
 from fastgan import extras
-from fastgan.config import Duration
+from fastgan.config import Duration, preset
 from fastgan.errors import FastganError
 from fastgan.training import afford
 from fastgan.tuning import begin, search, sets, storage
@@ -88,7 +89,9 @@ def test_a_dry_run_writes_nothing(tune: Callable[..., fastgan.Tuned], tmp_path: 
     done = tune(dry_run=True, space=None)
     assert not (tmp_path / "out").exists()
     assert "2 trials of 400img, by kid, around small: " in done.plan
-    assert 'lr_g = "0.0002..0.0032 log"' in done.space
+    (ends,) = re.findall(r'^lr_g = "(\S+)\.\.(\S+) log"$', done.space, re.MULTILINE)
+    own = preset("small")["train"]["lr_g"]
+    assert [float(end) for end in ends] == pytest.approx([own / 4, own * 4], rel=0.1)
     assert "width = 4" in done.space  # fixed by the call, and so not searched
     assert done.trials == []
     assert repr(done).startswith("Tuned(")

@@ -133,9 +133,10 @@ def test_what_the_call_fixes_is_not_searched() -> None:
 
 
 def test_the_presets_own_value_moves_into_a_space_without_it() -> None:
-    found = made({"train.lr_g": "1e-4..4e-4 log", "model.width": [8, 16], "train.batch": "8..24 step 8"})
-    drawn, moved = found.own("small", IMAGES, "cpu")
-    assert drawn == {"train.lr_g": 4e-4, "model.width": 16, "train.batch": 24}
+    written = {"train.lr_g": "3e-4..9e-4 log", "model.width": [8, 16], "train.batch": "8..24 step 8"}
+    found = made(written, "dcgan")
+    drawn, moved = found.own("dcgan", IMAGES, "cpu")
+    assert drawn == {"train.lr_g": 3e-4, "model.width": 16, "train.batch": 24}
     assert sorted(moved) == ["model.width", "train.batch", "train.lr_g"]
 
 

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 import fastgan
 from fastgan.config import Duration, read_toml
 from fastgan.progress import Silent
+from fastgan.training.options import tables
 from fastgan.tuning import begin, lost, storage, trial
 from fastgan.tuning.metric import Metric
 from fastgan.tuning.records import MOST_LOSSES, best, records, worked
@@ -28,8 +29,6 @@ def work(squares: Path, tmp_path: Path) -> Callable[..., Work]:
     """A worker's work on a study in tmp_path/out."""
 
     def make(*sources: Path, **changes: Any) -> Work:
-        from fastgan.training.options import tables
-
         asked: dict[str, Any] = {
             "sources": sources or (squares,),
             "held": (),
@@ -122,7 +121,7 @@ def test_presets_are_what_halving_holds_others_against(work: Callable[..., Work]
 def test_what_cannot_be_trained_fails_with_its_sentence_and_the_study_goes_on(
     work: Callable[..., Work],
 ) -> None:
-    mine = work(space={"model.norm": ["batch", "none"]})
+    mine = work(space={"model.norm": ["batch", "none"]}, settings=tables(TINY | {"model.name": "dcgan"}))
     study = study_of(mine)
     for norm in ("batch", "none"):
         study.enqueue_trial({"model.norm": norm})

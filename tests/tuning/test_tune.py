@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fastgan
-from fastgan.config import read_toml
+from fastgan.config import preset, read_toml
 from fastgan.training import checkpoint
 
 
@@ -21,7 +21,7 @@ def test_a_search_ends_with_settings_that_train_takes(
     done = tune(callback=Ears())
     assert [trial["state"] for trial in done.trials] in (["complete"] * 2, ["complete", "pruned"])
     assert done.trials[0]["label"] == "small"
-    assert done.trials[0]["train.lr_g"] == 8e-4
+    assert done.trials[0]["train.lr_g"] == preset("small")["train"]["lr_g"]
     assert [step for step, _ in heard] == [0, 1]
     assert {key for _, values in heard for key in values} == {"kid"}
 

@@ -37,7 +37,7 @@ demo: $(DEMO)/grid/grid.png $(DEMO)/avatars.onnx
 	@echo "How training went         $(DEMO)/run/grids/ (and $(BIN)/tensorboard --logdir $(DEMO)/run)"
 	@echo "The model for production  $(DEMO)/avatars.onnx"
 	@echo "Next: your own pictures   $(BIN)/fastgan train path/to/pictures"
-	@echo "      train on            $(BIN)/fastgan train --resume $(DEMO)/run --budget 158kimg"
+	@echo "      train on            $(BIN)/fastgan train --resume $(DEMO)/run --budget 240kimg"
 	@echo "      another demo        make demo DEMO=$(DEMO)-2"
 
 # What the demo needs is a part of what dev installs: where that is there, nothing is compiled again.

@@ -47,7 +47,7 @@ def test_its_facts_are_what_the_command_prints(trained: tuple[Path, dict[str, ob
     facts = {key: str(value) if isinstance(value, Path) else value for key, value in run.facts.items()}
     assert facts == printed
     assert run.cur_nimg == 16
-    assert (run.config.train.batch, run.config.model.name) == (4, "dcgan")
+    assert (run.config.train.batch, run.config.model.name) == (4, "swift")
     assert [line["cur_nimg"] for line in run.history] == [16]
     assert {"loss_d", "loss_g", "img_per_s"} <= run.history[0].keys()
     assert run.metrics == {}

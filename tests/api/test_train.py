@@ -195,7 +195,7 @@ def test_progress_is_for_standard_error_alone(
     fastgan.train(images, budget="8img", out=tmp_path / "run", **QUIET | {"progress": shown})
     said = capsys.readouterr()
     assert said.out == ""
-    assert ("dcgan on 8 images of 16x16x3" in said.err) == shown
+    assert ("swift on 8 images of 16x16x3" in said.err) == shown
 
 
 SCRIPT = """

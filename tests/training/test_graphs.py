@@ -16,6 +16,10 @@ ITERATIONS = (
 )
 
 
+FRESH = {"reuse_fakes": False}
+"""As fakes are in graphs, whatever is asked for."""
+
+
 class StandIn:
     """Records without running, and replays into the same tensors, as CUDA does."""
 
@@ -54,23 +58,19 @@ def with_stand_in(trainer):
 def test_static_buffers_change_no_bit_not_even_over_a_resumption(make, name, precision, tmp_path, device):
     if device.type != "cpu":
         pytest.skip("bitwise only where every kernel is deterministic")
-    settings = {
-        "data": {"mirror": True},
-        "train": {"reuse_fakes": False},
-    }  # fakes cannot go from graph to graph
-    plain = make(name, precision, **settings)
+    plain = make(name, precision, data={"mirror": True}, train=FRESH)
     run(plain, ITERATIONS)
 
-    first, recorders = with_stand_in(make(name, precision, **settings))
+    first, recorders = with_stand_in(make(name, precision, data={"mirror": True}))
     run(first, ITERATIONS)
     assert recorders[0].log.count("replay") > recorders[0].log.count("capture") >= 2
     assert_same_bits(first, plain)
     assert first.take_losses() == plain.take_losses()
 
-    first, _ = with_stand_in(make(name, precision, **settings))
+    first, _ = with_stand_in(make(name, precision, data={"mirror": True}))
     run(first, 5)
     loaded = through_disk(first, tmp_path)
-    second, recorders = with_stand_in(make(name, precision, **settings))
+    second, recorders = with_stand_in(make(name, precision, data={"mirror": True}))
     run(second, 3)  # graphs of a state that loading replaces
     second.load_state_dict(loaded)
     run(second, ITERATIONS - 5)
@@ -175,7 +175,7 @@ def test_a_replay_draws_what_the_seed_says():
 @pytest.mark.parametrize("name", [*CASES, GROWING])
 def test_graphs_train_as_plain_steps_do(make, name, precision, tmp_path):
     """After 9 iterations and a resumption the weights differ by less than 5% of the way that they have gone."""
-    plain = make(name, precision, train={"cuda_graphs": "off"})
+    plain = make(name, precision, train={"cuda_graphs": "off"} | FRESH)
     assert plain.graphs is None
     start = weights(plain)
     run(plain, ITERATIONS)
